@@ -1,0 +1,23 @@
+import { type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import type { IndexEntry } from '../ports.ts';
+
+/** What lists show of a session; a projection of its state, stored with every commit. */
+export const indexEntry = (s: SessionState): IndexEntry => {
+  const { sessionId, title, model, workspace, createdAt, updatedAt, toolCallCount, queuedTurns, activeTurnId } = toSnapshot(s);
+  return {
+    sessionId,
+    ...(title === undefined ? {} : { title }),
+    model,
+    ...(workspace === undefined ? {} : { workspace }),
+    createdAt,
+    updatedAt,
+    seq: s.seq,
+    toolCallCount,
+    messageCount: s.messages.length,
+    queuedTurns,
+    ...(activeTurnId === undefined ? {} : { activeTurnId }),
+  };
+};
+
+/** A session with work that is not over: it is loaded at boot. */
+export const isOpen = (s: SessionState): boolean => s.active !== null || s.queue.length > 0;

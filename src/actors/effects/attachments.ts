@@ -1,0 +1,216 @@
+import { OptaError } from '../../protocol/errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Attachment, Clock, LogStore, Reader, StoredRecord } from '../ports.ts';
+
+/**
+ * The event plane's delivery: one cursor for each attachment, and one rule: what is sent next is `cursor + 1`.
+ *
+ * A reader in step gets each batch as it is published. A reader that is behind, new, or above its byte budget is fed from the
+ * ring or the log, which is the buffer for slow readers; so nothing is ever skipped ([EV2]) and memory does not grow with
+ * them. One that takes nothing for `readerStallMs` is closed with a reason and resumes from its cursor.
+ */
+export interface Attachments {
+  attach(sessionId: string, afterSeq: number, reader: Reader): Attachment;
+  publish(sessionId: string, records: StoredRecord[]): void;
+  /** The log moved without a publish: after a failed commit that had landed. */
+  moved(sessionId: string, head: number): void;
+  count(sessionId: string): number;
+  closeAll(): void;
+  readonly total: number;
+}
+
+interface Topic {
+  members: Set<Member>;
+  /** Newest committed frames, contiguous; `head` is the newest committed `seq` known here. */
+  ring: StoredRecord[];
+  ringBytes: number;
+  head: number;
+}
+
+interface Member {
+  sessionId: string;
+  reader: Reader;
+  cursor: number;
+  reading: boolean;
+  blocked: boolean;
+  stall: unknown;
+  open: boolean;
+  /** The log was read at least once, so `head` is real. */
+  primed: boolean;
+}
+
+export const createAttachments = (parts: { store: LogStore; clock: Clock; limits: Limits }): Attachments => {
+  const { store, clock, limits } = parts;
+  const topics = new Map<string, Topic>();
+  let total = 0;
+
+  const topicOf = (sessionId: string): Topic => {
+    const found = topics.get(sessionId);
+    if (found) return found;
+    const topic: Topic = { members: new Set(), ring: [], ringBytes: 0, head: 0 };
+    topics.set(sessionId, topic);
+    return topic;
+  };
+
+  const close = (m: Member): void => {
+    if (!m.open) return;
+    m.open = false;
+    total--;
+    clock.clearTimeout(m.stall);
+    const topic = topics.get(m.sessionId);
+    topic?.members.delete(m);
+    if (topic?.members.size === 0) topics.delete(m.sessionId);
+  };
+
+  const full = (m: Member): boolean => m.reader.bufferedBytes() > limits.readerBytesMax;
+
+  const block = (m: Member): void => {
+    if (m.blocked) return;
+    m.blocked = true;
+    const at = m.reader.bufferedBytes();
+    m.stall = clock.setTimeout(() => stalled(m, at), limits.readerStallMs);
+  };
+
+  const stalled = (m: Member, before: number): void => {
+    if (!m.open || !m.blocked) return;
+    const now = m.reader.bufferedBytes();
+    if (now < before) {
+      m.stall = clock.setTimeout(() => stalled(m, now), limits.readerStallMs);
+      return;
+    }
+    close(m);
+    m.reader.close('slow-reader', `Nothing was read for ${limits.readerStallMs} ms; resume after seq ${m.cursor}.`);
+  };
+
+  /** Sends what continues the cursor, up to the byte budget. */
+  const send = (m: Member, records: readonly StoredRecord[]): void => {
+    for (const r of records) {
+      if (r.seq <= m.cursor) continue;
+      if (!m.open || r.seq !== m.cursor + 1) return;
+      m.cursor = r.seq;
+      m.reader.send(r.text);
+      if (full(m)) {
+        block(m);
+        return;
+      }
+    }
+  };
+
+  const pump = (m: Member): void => {
+    const topic = topics.get(m.sessionId);
+    if (!topic || !m.open || m.reading || m.blocked) return;
+    const first = topic.ring[0];
+    if (m.primed && m.cursor >= topic.head) return;
+    if (first && m.cursor + 1 >= first.seq) {
+      m.primed = true;
+      send(m, topic.ring.slice(Math.max(0, m.cursor + 1 - first.seq)));
+      return;
+    }
+    m.reading = true;
+    const bounds = { recordsMax: limits.readPageRecordsMax, bytesMax: limits.readPageBytesMax };
+    store.read(m.sessionId, m.cursor, bounds, (error, page) => {
+      m.reading = false;
+      if (!m.open) return;
+      if (error) {
+        close(m);
+        m.reader.close('storage', `The event log cannot be read: ${error.message}`);
+        return;
+      }
+      if (!m.primed && page.head === 0 && topic.head === 0) {
+        m.reader.warn('session-not-found', `Session not found: ${m.sessionId}`);
+      }
+      m.primed = true;
+      topic.head = Math.max(topic.head, page.head);
+      send(m, page.records);
+      // One page a turn of the event loop, so that a long replay never holds up the others.
+      clock.soon(() => pump(m));
+    });
+  };
+
+  const remember = (topic: Topic, records: StoredRecord[]): void => {
+    const last = topic.ring.at(-1);
+    if (last && records[0] && records[0].seq !== last.seq + 1) {
+      topic.ring = [];
+      topic.ringBytes = 0;
+    }
+    for (const r of records) {
+      topic.ring.push(r);
+      topic.ringBytes += r.text.length;
+    }
+    let drop = 0;
+    while (
+      topic.ring.length - drop > limits.ringFramesMax ||
+      (topic.ringBytes > limits.ringBytesMax && topic.ring.length - drop > 1)
+    ) {
+      topic.ringBytes -= topic.ring[drop]?.text.length ?? 0;
+      drop++;
+    }
+    if (drop > 0) topic.ring.splice(0, drop);
+  };
+
+  return {
+    attach(sessionId, afterSeq, reader) {
+      if (total >= limits.attachmentsMax) {
+        throw new OptaError('too-many-requests', `There are ${total} attachments already.`);
+      }
+      const m: Member = {
+        sessionId,
+        reader,
+        cursor: afterSeq,
+        reading: false,
+        blocked: false,
+        stall: undefined,
+        open: true,
+        primed: false,
+      };
+      total++;
+      topicOf(sessionId).members.add(m);
+      clock.soon(() => pump(m));
+      return {
+        get cursor() {
+          return m.cursor;
+        },
+        drained() {
+          if (!m.open || !m.blocked || full(m)) return;
+          m.blocked = false;
+          clock.clearTimeout(m.stall);
+          pump(m);
+        },
+        detach: () => close(m),
+      };
+    },
+    publish(sessionId, records) {
+      const topic = topics.get(sessionId);
+      const first = records[0];
+      const last = records.at(-1);
+      if (!topic || !first || !last) return;
+      topic.head = Math.max(topic.head, last.seq);
+      remember(topic, records);
+      for (const m of topic.members) {
+        if (m.blocked || m.reading) continue;
+        if (m.cursor + 1 === first.seq) {
+          m.primed = true;
+          send(m, records);
+        } else pump(m);
+      }
+    },
+    moved(sessionId, head) {
+      const topic = topics.get(sessionId);
+      if (!topic) return;
+      topic.head = Math.max(topic.head, head);
+      for (const m of topic.members) pump(m);
+    },
+    count: (sessionId) => topics.get(sessionId)?.members.size ?? 0,
+    closeAll() {
+      for (const topic of [...topics.values()]) {
+        for (const m of [...topic.members]) {
+          close(m);
+          m.reader.close('shutting-down', 'The daemon is stopping.');
+        }
+      }
+    },
+    get total() {
+      return total;
+    },
+  };
+};

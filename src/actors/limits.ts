@@ -1,0 +1,125 @@
+/**
+ * Every bound of the runtime, with its unit, in one place ([SV3]). `…Max` is a count or bytes, `…Ms` is milliseconds.
+ * Each is reported, with how full it is, by `/v3/metrics`.
+ */
+export const LIMITS = {
+  // Sessions and turns
+  queueTurnsMax: 64,
+  turnStepsMax: 50,
+  turnCallsMax: 100,
+  stepCallsMax: 32,
+  turnDurationMs: 60 * 60_000,
+  contentBytesMax: 4 << 20,
+  sessionsLiveMax: 10_000,
+  inboxCommandsMax: 256,
+  /** An idle session's actor is stopped after this; its log stays. */
+  passivateAfterMs: 60_000,
+
+  // Cancel
+  /** From an accepted cancel to the terminal event, whatever the turn waited for. */
+  cancelDeadlineMs: 5_000,
+  toolKillDeadlineMs: 3_000,
+
+  // Permissions
+  permissionDeadlineMs: 120_000,
+
+  // Streams
+  firstDeltaDeadlineMs: 120_000,
+  deltaGapDeadlineMs: 60_000,
+  streamRetriesMax: 3,
+  streamRetryBaseMs: 250,
+  /** One `turn.token` carries at most this many characters of text. */
+  tokenCharsMax: 16_384,
+  /** Deltas gathered while the session has an uncommitted tail; above it the stream's source is paused. */
+  gateCharsMax: 256 * 1024,
+  stepTextCharsMax: 8 << 20,
+
+  // Inference engines (the adapters; a step's own deadlines stand under Streams)
+  inferenceConnectMs: 5_000,
+  /** One look at a server: identity, loaded models, the body of a refusal. */
+  inferenceProbeMs: 2_000,
+  inferenceProbeBytesMax: 1 << 20,
+  /** A socket on which nothing at all arrived for this long is given up, whoever else waits for it. */
+  inferenceSilenceMs: 600_000,
+  inferencePingMs: 15_000,
+  /** From `finish_reason` to the end of the answer, for a server that then keeps the connection open. */
+  inferenceSettleMs: 2_000,
+  /** One WebSocket frame, one line of an event stream, or one JSON answer. */
+  inferenceFrameBytesMax: 8 << 20,
+  inferenceIdentityCacheMs: 30_000,
+  inferenceModelsCacheMs: 10_000,
+  /** A server without WebSockets is asked for them again after this. */
+  inferenceWsRetestMs: 60_000,
+  inferenceRetryAfterMsMax: 120_000,
+
+  // Tools
+  toolDeadlineMs: 120_000,
+  toolOutputBytesMax: 256 * 1024,
+  toolArgsBytesMax: 4 << 20,
+  toolJobsMax: 4,
+  /** Jobs that wait for one of the `toolJobsMax` processes; one more is refused. */
+  toolQueueMax: 1_024,
+  /** A tool process without work is ended after this. */
+  toolIdleMs: 60_000,
+  toolHeapMbMax: 512,
+  toolPathBytesMax: 4_096,
+  toolPathDepthMax: 128,
+  toolPathLinksMax: 32,
+  /** Larger files are not edited; they can still be read in part. */
+  toolEditBytesMax: 16 << 20,
+  /** How far `read_file` goes on to count what it does not show. */
+  toolScanBytesMax: 256 << 20,
+  toolListEntriesMax: 2_000,
+  toolWalkEntriesMax: 200_000,
+  toolMatchesMax: 200,
+  toolHitsMax: 20_000,
+  toolMatchCharsMax: 400,
+  toolSearchMs: 20_000,
+
+  // Journal and storage
+  /** Uncommitted bytes over all sessions; above it new turns are refused. */
+  tailBytesMax: 64 << 20,
+  commitDeadlineMs: 15_000,
+  flushDeadlineMs: 15_000,
+  answersPendingMax: 10_000,
+  snapshotEveryRecords: 512,
+  readPageRecordsMax: 500,
+  readPageBytesMax: 1 << 20,
+  storageReopenBackoffMs: 500,
+  diskFreeBytesMin: 64 << 20,
+
+  // Event plane
+  attachmentsMax: 12_000,
+  /** Bytes waiting in one socket before its reader is fed from the log instead. */
+  readerBytesMax: 1 << 20,
+  /** A reader that takes nothing for this long is closed with `slow-reader`. */
+  readerStallMs: 60_000,
+  /** Committed frames kept in memory a live session, so that an attach near the head reads no disk. */
+  ringFramesMax: 512,
+  ringBytesMax: 256 * 1024,
+
+  // Transport
+  requestBytesMax: 10 << 20,
+  frameBytesMax: 10 << 20,
+  urlCharsMax: 8_192,
+  idPathCharsMax: 100,
+  socketIdleMs: 120_000,
+  askDeadlineMs: 20_000,
+  /** Request bodies being read at one moment, over all connections. */
+  bodiesBytesMax: 64 << 20,
+  /** One answer of `/events`; above it the answer says `more`. */
+  eventsReplyBytesMax: 16 << 20,
+  /** Commands of one socket that wait for their answer. */
+  socketCommandsMax: 64,
+  /** Backlog of one socket, acks and events together; a socket above it is closed with `slow-reader`. */
+  socketBytesMax: 32 << 20,
+
+  // Supervision
+  restartsMax: 3,
+  restartWindowMs: 10_000,
+  restartBackoffBaseMs: 50,
+  restartBackoffMaxMs: 2_000,
+  drainDeadlineMs: 4_000,
+} as const;
+
+export type Limits = { [K in keyof typeof LIMITS]: number };

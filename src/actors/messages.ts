@@ -1,0 +1,83 @@
+import type { ResolveReason } from '../protocol/events.ts';
+import type { ResolvePermission } from '../protocol/frames.ts';
+import type { Message } from '../protocol/session.ts';
+import type { CancelTarget, SubmitTurn, Usage } from '../protocol/turn.ts';
+import type { RequestedCall, ToolResult } from './ports.ts';
+
+/**
+ * What the actors say to each other. Commands are imperative and may be refused; reports are facts from below.
+ * `ask` names the request that waits for the answer; work that could be stale names its turn and step.
+ */
+export type Ask = number;
+
+/** Commands to a session: one for each row of the command table in SPEC.md. */
+export type SessionCommand =
+  | { type: 'turn.submit'; ask: Ask; turnId: string; input: SubmitTurn }
+  | { type: 'turn.cancel'; ask: Ask; target: CancelTarget }
+  | { type: 'permission.resolve'; ask: Ask; decision: ResolvePermission }
+  /** The daemon stops: the running turn ends as interrupted, the queue stays for the next start. */
+  | { type: 'session.stop' };
+
+/** Reports of a turn and its stream to their session. */
+export type TurnReport =
+  | { type: 'step.ready'; turnId: string; step: number }
+  | { type: 'step.accepted'; turnId: string; step: number; model: string; provider: string }
+  | { type: 'delta'; turnId: string; step: number; kind: 'text' | 'thinking'; texts: string[] }
+  | { type: 'step.calls'; turnId: string; step: number; calls: RequestedCall[]; usage: Usage | null }
+  | { type: 'call.allow'; turnId: string; callId: string; by: string }
+  | {
+      type: 'call.ask';
+      turnId: string;
+      callId: string;
+      requestId: string;
+      args: { [k: string]: unknown };
+      summary: string;
+    }
+  | { type: 'call.refuse'; turnId: string; callId: string; reason: ResolveReason; by: string; message: string }
+  | { type: 'call.expire'; turnId: string; callId: string; requestId: string }
+  | { type: 'call.result'; turnId: string; callId: string; result: ToolResult; elapsedMs: number };
+
+export type SessionEvent = SessionCommand | TurnReport;
+
+/** What a session tells its turn. */
+export type TurnEvent =
+  | { type: 'step.go'; messages: Message[] }
+  /** The call's `tool.start` has this `seq`: the tool may run once it is committed ([PM4]). */
+  | { type: 'call.granted'; callId: string; afterSeq: number }
+  | { type: 'call.refused'; callId: string }
+  | { type: 'stop' };
+
+export type TurnOutcome =
+  | { kind: 'done'; usage: Usage | null }
+  | { kind: 'error'; code: string; message: string; usage: Usage | null }
+  | { kind: 'stopped' };
+
+/** What the inference effect tells its stream. */
+export type StreamEvent =
+  | { type: 'accepted'; model: string; provider: string }
+  /** Something arrived: the gap deadline starts anew. */
+  | { type: 'alive' }
+  | { type: 'end'; finishReason: 'stop' | 'tool_calls' | 'length'; calls: RequestedCall[]; usage: Usage | null }
+  | { type: 'fail'; code: string; message: string; retryable: boolean; retryAfterMs: number | null };
+
+export type StreamOutcome =
+  | { kind: 'answered'; calls: RequestedCall[]; usage: Usage | null; finishReason: 'stop' | 'tool_calls' | 'length' }
+  | { kind: 'failed'; code: string; message: string };
+
+/** What the barrier and the tool effect tell their job. */
+export type ToolJobEvent =
+  | { type: 'barrier.passed' }
+  | { type: 'job.done'; result: ToolResult }
+  /** Nothing that the job started is alive. */
+  | { type: 'job.dead' }
+  | { type: 'kill' };
+
+export type ToolJobOutcome = { result: ToolResult; ran: boolean };
+
+export type DaemonEvent =
+  | { type: 'boot.done' }
+  | { type: 'session.crashed'; sessionId: string; reason: string; at: number }
+  | { type: 'storage.failed'; reason: string; at: number }
+  | { type: 'storage.reopened' }
+  | { type: 'drain' }
+  | { type: 'drained' };

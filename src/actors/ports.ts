@@ -1,0 +1,225 @@
+import type { ErrorCode, OptaError } from '../protocol/errors.ts';
+import type { Message } from '../protocol/session.ts';
+import type { SessionState } from '../protocol/session-state.ts';
+import type { Usage } from '../protocol/turn.ts';
+
+/**
+ * What the actors need from the world. Owned here, implemented outside.
+ *
+ * Ports answer by callback, never in the caller's own stack: the same actors then run under a simulated clock without an
+ * `await`, and a seed replays exactly (docs/decisions/0002). Every callback is called at most once.
+ */
+export type Done<T = void> = (error: OptaError | null, value: T) => void;
+
+// --- time, identity, log -------------------------------------------------------------------------------------------
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  setTimeout(fn: () => void, ms: number): unknown;
+  clearTimeout(id: unknown): void;
+  /** Runs `fn` after what is ready now: the next turn of the event loop. */
+  soon(fn: () => void): void;
+}
+
+export interface Ids {
+  turn(): string;
+  session(): string;
+  request(): string;
+}
+
+export interface Log {
+  info(msg: string, facts?: object): void;
+  warn(msg: string, facts?: object): void;
+  error(msg: string, facts?: object): void;
+}
+
+// --- storage -------------------------------------------------------------------------------------------------------
+
+/** One record as it is stored, published and replayed: the encoded envelope. */
+export interface StoredRecord {
+  seq: number;
+  text: string;
+}
+
+export interface IndexEntry {
+  sessionId: string;
+  title?: string;
+  model: string;
+  workspace?: string;
+  createdAt: string;
+  updatedAt: string;
+  seq: number;
+  toolCallCount: number;
+  messageCount: number;
+  queuedTurns: number;
+  activeTurnId?: string;
+}
+
+/** What one session adds in one commit. Records, index and snapshot land together or not at all. */
+export interface SessionCommit {
+  sessionId: string;
+  /** Dense, in order, continuing the stored head. */
+  records: StoredRecord[];
+  index: IndexEntry;
+  /** The session has a queued or running turn: it is loaded at boot ([CR1]). */
+  open: boolean;
+  /** State after the last record, when one is due. */
+  snapshot?: SessionState;
+}
+
+export interface StoredSession {
+  /** Newest snapshot, or null. */
+  snapshot: SessionState | null;
+  /** The records after it (all of them when there is none). */
+  records: StoredRecord[];
+}
+
+export interface LogPage {
+  records: StoredRecord[];
+  /** Newest committed `seq` of the session; 0 when the session is unknown. */
+  head: number;
+}
+
+export type StoreStatus =
+  | { state: 'ok' }
+  /** Nothing can be written; reading goes on. */
+  | { state: 'read-only'; reason: string; since: number };
+
+export interface LogStore {
+  /** Committed: visible to readers and safe from `kill -9`. Called with one commit in flight at a time. May fail and yet have landed. */
+  commit(batch: SessionCommit[], done: Done): void;
+  /** Flushed: everything committed before this call is on disk, safe from a power cut. */
+  flush(done: Done): void;
+  load(sessionId: string, done: Done<StoredSession | null>): void;
+  /** Records after `afterSeq`, oldest first, within both bounds but at least one if there is one. */
+  read(
+    sessionId: string,
+    afterSeq: number,
+    bounds: { recordsMax: number; bytesMax: number },
+    done: Done<LogPage>,
+  ): void;
+  /** Newest `updatedAt` first. `cursor` is opaque. */
+  list(
+    page: { limit: number; cursor?: string },
+    done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>,
+  ): void;
+  /** Sessions with a queued or running turn. */
+  open(done: Done<string[]>): void;
+  /** After a failed commit: makes the store usable again, or says why not. */
+  reopen(done: Done): void;
+  close(done: Done): void;
+}
+
+// --- inference -----------------------------------------------------------------------------------------------------
+
+export interface ToolSpec {
+  name: string;
+  description: string;
+  /** JSON Schema of the arguments. */
+  parameters: object;
+}
+
+export interface InferenceRequest {
+  sessionId: string;
+  turnId: string;
+  step: number;
+  /** Empty: the engine's default. */
+  model: string;
+  messages: Message[];
+  tools: ToolSpec[];
+}
+
+export interface RequestedCall {
+  id: string;
+  name: string;
+  /** Raw JSON text, complete. Never a part of a call. */
+  args: string;
+}
+
+export interface InferenceEvents {
+  /** The engine has the request; `model` is the one that answers. */
+  accepted(facts: { model: string; provider: string }): void;
+  text(delta: string): void;
+  thinking(delta: string): void;
+  /** Exactly one of `end` and `fail`, last. */
+  end(result: { finishReason: 'stop' | 'tool_calls' | 'length'; calls: RequestedCall[]; usage?: Usage }): void;
+  /** `retryable` holds only while nothing was emitted; `retryAfterMs` is the server's hint. */
+  fail(error: OptaError): void;
+}
+
+export interface InferenceStream {
+  /** Frees the engine. No event follows. */
+  cancel(): void;
+  /** Back-pressure: stop and go on reading from the engine. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface Inference {
+  stream(request: InferenceRequest, on: InferenceEvents): InferenceStream;
+}
+
+// --- tools ---------------------------------------------------------------------------------------------------------
+
+export type ToolClass = 'read' | 'write' | 'exec' | 'network' | 'delegate';
+
+/** A call that was understood, before anything is decided about it. */
+export interface ToolPlan {
+  toolClass: ToolClass;
+  /** One line for people: what the call would do. */
+  summary: string;
+  args: { [key: string]: unknown };
+}
+
+export interface ToolRun {
+  sessionId: string;
+  turnId: string;
+  callId: string;
+  name: string;
+  args: { [key: string]: unknown };
+  /** Absolute path; no file tool leaves it ([TL1]). */
+  workspace: string;
+  deadlineMs: number;
+}
+
+export interface ToolResult {
+  result: string;
+  isError: boolean;
+  truncatedFrom?: number;
+}
+
+export interface ToolJobHandle {
+  /** Ends the job and everything it started. `dead` is called when nothing of it is alive. No result follows. */
+  kill(dead: () => void): void;
+}
+
+export interface Tools {
+  /** The tools offered to the model in a mode; read-only modes offer no writers (and refuse them at execution too). */
+  offered(mode: string): ToolSpec[];
+  /** Parses a call; a string is the error for the model. Pure and quick: it runs inside a transition. */
+  plan(name: string, argsText: string): ToolPlan | string;
+  /** `start` is called only after the call's permission and `tool.start` are committed ([PM4]). */
+  start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle;
+}
+
+// --- event plane ---------------------------------------------------------------------------------------------------
+
+/** One connection's end of an attachment. */
+export interface Reader {
+  send(frame: string): void;
+  /** Bytes given to `send` that the peer has not taken yet. */
+  bufferedBytes(): number;
+  /** An error the reader is told about while it stays attached. */
+  warn(code: ErrorCode, message: string): void;
+  /** Ends the attachment from this side, with its reason. */
+  close(code: ErrorCode, message: string): void;
+}
+
+export interface Attachment {
+  /** Last `seq` given to the reader. */
+  readonly cursor: number;
+  /** The peer took what was buffered: more can be sent. */
+  drained(): void;
+  detach(): void;
+}

@@ -1,0 +1,71 @@
+import type { ResolvePermission } from '../protocol/frames.ts';
+import type { InspectedActor, Why } from '../protocol/inspection.ts';
+import type { CreateSession, SessionSnapshot } from '../protocol/session.ts';
+import type { SessionState } from '../protocol/session-state.ts';
+import type { CancelTarget, SubmitTurn } from '../protocol/turn.ts';
+import type { Attachment, Done, IndexEntry, LogPage, Reader, StoreStatus } from './ports.ts';
+
+export type { InspectedActor, Why } from '../protocol/inspection.ts';
+export type { Attachment, Reader } from './ports.ts';
+
+/**
+ * The actor system as the transport sees it. Every answer is given once, and a successful answer to a command only when its
+ * fact is flushed to disk ([EV5]); a `storage` or `outcome-unknown` error says that it is not, or that nobody can tell.
+ */
+export interface Runtime {
+  readonly daemonId: string;
+
+  /** Opens the session if it exists (its model and title stay), else creates it. */
+  create(input: CreateSession, done: Done<SessionSnapshot>): void;
+  get(sessionId: string, done: Done<SessionState>): void;
+  list(
+    page: { limit: number; cursor?: string },
+    done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>,
+  ): void;
+  /** `queued`: turns waiting once this one was taken on; 0 when it runs at once. `seq`: of its `turn.queued`. */
+  submit(sessionId: string, input: SubmitTurn, done: Done<{ turnId: string; queued: number; seq: number }>): void;
+  /** Answered when every turn it hit is terminal ([CX2]). A target that matches nothing is not an error. */
+  cancel(sessionId: string, target: CancelTarget, done: Done<CancelResult>): void;
+  resolve(sessionId: string, decision: ResolvePermission, done: Done<ResolveResult>): void;
+  /** Committed records after `afterSeq`; an unknown session has none. */
+  read(sessionId: string, afterSeq: number, limit: number, done: Done<LogPage>): void;
+
+  /** Joins replay and live without gap or repeat ([EV2], [EV3]). Delivery starts after this call returns. */
+  attach(sessionId: string, afterSeq: number, reader: Reader): Attachment;
+
+  /** Statechart and active states of the daemon, or of one session and everything below it. */
+  inspect(sessionId: string | null, done: Done<InspectedActor>): void;
+  why(sessionId: string, done: Done<Why>): void;
+  health(): RuntimeHealth;
+  metrics(): Gauge[];
+}
+
+export interface CancelResult {
+  cancelled: number;
+  cancelledQueued: number;
+  cancelledActive: boolean;
+}
+
+export type ResolveResult =
+  | { ok: true; conflict: false; decision: 'allow' | 'deny' }
+  /** Somebody was first; `decision` and `decidedBy` are theirs ([PM2]). */
+  | { ok: false; conflict: true; message: string; decision: 'allow' | 'deny'; decidedBy: string };
+
+export interface RuntimeHealth {
+  state: 'starting' | 'ready' | 'read-only' | 'draining' | 'stopped';
+  sessionCount: number;
+  activeTurnCount: number;
+  queuedTurnCount: number;
+  subscriberCount: number;
+  ingressSeq: number;
+  quarantined: { sessionId: string; reason: string; since: string }[];
+  storage: StoreStatus;
+}
+
+export interface Gauge {
+  name: string;
+  value: number;
+  /** The bound from `limits.ts`, when the figure has one. */
+  max?: number;
+  help: string;
+}

@@ -1,0 +1,313 @@
+import { createActor } from 'xstate';
+import { OptaError } from '../protocol/errors.ts';
+import type { LogRecord } from '../protocol/events.ts';
+import { type SessionState, toSnapshot } from '../protocol/session-state.ts';
+import type { PermissionRule } from './domain/permission-policy.ts';
+import { newSession } from './domain/session-birth.ts';
+import { type Asks, createAsks } from './effects/asks.ts';
+import { type Attachments, createAttachments } from './effects/attachments.ts';
+import { barrierEffect } from './effects/barrier.ts';
+import { inferenceEffect } from './effects/inference-stream.ts';
+import { createJournal, type Journal } from './effects/journal.ts';
+import { toolEffect } from './effects/tool-run.ts';
+import { gauges } from './gauges.ts';
+import { inspectActor, inspectSlot, whyLive, whySlot } from './inspection.ts';
+import type { Limits } from './limits.ts';
+import { daemonMachine } from './machines/daemon.ts';
+import { type SessionEnv, sessionMachine } from './machines/session.ts';
+import { streamMachine } from './machines/stream.ts';
+import { toolJobMachine } from './machines/tool-job.ts';
+import { turnMachine } from './machines/turn.ts';
+import type { Clock, Done, Ids, Inference, Log, LogStore, StoreStatus, Tools } from './ports.ts';
+import { createRegistry, type Registry, recovered } from './registry.ts';
+import type { Runtime, RuntimeHealth } from './runtime.ts';
+
+/**
+ * The actor system: the charts bound to their effects, the registry of sessions, and the daemon actor that supervises them.
+ * Everything it touches comes through a port, so the simulator runs this very system.
+ */
+export interface SystemParts {
+  daemonId: string;
+  clock: Clock;
+  ids: Ids;
+  log: Log;
+  limits: Limits;
+  store: LogStore;
+  inference: Inference;
+  tools: Tools;
+  rules: PermissionRule[];
+  permissionDeadlineMs: number;
+  defaultModel: string;
+  /** Checks each outgoing record against the event table; on in tests and development. */
+  check?: (record: LogRecord) => void;
+}
+
+export interface System extends Runtime {
+  /** Loads sessions with open work and closes or resumes them; then calls back. Listen only after that ([CR1]). */
+  start(done: () => void): void;
+  /** Refuses what is new, ends running turns as interrupted, flushes, then calls back. Bounded by `drainDeadlineMs`. */
+  stop(done: () => void): void;
+  /** For tests and the simulator. */
+  readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks };
+}
+
+export const createSystem = (p: SystemParts): System => {
+  const { clock, limits, store, log } = p;
+  const asks = createAsks(() => journal);
+  const attachments = createAttachments({ store, clock, limits });
+  let ingressSeq = 0;
+  let stored = 0;
+  let onBoot: (() => void) | null = null;
+  let onStopped: (() => void) | null = null;
+  let storageFailures = 0;
+
+  const journal: Journal = createJournal({
+    store,
+    clock,
+    daemonId: p.daemonId,
+    snapshotEveryRecords: limits.snapshotEveryRecords,
+    publish: attachments.publish,
+    failed: (sessionIds, error) => {
+      log.error('commit failed', { reason: error.message, sessions: sessionIds.length });
+      registry.halt(sessionIds);
+      storageFailures++;
+      daemon.send({ type: 'storage.failed', reason: error.message, at: clock.now() });
+    },
+    ...(p.check ? { check: p.check } : {}),
+  });
+
+  const env: SessionEnv = {
+    now: clock.now,
+    limits,
+    tools: p.tools,
+    rules: p.rules,
+    permissionDeadlineMs: p.permissionDeadlineMs,
+    attended: (sessionId) => attachments.count(sessionId) > 0,
+  };
+
+  const registry: Registry = createRegistry({
+    logic: bind(p, journal, asks, () => registry),
+    env,
+    store,
+    clock,
+    log,
+    limits,
+    journal,
+    asks,
+    attachments,
+    supervise: (event) => daemon.send(event),
+  });
+
+  const reopen = (): void =>
+    journal.reopen((error) => {
+      registry.resume(error === null);
+      if (error) daemon.send({ type: 'storage.failed', reason: error.message, at: clock.now() });
+      else daemon.send({ type: 'storage.reopened' });
+    });
+
+  const daemon = createActor(
+    daemonMachine.provide({
+      actions: {
+        loadOpenSessions: () => registry.loadOpen(() => daemon.send({ type: 'boot.done' })),
+        restartSession: (_, { sessionId, delayMs }) => registry.restart(sessionId, delayMs),
+        quarantineSession: (_, { sessionId, reason }) => registry.quarantine(sessionId, reason),
+        reopenStorage: reopen,
+        stopSessions: () => registry.stopAll(() => daemon.send({ type: 'drained' })),
+        allStopped: () => onStopped?.(),
+      },
+    }),
+    {
+      input: { limits },
+      clock: { setTimeout: (fn, ms) => clock.setTimeout(fn, ms), clearTimeout: (id) => clock.clearTimeout(id) },
+    },
+  );
+  daemon.subscribe((s) => {
+    if (s.matches('ready')) {
+      onBoot?.();
+      onBoot = null;
+    }
+  });
+
+  const life = (): RuntimeHealth['state'] => {
+    const value = daemon.getSnapshot().value;
+    return value === 'readOnly' ? 'read-only' : (value as RuntimeHealth['state']);
+  };
+
+  /** Whether a command that writes is let in now. */
+  const barred = (): OptaError | null => {
+    const state = life();
+    if (state === 'read-only') {
+      const reason = daemon.getSnapshot().context.storage?.reason ?? 'storage failed';
+      return new OptaError('storage-read-only', `Nothing can be stored now: ${reason}`, { retryAfterMs: 1_000 });
+    }
+    if (state !== 'ready') return new OptaError('shutting-down', `The daemon is ${state}.`);
+    if (journal.tailBytes > limits.tailBytesMax || asks.size > limits.answersPendingMax) {
+      return new OptaError('too-many-requests', 'Storage is behind; try again.', { retryAfterMs: 500 });
+    }
+    return null;
+  };
+
+  /** State that is committed, whether or not the session is loaded. */
+  const read = (sessionId: string, done: Done<SessionState>): void => {
+    const slot = registry.slots.get(sessionId);
+    if (slot?.state === 'live') {
+      const { f } = slot.actor.getSnapshot().context;
+      journal.barrier(sessionId, f.seq, () => done(null, f));
+      return;
+    }
+    journal.whenClean(sessionId, () =>
+      store.load(sessionId, (error, found) => {
+        const none = new OptaError('session-not-found', `Session not found: ${sessionId}`);
+        if (error ?? !found) return done(error ?? none, null as never);
+        try {
+          done(null, recovered(sessionId, found));
+        } catch (cause) {
+          done(new OptaError('storage', `The log of ${sessionId} cannot be read: ${String(cause)}`), null as never);
+        }
+      }),
+    );
+  };
+
+  return {
+    daemonId: p.daemonId,
+    parts: { journal, registry, attachments, asks },
+
+    start(done) {
+      onBoot = done;
+      store.list({ limit: 1 }, (_error, page) => {
+        stored = page?.total ?? 0;
+        daemon.start();
+      });
+    },
+    stop(done) {
+      onStopped = () => {
+        attachments.closeAll();
+        done();
+      };
+      daemon.send({ type: 'drain' });
+    },
+
+    create(input, done) {
+      const bar = barred();
+      if (bar) return done(bar, null as never);
+      const sessionId = input.sessionId ?? p.ids.session();
+      const ask = asks.open(sessionId, done);
+      const born = () => {
+        stored++;
+        return newSession(sessionId, input, { model: p.defaultModel }, clock.now());
+      };
+      const reply = (state: SessionState): void => asks.answer(ask, state.seq, toSnapshot(state));
+      if (input.sessionId === undefined) {
+        // A fresh id has no log and no actor yet: its first command will load it.
+        const { state, record } = born();
+        journal.append(state, [record]);
+        reply(state);
+        return;
+      }
+      registry.visit(sessionId, {
+        enter: (actor) => reply(actor.getSnapshot().context.f),
+        refuse: (error) => asks.refuse(ask, error.code, error.message, error.facts),
+        create: born,
+      });
+    },
+    get: read,
+    list: (page, done) => store.list(page, done),
+    submit(sessionId, input, done) {
+      const bar = barred();
+      if (bar) return done(bar, null as never);
+      if (input.content.length > limits.contentBytesMax) {
+        return done(new OptaError('payload-too-large', `content is longer than ${limits.contentBytesMax} bytes`), null as never);
+      }
+      ingressSeq++;
+      const ask = asks.open(sessionId, done);
+      registry.deliver(sessionId, { type: 'turn.submit', ask, turnId: p.ids.turn(), input });
+    },
+    cancel(sessionId, target, done) {
+      const ask = asks.open(sessionId, done);
+      registry.deliver(sessionId, { type: 'turn.cancel', ask, target });
+    },
+    resolve(sessionId, decision, done) {
+      const ask = asks.open(sessionId, done);
+      registry.deliver(sessionId, { type: 'permission.resolve', ask, decision });
+    },
+    read(sessionId, afterSeq, limit, done) {
+      const recordsMax = Math.min(limit, limits.readPageRecordsMax * 20);
+      store.read(sessionId, afterSeq, { recordsMax, bytesMax: limits.readPageBytesMax * 8 }, done);
+    },
+    attach: attachments.attach,
+
+    inspect(sessionId, done) {
+      if (sessionId === null) {
+        const root = inspectActor(daemon, 'daemon', 'daemon');
+        const sessions = [...registry.slots].slice(0, 200).map(([id, slot]) => inspectSlot(id, slot));
+        return done(null, { ...root, children: [...root.children, ...sessions] });
+      }
+      const slot = registry.slots.get(sessionId);
+      if (slot) return done(null, inspectSlot(sessionId, slot));
+      read(sessionId, (error, f) =>
+        error
+          ? done(error, null as never)
+          : done(null, { id: sessionId, chart: 'session', state: 'passivated', facts: { seq: f.seq }, children: [] }),
+      );
+    },
+    why(sessionId, done) {
+      const slot = registry.slots.get(sessionId);
+      if (slot?.state === 'live') return done(null, whyLive(slot.actor, limits));
+      if (slot) return done(null, whySlot(sessionId, slot, clock.now()));
+      read(sessionId, (error, f) => {
+        if (error) return done(error, null as never);
+        const text = 'Nothing runs and nothing waits; the session is on disk and costs no memory.';
+        done(null, { sessionId, state: 'idle', text, since: f.updatedAt, unblock: 'submit a turn' });
+      });
+    },
+    health() {
+      const live = [...registry.slots.values()].flatMap((s) => (s.state === 'live' ? [s.actor.getSnapshot().context.f] : []));
+      const { quarantined, storage } = daemon.getSnapshot().context;
+      const storageStatus: StoreStatus = storage
+        ? { state: 'read-only', reason: storage.reason, since: storage.sinceMs }
+        : { state: 'ok' };
+      return {
+        state: life(),
+        sessionCount: stored,
+        activeTurnCount: live.filter((f) => f.active).length,
+        queuedTurnCount: live.reduce((n, f) => n + f.queue.length, 0),
+        subscriberCount: attachments.total,
+        ingressSeq,
+        quarantined: [...quarantined].map(([sessionId, q]) => ({
+          sessionId,
+          reason: q.reason,
+          since: new Date(q.atMs).toISOString(),
+        })),
+        storage: storageStatus,
+      };
+    },
+    metrics: () =>
+      gauges(limits, {
+        sessionsLive: registry.slots.size,
+        tailBytes: journal.tailBytes,
+        answersPending: asks.size,
+        attachments: attachments.total,
+        storageFailures,
+      }),
+  };
+};
+
+/** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
+const bind = (p: SystemParts, journal: Journal, asks: Asks, registry: () => Registry): typeof sessionMachine =>
+  sessionMachine.provide({
+    actions: {
+      append: (_, { state, records }) => journal.append(state, records),
+      answer: (_, { ask, afterSeq, value }) => asks.answer(ask, afterSeq, value),
+      refuse: (_, { ask, code, message, facts }) => asks.refuse(ask, code, message, facts),
+      passivate: (_, { sessionId }) => registry().passivate(sessionId),
+      halted: (_, { sessionId }) => registry().stopped(sessionId),
+    },
+    actors: {
+      turn: turnMachine.provide({
+        actors: {
+          stream: streamMachine.provide({ actors: { inference: inferenceEffect(p.inference, journal, p.limits) } }),
+          toolJob: toolJobMachine.provide({ actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools) } }),
+        },
+      }),
+    },
+  });

@@ -1,0 +1,123 @@
+import { createInterface } from 'node:readline';
+import { userInfo } from 'node:os';
+import type { DaemonHttp } from '../client/http.ts';
+import { OptaError } from '../protocol/errors.ts';
+import type { EventPayload, LogRecord } from '../protocol/events.ts';
+import { colour, type Output, oneLine, printable } from './output.ts';
+
+export type Answer = { decision: 'allow' | 'deny'; decidedBy: string; note?: string };
+/** Decides about one request. `signal` aborts when somebody else was first; then the answer is not used. */
+export type Decide = (request: EventPayload<'permission.request'>, signal: AbortSignal) => Promise<Answer | null>;
+
+/**
+ * Answers the permission requests of one turn, one after another. Whoever answers first has decided ([PM2]): a request that
+ * is resolved elsewhere takes its question off the screen.
+ */
+export class PermissionDesk {
+  #http: DaemonHttp;
+  #sessionId: string;
+  #decide: Decide;
+  #output: Output;
+  #open = new Map<string, AbortController>();
+  #line: Promise<void> = Promise.resolve();
+
+  constructor(http: DaemonHttp, sessionId: string, decide: Decide, output: Output) {
+    this.#http = http;
+    this.#sessionId = sessionId;
+    this.#decide = decide;
+    this.#output = output;
+  }
+
+  take(record: LogRecord): void {
+    if (record.event === 'permission.request') {
+      const request = record.payload;
+      const control = new AbortController();
+      this.#open.set(request.requestId, control);
+      this.#line = this.#line.then(() => this.#answer(request, control));
+    }
+    if (record.event === 'permission.resolved') this.#withdraw(record.payload.requestId);
+    if (record.event === 'turn.done' || record.event === 'turn.error') {
+      for (const requestId of this.#open.keys()) this.#withdraw(requestId);
+    }
+  }
+
+  #withdraw(requestId: string): void {
+    this.#open.get(requestId)?.abort();
+    this.#open.delete(requestId);
+  }
+
+  async #answer(request: EventPayload<'permission.request'>, control: AbortController): Promise<void> {
+    if (control.signal.aborted) return;
+    const answer = await this.#decide(request, control.signal);
+    if (answer === null || control.signal.aborted) return;
+    if (answer.note !== undefined) this.#output.err(`${answer.note}\n`);
+    try {
+      await this.#http.resolvePermission(this.#sessionId, {
+        requestId: request.requestId,
+        decision: answer.decision,
+        decidedBy: answer.decidedBy,
+      });
+    } catch (cause) {
+      const error = cause instanceof OptaError ? cause : new OptaError('internal', String(cause));
+      // The deadline or another writer was first: the event that says so is in the stream already.
+      if (error.code === 'permission-resolved' || error.code === 'permission-not-found') return;
+      this.#output.err(`${colour.yellow('!')} the answer did not reach the daemon: ${oneLine(error.message)}\n`);
+    }
+  }
+}
+
+/** With nobody to ask, the answer is no, at once and aloud: the model is told, and the person reads it afterwards. */
+export const denyUnattended: Decide = (request) =>
+  Promise.resolve({
+    decision: 'deny',
+    decidedBy: 'opta do: no terminal to ask at',
+    note: `${colour.yellow('!')} denied ${oneLine(request.summary || request.toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`,
+  });
+
+/** Asks y/n on stderr. Anything but yes is no; end of input is no. */
+export const askPerson =
+  (output: Output): Decide =>
+  async (request, signal) => {
+    output.err(`\n${colour.yellow('?')} ${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}\n`);
+    if (request.preview !== undefined) output.err(`${colour.dim(clip(printable(request.preview)))}\n`);
+    const text = await question(`  Allow? ${colour.dim('[y/N]')} `, signal);
+    if (text === null) return null;
+    const decision = /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny';
+    return { decision, decidedBy: `person:${personName()}` };
+  };
+
+const PREVIEW_LINES_MAX = 40;
+const clip = (text: string): string => {
+  const lines = text.split('\n');
+  const more = lines.length - PREVIEW_LINES_MAX;
+  return more <= 0 ? text : [...lines.slice(0, PREVIEW_LINES_MAX), `… ${more} more lines`].join('\n');
+};
+
+/** One line from the keyboard; '' at end of input, null when the question was withdrawn. */
+export const question = (prompt: string, signal?: AbortSignal): Promise<string | null> =>
+  new Promise((resolve) => {
+    const line = createInterface({ input: process.stdin, output: process.stderr });
+    const settle = (text: string | null): void => {
+      signal?.removeEventListener('abort', withdraw);
+      resolve(text);
+      line.close();
+    };
+    const withdraw = (): void => {
+      process.stderr.write('(decided elsewhere)\n');
+      settle(null);
+    };
+    signal?.addEventListener('abort', withdraw, { once: true });
+    // Readline takes Ctrl-C away from the process; here it means what it means everywhere else.
+    line.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    line.on('close', () => settle(''));
+    line.question(prompt, settle);
+  });
+
+const personName = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without a name, as in some containers.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+};

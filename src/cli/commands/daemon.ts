@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { type DaemonState, readDaemonState } from '../../client/daemon-state.ts';
+import { discover } from '../../client/discover.ts';
+import type { Context } from '../context.ts';
+import { type DaemonFlags, daemonArgs, daemonLauncher, ensureDaemon, stopDaemon } from '../daemon-process.ts';
+import { EXIT, UsageError } from '../exit.ts';
+import { colour, oneLine } from '../output.ts';
+
+export interface StartOptions extends DaemonFlags {
+  json?: boolean;
+  showToken?: boolean;
+  lan?: boolean;
+}
+
+export const startDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
+  refuseLan(options);
+  const { state, started } = await ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: flagsOf(options) });
+  if (options.json) ctx.output.pretty(shown(state, options.showToken));
+  else {
+    ctx.output.out(`Daemon ${started ? 'started' : 'already running'}: ${place(state)}\n`);
+    if (options.showToken) ctx.output.out(`token ${state.token}\n`);
+  }
+  return EXIT.ok;
+};
+
+export const stopDaemonCommand = async (ctx: Context): Promise<number> => {
+  ctx.output.out(`${STOPPED[await stopDaemon(ctx.paths)]}\n`);
+  return EXIT.ok;
+};
+
+const STOPPED = {
+  stopped: 'Daemon stopped',
+  killed: 'Daemon did not stop in time and was killed; it recovers its sessions when it starts',
+  'not-running': 'Daemon is not running',
+} as const;
+
+/** Comes back at the same port, so that what was configured by hand still finds it. */
+export const restartDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
+  refuseLan(options);
+  const before = readDaemonState(ctx.paths.stateFile);
+  const stopped = await stopDaemon(ctx.paths);
+  if (!options.json) ctx.output.err(`${STOPPED[stopped]}\n`);
+  const port = options.port ?? (before !== null && before !== 'unreadable' ? before.port : undefined);
+  return startDaemonCommand(ctx, port === undefined ? options : { ...options, port });
+};
+
+export const daemonStatusCommand = async (
+  ctx: Context,
+  options: { json?: boolean; showToken?: boolean; exitCode?: boolean },
+): Promise<number> => {
+  const found = await discover(ctx.paths.stateFile);
+  const running = found.kind === 'running';
+  if (options.json) {
+    ctx.output.pretty({
+      running,
+      state: running ? shown(found.state, options.showToken) : null,
+      logsPath: running ? found.state.logsPath : ctx.paths.logFile,
+      ...(running ? { health: found.health.status, version: found.health.version } : {}),
+      ...('reason' in found ? { reason: found.reason } : {}),
+    });
+  } else if (running) {
+    ctx.output.out(`Daemon is running: ${place(found.state)}\n`);
+    ctx.output.out(`  since ${found.state.startedAt}, ${oneLine(found.health.status)}${runtimeLine(found.health.runtime)}\n`);
+    if (options.showToken) ctx.output.out(`  token ${found.state.token}\n`);
+  } else {
+    const why = 'reason' in found ? ` (${found.reason})` : '';
+    ctx.output.out(`Daemon is not ${found.kind === 'unresponsive' ? 'responding' : 'running'}${why}\n`);
+  }
+  return options.exitCode && !running ? EXIT.error : EXIT.ok;
+};
+
+/** In the foreground, with its log on this terminal. Ends as the daemon ends. */
+export const runDaemonCommand = async (ctx: Context, options: StartOptions & { token?: string }): Promise<number> => {
+  refuseLan(options);
+  if (options.token !== undefined) {
+    // [AC1] Every user of this machine can read a command line.
+    throw new UsageError('--token is refused: a command line can be read by others. Each start makes a token of its own');
+  }
+  const { command, args } = daemonLauncher();
+  const child = spawn(command, [...args, ...daemonArgs(flagsOf(options))], {
+    stdio: 'inherit',
+    env: { ...ctx.env, OPTA_DAEMON_PROCESS: '1' },
+  });
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, forward);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (code, signal) => resolve(signal === null ? (code ?? EXIT.error) : EXIT.error));
+    });
+  } finally {
+    for (const signal of signals) process.removeListener(signal, forward);
+  }
+};
+
+const flagsOf = ({ host, port, engine, model }: StartOptions): DaemonFlags => ({
+  ...(host === undefined ? {} : { host }),
+  ...(port === undefined ? {} : { port }),
+  ...(engine === undefined ? {} : { engine }),
+  ...(model === undefined ? {} : { model }),
+});
+
+const refuseLan = (options: { lan?: boolean }): void => {
+  if (options.lan) throw new UsageError('--lan is refused: the daemon only listens on loopback');
+};
+
+const place = (state: DaemonState): string => `http://${state.host}:${state.port} ${colour.dim(`(pid ${state.pid})`)}`;
+
+/** The state as scripts know it; the token only for whoever asks for it. */
+const shown = (state: DaemonState, showToken: boolean | undefined): object => ({
+  pid: state.pid,
+  daemonId: state.daemonId,
+  host: state.host,
+  port: state.port,
+  token: showToken ? state.token : '(hidden, use --show-token)',
+  startedAt: state.startedAt,
+  logsPath: state.logsPath,
+});
+
+const runtimeLine = (runtime: unknown): string => {
+  const { sessionCount, activeTurnCount, queuedTurnCount } = (runtime ?? {}) as { [name: string]: unknown };
+  if (typeof sessionCount !== 'number') return '';
+  return `, ${sessionCount} live sessions, ${activeTurnCount} turns running, ${queuedTurnCount} queued`;
+};

@@ -1,0 +1,110 @@
+import { isatty } from 'node:tty';
+import pc from 'picocolors';
+
+/**
+ * The only way to stdout and stderr. Results go to stdout, everything else to stderr. Nothing is cut short: whoever ends the
+ * process waits for `flush()`. A reader that has gone away (EPIPE) is no error: the rest goes nowhere, quietly ([AU1]).
+ */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+  /** One compact JSON line on stdout. */
+  json(value: unknown): void;
+  /** JSON indented by two, as `list --json` and its kin have it. */
+  pretty(value: unknown): void;
+  /** Bytes given to stdout that its reader has not taken yet. */
+  bufferedBytes(): number;
+  /** Called once, when stdout has taken everything or nobody reads it any more. */
+  onDrain(fn: () => void): void;
+  /** Whether anybody still reads stdout. */
+  readonly closed: boolean;
+  flush(): Promise<void>;
+}
+
+type Stream = NodeJS.WriteStream;
+
+export const createOutput = (stdout: Stream = process.stdout, stderr: Stream = process.stderr): Output => {
+  const gone = { stdout: false, stderr: false };
+  const pending = { stdout: 0, stderr: 0 };
+  let waiting: (() => void)[] = [];
+  const settle = (): void => {
+    if (pending.stdout + pending.stderr > 0) return;
+    const ready = waiting;
+    waiting = [];
+    for (const fn of ready) fn();
+  };
+  const write = (name: 'stdout' | 'stderr', stream: Stream, text: string): void => {
+    if (gone[name] || text === '') return;
+    pending[name] += 1;
+    stream.write(text, () => {
+      pending[name] = Math.max(0, pending[name] - 1);
+      settle();
+    });
+  };
+  for (const [name, stream] of [
+    ['stdout', stdout],
+    ['stderr', stderr],
+  ] as const) {
+    stream.on('error', () => {
+      gone[name] = true;
+      pending[name] = 0;
+      settle();
+    });
+  }
+  const out = (text: string): void => write('stdout', stdout, text);
+  return {
+    out,
+    err: (text) => write('stderr', stderr, text),
+    json: (value) => out(`${JSON.stringify(value)}\n`),
+    pretty: (value) => out(`${JSON.stringify(value, null, 2)}\n`),
+    bufferedBytes: () => (gone.stdout ? 0 : stdout.writableLength),
+    onDrain: (fn) => {
+      if (gone.stdout || !stdout.writableNeedDrain) {
+        setImmediate(fn);
+        return;
+      }
+      // A reader that leaves never drains what is left for it.
+      const once = (): void => {
+        stdout.removeListener('drain', once);
+        stdout.removeListener('close', once);
+        stdout.removeListener('error', once);
+        fn();
+      };
+      stdout.on('drain', once).on('close', once).on('error', once);
+    },
+    get closed() {
+      return gone.stdout;
+    },
+    flush: () => new Promise((resolve) => (pending.stdout + pending.stderr === 0 ? resolve() : waiting.push(resolve))),
+  };
+};
+
+type ColourEnv = { readonly [name: string]: string | undefined };
+
+/** Colour is for people at a terminal. */
+export const wantsColour = (env: ColourEnv, isTty: boolean): boolean => {
+  if (env.FORCE_COLOR && env.FORCE_COLOR !== '0') return true;
+  return isTty && !env.NO_COLOR && !isCi(env) && env.TERM !== 'dumb';
+};
+
+export const isCi = (env: ColourEnv): boolean => env.CI !== undefined && env.CI !== '' && env.CI !== 'false' && env.CI !== '0';
+
+/** Colours for stderr, where all of the CLI's own words go. */
+export const colour = pc.createColors(wantsColour(process.env, isatty(2)));
+
+/** A person sits at the keyboard and can be asked. */
+export const canAsk = (env: ColourEnv = process.env): boolean => isatty(0) && isatty(2) && !isCi(env);
+
+/**
+ * Text of a model or a file, made safe for a terminal: control characters other than tab and newline could move the cursor,
+ * rewrite what a person reads before allowing a call, or set the clipboard.
+ */
+export const printable = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is being removed
+  text.replace(/\r\n/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\uFFFD');
+
+/** The same on one line of at most `max` characters. */
+export const oneLine = (text: string, max = 160): string => {
+  const line = printable(text).replace(/\s+/g, ' ').trim();
+  return line.length <= max ? line : `${line.slice(0, max - 1)}…`;
+};

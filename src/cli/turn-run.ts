@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { type Attachment, attach } from '../client/attach.ts';
+import type { DaemonAddress, DaemonHttp, NewTurn } from '../client/http.ts';
+import { emptyTurn, foldTurn, type TurnView, turnOf } from '../client/turn-view.ts';
+import { type ErrorCode, OptaError, toOptaError } from '../protocol/errors.ts';
+import { isTerminal, type LogRecord } from '../protocol/events.ts';
+
+/**
+ * One turn from submit to its terminal event.
+ *
+ * The attachment is open before the submit is sent: a permission that the turn asks for at once then finds somebody who may
+ * answer. The submit is sent once and never again ([AU3]); when its answer is lost, the event log says whether it was taken.
+ */
+export interface TurnRunOptions {
+  http: DaemonHttp;
+  address: () => Promise<DaemonAddress>;
+  sessionId: string;
+  /** Head of the session before the turn. */
+  afterSeq: number;
+  turn: NewTurn;
+  /** Aborting cancels the turn at the daemon. */
+  signal?: AbortSignal;
+  onTurn?(turnId: string): void;
+  /** Each record of this turn, with the view after it, and the frame it came in. */
+  onRecord?(record: LogRecord, view: TurnView, text: string): void;
+  onAttached?(attachment: Attachment): void;
+  onNotice?(text: string): void;
+}
+
+const OPEN_DEADLINE_MS = 5_000;
+/** How long a lost daemon may take to come back before the run is given up. */
+const RETRY_FOR_MS = 10_000;
+/** How long to look for a submit whose answer was lost. */
+const SEARCH_DEADLINE_MS = 3_000;
+/** From the answer to a cancel to the terminal event, which by then is committed. */
+const CANCELLED_DEADLINE_MS = 5_000;
+/** Records kept while the answer to the submit is on its way. */
+const EARLY_RECORDS_MAX = 10_000;
+
+/** The answer to these says nothing about whether the submit was taken. */
+const UNDECIDED: readonly ErrorCode[] = ['daemon-unreachable', 'timeout', 'outcome-unknown', 'internal'];
+
+export const runTurn = async (options: TurnRunOptions): Promise<TurnView> => {
+  if (options.signal?.aborted) throw new OptaError('cancelled', 'Cancelled before it began');
+  const submission = randomUUID();
+  const follower = new Follower(options, submission);
+  const attachment = attach({
+    sessionId: options.sessionId,
+    afterSeq: options.afterSeq,
+    address: options.address,
+    retryForMs: RETRY_FOR_MS,
+    onEnvelope: (envelope, text) => follower.take(envelope.record, text),
+    onState: (state) => follower.connection(state),
+  });
+  options.onAttached?.(attachment);
+  void attachment.ended.then((error) => follower.fail(error ?? new OptaError('cancelled', 'The attachment was closed')));
+  const onAbort = (): void => void cancelRun(options, follower);
+  try {
+    await follower.opened;
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    await submitOnce(options, follower, submission);
+    if (options.signal?.aborted) onAbort();
+    return await follower.finished;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    attachment.close();
+  }
+};
+
+const submitOnce = async (options: TurnRunOptions, follower: Follower, submission: string): Promise<void> => {
+  const turn = { ...options.turn, metadata: { ...options.turn.metadata, submission } };
+  try {
+    follower.begin((await options.http.submitTurn(options.sessionId, turn, submission)).turnId);
+  } catch (cause) {
+    const error = toOptaError(cause);
+    if (!UNDECIDED.includes(error.code)) throw error;
+    options.onNotice?.(`the answer to the submit was lost (${error.message}); looking in the log`);
+    await Promise.race([follower.begun, deadline(SEARCH_DEADLINE_MS, error)]);
+  }
+};
+
+/** Asks the daemon to cancel, then waits for the terminal event; the turn's own outcome is what counts ([CX3]). */
+const cancelRun = async (options: TurnRunOptions, follower: Follower): Promise<void> => {
+  try {
+    const turnId = await Promise.race([
+      follower.begun,
+      deadline(SEARCH_DEADLINE_MS, new OptaError('timeout', 'The submit was not answered')),
+    ]);
+    await options.http.cancel(options.sessionId, { turnId });
+    await Promise.race([
+      follower.finished.then(() => undefined),
+      deadline(CANCELLED_DEADLINE_MS, new OptaError('cancelled', 'Cancelled; its last event did not arrive in time')),
+    ]);
+  } catch (cause) {
+    const error = toOptaError(cause);
+    follower.fail(
+      error.code === 'cancelled'
+        ? error
+        : new OptaError('cancelled', `Interrupted, but the daemon did not confirm the cancel: ${error.message}`),
+    );
+  }
+};
+
+/** Rejects after `ms`. Its timer does not keep the process alive. */
+const deadline = (ms: number, error: OptaError): Promise<never> =>
+  new Promise((_, reject) => {
+    setTimeout(() => reject(error), ms).unref();
+  });
+
+class Follower {
+  readonly opened: Promise<void>;
+  readonly begun: Promise<string>;
+  readonly finished: Promise<TurnView>;
+  #options: TurnRunOptions;
+  #submission: string;
+  #view: TurnView | null = null;
+  #early: { record: LogRecord; text: string }[] = [];
+  #open: () => void = () => undefined;
+  #begin: (turnId: string) => void = () => undefined;
+  #finish: (view: TurnView) => void = () => undefined;
+  #rejectAll: (error: OptaError) => void;
+
+  constructor(options: TurnRunOptions, submission: string) {
+    this.#options = options;
+    this.#submission = submission;
+    const rejects: ((error: OptaError) => void)[] = [];
+    const promise = <T>(take: (resolve: (value: T) => void) => void): Promise<T> => {
+      const p = new Promise<T>((resolve, reject) => {
+        take(resolve);
+        rejects.push(reject);
+      });
+      // Each is awaited only when its turn comes; a failure before that is not an unhandled one.
+      p.catch(() => undefined);
+      return p;
+    };
+    const opened = promise<void>((resolve) => {
+      this.#open = resolve;
+    });
+    this.opened = Promise.race([
+      opened,
+      deadline(OPEN_DEADLINE_MS, new OptaError('daemon-unreachable', 'The event plane did not open in time')),
+    ]);
+    this.opened.catch(() => undefined);
+    this.begun = promise<string>((resolve) => {
+      this.#begin = resolve;
+    });
+    this.finished = promise<TurnView>((resolve) => {
+      this.#finish = resolve;
+    });
+    this.#rejectAll = (error) => {
+      for (const reject of rejects) reject(error);
+    };
+  }
+
+  connection(state: string): void {
+    if (state === 'open') this.#open();
+    if (state === 'waiting' && this.#view) this.#options.onNotice?.('connection lost; trying again');
+  }
+
+  fail(error: OptaError): void {
+    this.#rejectAll(error);
+  }
+
+  begin(turnId: string): void {
+    if (this.#view) return;
+    this.#view = emptyTurn(turnId);
+    this.#options.onTurn?.(turnId);
+    this.#begin(turnId);
+    const early = this.#early;
+    this.#early = [];
+    for (const { record, text } of early) this.take(record, text);
+  }
+
+  take(record: LogRecord, text: string): void {
+    if (!this.#view && record.event === 'turn.queued' && record.payload.metadata?.submission === this.#submission) {
+      this.begin(record.payload.turnId);
+    }
+    if (!this.#view) {
+      if (this.#early.length >= EARLY_RECORDS_MAX) throw new OptaError('timeout', 'The submit was not answered in time');
+      this.#early.push({ record, text });
+      return;
+    }
+    if (turnOf(record) !== this.#view.turnId) return;
+    this.#view = foldTurn(this.#view, record);
+    this.#options.onRecord?.(record, this.#view, text);
+    if (isTerminal(record)) this.#finish(this.#view);
+  }
+}

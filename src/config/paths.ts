@@ -1,0 +1,59 @@
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+
+export type Env = { readonly [name: string]: string | undefined };
+
+/** Where everything of one installation lives. Scripts read `daemon/state.json`, so these names are part of the contract. */
+export interface OptaPaths {
+  configDir: string;
+  configFile: string;
+  daemonDir: string;
+  stateFile: string;
+  tokenFile: string;
+  pidFile: string;
+  logFile: string;
+  /** The LMDB environment. */
+  dataDir: string;
+}
+
+export const optaPaths = (env: Env = process.env): OptaPaths => {
+  const configDir = configDirOf(env);
+  const daemonDir = join(configDir, 'daemon');
+  return {
+    configDir,
+    configFile: join(configDir, 'config.json'),
+    daemonDir,
+    stateFile: join(daemonDir, 'state.json'),
+    tokenFile: join(daemonDir, 'token'),
+    pidFile: join(daemonDir, 'daemon.pid'),
+    logFile: join(daemonDir, 'daemon.log'),
+    dataDir: join(daemonDir, 'data'),
+  };
+};
+
+const configDirOf = (env: Env): string => {
+  if (env.OPTA_HOME) return resolve(env.OPTA_HOME);
+  // The XDG specification says that a relative path is to be ignored.
+  if (env.XDG_CONFIG_HOME && isAbsolute(env.XDG_CONFIG_HOME)) return join(env.XDG_CONFIG_HOME, 'opta');
+  if (process.platform === 'win32' && env.APPDATA) return join(env.APPDATA, 'opta');
+  return join(env.HOME || homedir(), '.config', 'opta');
+};
+
+/** Creates a folder that only its owner can enter, and closes one that was left open to others. */
+export const ensurePrivateDir = (dir: string): void => {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  chmodSync(dir, 0o700);
+};
+
+/** Replaces a file in one step, readable by its owner alone: a reader sees the old text or the new, never a part. */
+export const writePrivateFile = (path: string, text: string): void => {
+  const next = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(next, text, { mode: 0o600 });
+    renameSync(next, path);
+  } catch (cause) {
+    rmSync(next, { force: true });
+    throw cause;
+  }
+};

@@ -1,0 +1,106 @@
+/**
+ * The one error table. A code is what programs match on; nobody matches message text.
+ *
+ * `status` is the HTTP status, `close` the WebSocket close code where the error ends a socket,
+ * `exit` the exit code of the CLI, and `retryable` says that the same request may succeed later unchanged.
+ */
+export const ERRORS = {
+  unauthorized: { status: 401, retryable: false, exit: 1, close: 4001 },
+  'forbidden-origin': { status: 403, retryable: false, exit: 1 },
+  'forbidden-host': { status: 403, retryable: false, exit: 1 },
+  'missing-session': { status: 400, retryable: false, exit: 2, close: 4000 },
+  'invalid-request': { status: 400, retryable: false, exit: 2 },
+  'invalid-json': { status: 400, retryable: false, exit: 2 },
+  'unsupported-media-type': { status: 415, retryable: false, exit: 2 },
+  'payload-too-large': { status: 413, retryable: false, exit: 2, close: 1009 },
+  'uri-too-long': { status: 414, retryable: false, exit: 2 },
+  'not-found': { status: 404, retryable: false, exit: 127 },
+  'session-not-found': { status: 404, retryable: false, exit: 127 },
+  'permission-not-found': { status: 404, retryable: false, exit: 127 },
+  'permission-resolved': { status: 409, retryable: false, exit: 1 },
+  'state-conflict': { status: 409, retryable: false, exit: 1 },
+  'session-busy': { status: 409, retryable: true, exit: 1 },
+  'session-quarantined': { status: 503, retryable: false, exit: 1 },
+  'queue-full': { status: 429, retryable: true, exit: 1 },
+  'too-many-requests': { status: 429, retryable: true, exit: 1 },
+  storage: { status: 507, retryable: true, exit: 1 },
+  'storage-full': { status: 507, retryable: true, exit: 1 },
+  'storage-read-only': { status: 507, retryable: true, exit: 1 },
+  'outcome-unknown': { status: 500, retryable: true, exit: 1 },
+  'shutting-down': { status: 503, retryable: true, exit: 1 },
+  timeout: { status: 504, retryable: true, exit: 1 },
+  'slow-reader': { status: 503, retryable: true, exit: 1, close: 4008 },
+  cancelled: { status: 409, retryable: false, exit: 130 },
+  interrupted: { status: 500, retryable: true, exit: 1 },
+  internal: { status: 500, retryable: false, exit: 1 },
+  // Turn outcomes that come from inference. The first four names are the reference's.
+  'no-model-loaded': { status: 503, retryable: true, exit: 3 },
+  'lmx-connection-refused': { status: 503, retryable: true, exit: 3 },
+  'lmx-timeout': { status: 504, retryable: true, exit: 1 },
+  'lmx-ws-closed': { status: 502, retryable: true, exit: 1 },
+  'lmx-unauthorized': { status: 502, retryable: false, exit: 3 },
+  'lmx-untrusted': { status: 502, retryable: false, exit: 3 },
+  'lmx-busy': { status: 503, retryable: true, exit: 1 },
+  'lmx-out-of-memory': { status: 507, retryable: true, exit: 1 },
+  'lmx-protocol': { status: 502, retryable: true, exit: 1 },
+  'lmx-request-rejected': { status: 502, retryable: false, exit: 1 },
+  'loopback-only': { status: 403, retryable: false, exit: 3 },
+  'budget-exceeded': { status: 500, retryable: false, exit: 1 },
+  // Tool outcomes.
+  'tool-unknown': { status: 400, retryable: false, exit: 1 },
+  'tool-failed': { status: 500, retryable: false, exit: 1 },
+  'tool-timeout': { status: 504, retryable: false, exit: 1 },
+  'outside-workspace': { status: 403, retryable: false, exit: 1 },
+  // The CLI's own.
+  'daemon-unreachable': { status: 503, retryable: true, exit: 1 },
+  'daemon-already-running': { status: 409, retryable: false, exit: 1 },
+  'no-port': { status: 503, retryable: true, exit: 1 },
+} as const satisfies Record<string, ErrorRow>;
+
+interface ErrorRow {
+  status: number;
+  retryable: boolean;
+  exit: number;
+  close?: number;
+}
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
+export const errorRow = (code: ErrorCode): ErrorRow => ERRORS[code];
+
+/** Extra facts of an error, for programs: `details` (schema issues), `seq` and `revision` (conflicts), `retryAfterMs` … */
+export type ErrorFacts = { [name: string]: unknown };
+
+export class OptaError extends Error {
+  override readonly name = 'OptaError';
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message);
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+export const toOptaError = (cause: unknown): OptaError =>
+  cause instanceof OptaError
+    ? cause
+    : new OptaError('internal', cause instanceof Error ? cause.message : String(cause));
+
+/** The body of every failed answer on both planes. `error` is for people and for clients older than `code`. */
+export interface ErrorBody {
+  error: string;
+  code: ErrorCode;
+  retryable: boolean;
+  details?: unknown;
+  [fact: string]: unknown;
+}
+
+export const errorBody = (e: OptaError): ErrorBody => ({
+  error: e.message,
+  code: e.code,
+  retryable: errorRow(e.code).retryable,
+  ...e.facts,
+});

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { MessageSchema, SessionSnapshotSchema } from './session.ts';
+import { DecisionSchema, ModeSchema, OnBusySchema, OverridesSchema, StatsSchema, UsageSchema } from './turn.ts';
+
+/**
+ * The v3 event table: name → payload. The log holds these events and nothing else; an envelope's payload is checked against
+ * it on the way out in tests and development. Names are the reference's, since an existing client shows an unknown name as a
+ * card; fields marked "added" are ours.
+ */
+const turn = z.object({ turnId: z.string() });
+const authored = turn.extend({ writerId: z.string(), clientId: z.string() });
+
+/** Who or what decided: `person:<name>`, `rule:<rule>`, or the daemon itself. */
+const decided = { decidedBy: z.string() };
+/** Why a permission ended as it did. */
+export const ResolveReasonSchema = z.enum([
+  'person',
+  'rule',
+  'timeout',
+  'unattended',
+  'invalid',
+  'cancelled',
+  'interrupted',
+]);
+export type ResolveReason = z.infer<typeof ResolveReasonSchema>;
+
+const call = { id: z.string(), name: z.string(), args: z.string() };
+
+export const EVENTS = {
+  'session.snapshot': z.object({ snapshot: SessionSnapshotSchema, messages: z.array(MessageSchema) }),
+  'session.updated': z.object({ snapshot: SessionSnapshotSchema }),
+  'session.cancelled': z.object({
+    cancelled: z.number().int(),
+    turnId: z.string().optional(),
+    writerId: z.string().optional(),
+  }),
+
+  'turn.queued': authored.extend({
+    queueSize: z.number().int(),
+    /** Added: place in the queue, 1 = next. */
+    position: z.number().int(),
+    content: z.string(),
+    mode: ModeSchema,
+    onBusy: OnBusySchema,
+    overrides: OverridesSchema.optional(),
+    metadata: z.record(z.string(), z.unknown()).optional(),
+  }),
+  'turn.start': authored.extend({ mode: ModeSchema }),
+  /**
+   * `model.request`: a step's model call was sent. `model.response`: it ended with tool calls, which stand in `calls` in the
+   * order in which they take effect. Both are needed to rebuild the conversation.
+   */
+  'turn.progress': turn.extend({
+    phase: z.enum(['model.request', 'model.response']),
+    message: z.string().nullable(),
+    provider: z.string().nullable(),
+    step: z.number().int(),
+    model: z.string().optional(),
+    calls: z.array(z.object(call)).optional(),
+    usage: UsageSchema.optional(),
+  }),
+  'turn.token': turn.extend({ text: z.string(), step: z.number().int() }),
+  'turn.thinking': turn.extend({ text: z.string(), step: z.number().int() }),
+
+  'permission.request': turn.extend({
+    requestId: z.string(),
+    callId: z.string(),
+    toolName: z.string(),
+    args: z.record(z.string(), z.unknown()),
+    /** Added: one line for people, and what the call would change, if the tool can say. */
+    summary: z.string(),
+    preview: z.string().optional(),
+    expiresAt: z.string(),
+  }),
+  /** Also recorded, without a request before it, when a rule or an invalid call refuses: then `requestId` is the call's. */
+  'permission.resolved': turn.extend({
+    requestId: z.string(),
+    callId: z.string(),
+    toolName: z.string(),
+    decision: DecisionSchema,
+    reason: ResolveReasonSchema,
+    ...decided,
+    /** What the model is told when the decision is deny. */
+    message: z.string().optional(),
+  }),
+  'tool.start': turn.extend({ ...call, ...decided }),
+  'tool.end': turn.extend({
+    id: z.string(),
+    name: z.string(),
+    result: z.string(),
+    isError: z.boolean(),
+    /** Added: the result was cut to the output budget; how many bytes it had. */
+    truncatedFrom: z.number().int().optional(),
+    elapsedMs: z.number(),
+  }),
+
+  'turn.done': authored.extend({ stats: StatsSchema, outcome: z.literal('done'), model: z.string().optional() }),
+  'turn.error': authored.extend({
+    message: z.string(),
+    code: z.string(),
+    outcome: z.enum(['error', 'cancelled', 'interrupted']),
+    /** Partial text was kept in the conversation. */
+    partial: z.boolean(),
+    stats: StatsSchema.optional(),
+  }),
+} as const;
+
+export type EventName = keyof typeof EVENTS;
+export type EventPayload<N extends EventName> = z.infer<(typeof EVENTS)[N]>;
+export const isEventName = (name: string): name is EventName => Object.hasOwn(EVENTS, name);
+
+/** A fact without its number: what a machine records. */
+export type Fact = { [N in EventName]: { event: N; payload: EventPayload<N> } }[EventName];
+/** A fact with its place in the log. `ts` is ISO 8601. */
+export type LogRecord = Fact & { seq: number; ts: string };
+
+/** The events that end a turn. Nothing of that turn follows one ([TQ3]). */
+export const isTerminal = (fact: { event: string }): boolean =>
+  fact.event === 'turn.done' || fact.event === 'turn.error';

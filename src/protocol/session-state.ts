@@ -1,0 +1,313 @@
+import type { EventPayload, LogRecord, ResolveReason } from './events.ts';
+import type { Message, SessionSnapshot } from './session.ts';
+import type { Decision, Mode, OnBusy, Overrides } from './turn.ts';
+
+/**
+ * The fold: session state as a pure function of its event log. One function serves the daemon's session actor, recovery and
+ * every client's view, so they cannot disagree ([CR2]). It never throws on a record of a known event: the log is the truth.
+ *
+ * Invariants: `seq` is the number of the last record folded; at most one `active` turn ([TQ1]); every turn in `queue` or
+ * `active` has no terminal record yet; `messages` always pairs each tool call with exactly one tool result.
+ */
+export interface QueuedTurn {
+  turnId: string;
+  writerId: string;
+  clientId: string;
+  content: string;
+  mode: Mode;
+  onBusy: OnBusy;
+  overrides?: Overrides;
+  metadata?: { [key: string]: unknown };
+  queuedAt: string;
+}
+
+export type CallState =
+  | { state: 'waiting' }
+  | { state: 'asked'; requestId: string; expiresAt: string; summary: string; preview?: string }
+  | { state: 'started'; decidedBy: string; startedAt: string }
+  | { state: 'ended' }
+  | { state: 'refused'; reason: ResolveReason };
+
+export interface Call {
+  id: string;
+  name: string;
+  args: string;
+  progress: CallState;
+}
+
+export interface ActiveTurn extends QueuedTurn {
+  startedAt: string;
+  startedSeq: number;
+  step: number;
+  /** Text of the current step; moves to `messages` when the step ends. */
+  text: string;
+  /** Some text of this turn, of any step, is in the log. */
+  hasText: boolean;
+  /** Calls of the current step, in the order in which they take effect. */
+  calls: Call[];
+  toolCalls: number;
+  /** A cancel was accepted; only its terminal record is missing. */
+  cancelling: boolean;
+  model?: string;
+}
+
+export interface SessionState {
+  sessionId: string;
+  seq: number;
+  revision: number;
+  model: string;
+  title?: string;
+  createdAt: string;
+  updatedAt: string;
+  workspace?: string;
+  metadata?: { [key: string]: unknown };
+  messages: Message[];
+  toolCallCount: number;
+  queue: QueuedTurn[];
+  active: ActiveTurn | null;
+  /** The last decisions by people, newest last, so that a late second answer is told who won ([PM2]). */
+  decisions: DecisionTaken[];
+}
+
+export interface DecisionTaken {
+  requestId: string;
+  decision: Decision;
+  decidedBy: string;
+}
+
+/** Above this the oldest is forgotten and a second answer to it finds no request. */
+export const DECISIONS_KEPT_MAX = 1_000;
+
+export const emptySession = (sessionId: string): SessionState => ({
+  sessionId,
+  seq: 0,
+  revision: 0,
+  model: '',
+  createdAt: '',
+  updatedAt: '',
+  messages: [],
+  toolCallCount: 0,
+  queue: [],
+  active: null,
+  decisions: [],
+});
+
+export const fold = (s: SessionState, r: LogRecord): SessionState => {
+  switch (r.event) {
+    case 'turn.token':
+      return onActive(s, r, r.payload, (a) => ({ ...a, text: a.text + r.payload.text, hasText: true }));
+    case 'turn.thinking':
+      return { ...s, seq: r.seq };
+    case 'session.snapshot':
+      return s.seq === 0 ? created(s, r, r.payload) : { ...s, seq: r.seq };
+    case 'session.updated':
+      return { ...s, seq: r.seq };
+    case 'turn.queued':
+      return { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts, queue: enqueue(s.queue, r.payload, r.ts) };
+    case 'turn.start':
+      return started(s, r);
+    case 'turn.progress':
+      return r.payload.phase === 'model.request'
+        ? onActive(s, r, r.payload, (a) => ({ ...a, step: r.payload.step, ...model(r.payload.model) }))
+        : answered(s, r);
+    case 'permission.request':
+      return onCall(s, r, r.payload.turnId, r.payload.callId, {
+        state: 'asked',
+        requestId: r.payload.requestId,
+        expiresAt: r.payload.expiresAt,
+        summary: r.payload.summary,
+        ...(r.payload.preview === undefined ? {} : { preview: r.payload.preview }),
+      });
+    case 'permission.resolved':
+      return resolved(s, r);
+    case 'tool.start':
+      return counted(
+        onCall(s, r, r.payload.turnId, r.payload.id, {
+          state: 'started',
+          decidedBy: r.payload.decidedBy,
+          startedAt: r.ts,
+        }),
+      );
+    case 'tool.end':
+      return toolMessage(
+        onCall(s, r, r.payload.turnId, r.payload.id, { state: 'ended' }),
+        r.payload.id,
+        r.payload.result,
+      );
+    case 'session.cancelled':
+      return cancelling(s, r);
+    case 'turn.done':
+    case 'turn.error':
+      return ended(s, r);
+    default:
+      return { ...s, seq: (r as LogRecord).seq };
+  }
+};
+
+export const foldAll = (s: SessionState, records: Iterable<LogRecord>): SessionState => {
+  let out = s;
+  for (const r of records) out = fold(out, r);
+  return out;
+};
+
+/** The wire's summary of a session. Fields that are unset are absent. */
+export const toSnapshot = (s: SessionState): SessionSnapshot => ({
+  sessionId: s.sessionId,
+  model: s.model,
+  ...(s.title === undefined ? {} : { title: s.title }),
+  createdAt: s.createdAt,
+  updatedAt: s.updatedAt,
+  ...(s.active ? { activeTurnId: s.active.turnId } : {}),
+  queuedTurns: s.queue.length,
+  toolCallCount: s.toolCallCount,
+  writerCount: new Set([...s.queue, ...(s.active ? [s.active] : [])].map((t) => t.writerId)).size,
+  seq: s.seq,
+  revision: s.revision,
+  ...(s.workspace === undefined ? {} : { workspace: s.workspace }),
+  ...(s.metadata === undefined ? {} : { metadata: s.metadata }),
+});
+
+/** The permission requests that wait for a decision. At most one a turn today: calls take effect one after another. */
+export const openRequests = (s: SessionState): { call: Call; asked: Extract<CallState, { state: 'asked' }> }[] =>
+  (s.active?.calls ?? []).flatMap((call) => (call.progress.state === 'asked' ? [{ call, asked: call.progress }] : []));
+
+const model = (name: string | undefined): { model?: string } => (name === undefined ? {} : { model: name });
+
+const onActive = (
+  s: SessionState,
+  r: LogRecord,
+  p: { turnId: string },
+  change: (a: ActiveTurn) => ActiveTurn,
+): SessionState =>
+  s.active?.turnId === p.turnId ? { ...s, seq: r.seq, active: change(s.active) } : { ...s, seq: r.seq };
+
+const onCall = (s: SessionState, r: LogRecord, turnId: string, callId: string, progress: CallState): SessionState =>
+  onActive(s, r, { turnId }, (a) => ({
+    ...a,
+    calls: a.calls.map((c) => (c.id === callId ? { ...c, progress } : c)),
+  }));
+
+const counted = (s: SessionState): SessionState =>
+  s.active
+    ? { ...s, toolCallCount: s.toolCallCount + 1, active: { ...s.active, toolCalls: s.active.toolCalls + 1 } }
+    : s;
+
+const created = (s: SessionState, r: LogRecord, p: EventPayload<'session.snapshot'>): SessionState => {
+  const { title, workspace, metadata } = p.snapshot;
+  return {
+    ...s,
+    seq: r.seq,
+    revision: r.seq,
+    model: p.snapshot.model,
+    ...(title === undefined ? {} : { title }),
+    ...(workspace === undefined ? {} : { workspace }),
+    ...(metadata === undefined ? {} : { metadata }),
+    createdAt: p.snapshot.createdAt,
+    updatedAt: p.snapshot.updatedAt,
+    messages: p.messages,
+  };
+};
+
+/** `interrupt` goes to the head; everything else to the end. */
+const enqueue = (queue: QueuedTurn[], p: EventPayload<'turn.queued'>, ts: string): QueuedTurn[] => {
+  const t: QueuedTurn = {
+    turnId: p.turnId,
+    writerId: p.writerId,
+    clientId: p.clientId,
+    content: p.content,
+    mode: p.mode,
+    onBusy: p.onBusy,
+    ...(p.overrides === undefined ? {} : { overrides: p.overrides }),
+    ...(p.metadata === undefined ? {} : { metadata: p.metadata }),
+    queuedAt: ts,
+  };
+  return p.position === 1 ? [t, ...queue] : [...queue, t];
+};
+
+const started = (s: SessionState, r: LogRecord & { event: 'turn.start' }): SessionState => {
+  const turn = s.queue.find((t) => t.turnId === r.payload.turnId);
+  if (!turn) return { ...s, seq: r.seq };
+  return {
+    ...s,
+    seq: r.seq,
+    updatedAt: r.ts,
+    queue: s.queue.filter((t) => t !== turn),
+    messages: [...s.messages, { role: 'user', content: turn.content }],
+    active: {
+      ...turn,
+      startedAt: r.ts,
+      startedSeq: r.seq,
+      step: 0,
+      text: '',
+      hasText: false,
+      calls: [],
+      toolCalls: 0,
+      cancelling: false,
+    },
+  };
+};
+
+const answered = (s: SessionState, r: LogRecord & { event: 'turn.progress' }): SessionState => {
+  if (s.active?.turnId !== r.payload.turnId) return { ...s, seq: r.seq };
+  const calls = (r.payload.calls ?? []).map((c): Call => ({ ...c, progress: { state: 'waiting' } }));
+  const message: Message = {
+    role: 'assistant',
+    content: s.active.text,
+    ...(calls.length === 0
+      ? {}
+      : {
+          tool_calls: calls.map((c) => ({
+            id: c.id,
+            type: 'function' as const,
+            function: { name: c.name, arguments: c.args },
+          })),
+        }),
+  };
+  return { ...s, seq: r.seq, messages: [...s.messages, message], active: { ...s.active, text: '', calls } };
+};
+
+const resolved = (s: SessionState, r: LogRecord & { event: 'permission.resolved' }): SessionState => {
+  const p = r.payload;
+  const noted = { ...s, decisions: asked(s, p.requestId) ? decided(s.decisions, p) : s.decisions };
+  // An allow is followed by the call's `tool.start`, recorded with it.
+  if (p.decision === 'allow') return { ...noted, seq: r.seq };
+  const refused = onCall(noted, r, p.turnId, p.callId, { state: 'refused', reason: p.reason });
+  return toolMessage(refused, p.callId, p.message ?? `The call was not allowed (${p.reason}).`);
+};
+
+const asked = (s: SessionState, requestId: string): boolean =>
+  openRequests(s).some((open) => open.asked.requestId === requestId);
+
+const decided = (all: DecisionTaken[], p: EventPayload<'permission.resolved'>): DecisionTaken[] => [
+  ...all.slice(-(DECISIONS_KEPT_MAX - 1)),
+  { requestId: p.requestId, decision: p.decision, decidedBy: p.decidedBy },
+];
+
+const toolMessage = (s: SessionState, callId: string, content: string): SessionState =>
+  s.active?.calls.some((c) => c.id === callId)
+    ? { ...s, messages: [...s.messages, { role: 'tool', content, tool_call_id: callId }] }
+    : s;
+
+const cancelling = (s: SessionState, r: LogRecord & { event: 'session.cancelled' }): SessionState => {
+  const { turnId, writerId } = r.payload;
+  const hit = s.active && (turnId === undefined ? s.active.writerId === writerId : s.active.turnId === turnId);
+  return { ...s, seq: r.seq, active: s.active && hit ? { ...s.active, cancelling: true } : s.active };
+};
+
+const NOT_RUN = 'The call was not run: the turn ended before it.';
+
+const ended = (s: SessionState, r: LogRecord & { event: 'turn.done' | 'turn.error' }): SessionState => {
+  const { turnId } = r.payload;
+  const next = { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts };
+  if (s.active?.turnId !== turnId) return { ...next, queue: s.queue.filter((t) => t.turnId !== turnId) };
+  const open = s.active.calls.filter((c) => c.progress.state !== 'ended' && c.progress.state !== 'refused');
+  const messages = [
+    ...s.messages,
+    ...open.map((c): Message => ({ role: 'tool', content: NOT_RUN, tool_call_id: c.id })),
+    // A finished turn always leaves an answer; a broken one leaves what there was of it.
+    ...(s.active.text !== '' || r.event === 'turn.done'
+      ? [{ role: 'assistant' as const, content: s.active.text }]
+      : []),
+  ];
+  return { ...next, messages, active: null };
+};

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { SessionIdSchema } from './ids.ts';
+
+/** One tool call as the model asked for it. `arguments` is the raw JSON text, byte for byte. */
+export const ToolCallSchema = z.object({
+  id: z.string(),
+  type: z.literal('function').default('function'),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+export type ToolCall = z.infer<typeof ToolCallSchema>;
+
+/** One message of the conversation, in the shape every OpenAI-compatible server takes. */
+export const MessageSchema = z.object({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: z.string(),
+  tool_calls: z.array(ToolCallSchema).optional(),
+  tool_call_id: z.string().optional(),
+});
+export type Message = z.infer<typeof MessageSchema>;
+
+/** What `GET /v3/sessions/:id` answers and `session.snapshot` carries. Optional fields are absent, not null, when unset. */
+export const SessionSnapshotSchema = z.object({
+  sessionId: z.string(),
+  model: z.string(),
+  title: z.string().optional(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  activeTurnId: z.string().optional(),
+  queuedTurns: z.number().int(),
+  toolCallCount: z.number().int(),
+  /** Distinct writers among the active and the queued turns. Not a count of connections. */
+  writerCount: z.number().int(),
+  /** Head of the event log. */
+  seq: z.number().int().optional(),
+  /** `seq` of the last change of the conversation: a turn accepted or ended. What `lastSeenSeq` is compared with. */
+  revision: z.number().int().optional(),
+  workspace: z.string().optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+export type SessionSnapshot = z.infer<typeof SessionSnapshotSchema>;
+
+/** Items without a known role and text content are dropped, as existing clients expect; the rest is kept in order. */
+const MessagesIn = z
+  .array(z.unknown())
+  .transform((items) =>
+    items.flatMap((item) => (MessageSchema.safeParse(item).data ? [MessageSchema.parse(item)] : [])),
+  );
+
+export const CreateSessionSchema = z.object({
+  sessionId: SessionIdSchema.optional(),
+  model: z.string().min(1).max(256).optional(),
+  title: z.string().max(500).optional(),
+  messages: MessagesIn.optional(),
+  /** `metadata.workspace`: absolute path of the folder that this session's tools may touch. */
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+export type CreateSession = z.infer<typeof CreateSessionSchema>;

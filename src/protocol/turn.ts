@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { ClientIdSchema, TurnIdSchema, WriterIdSchema } from './ids.ts';
+
+export const ModeSchema = z.enum(['chat', 'do', 'plan', 'review', 'research']);
+export type Mode = z.infer<typeof ModeSchema>;
+
+/** What a submit asks for while another turn runs or waits. Each is a transition of the session chart; rules in SPEC.md. */
+export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt']);
+export type OnBusy = z.infer<typeof OnBusySchema>;
+
+export const OverridesSchema = z.object({
+  model: z.string().min(1).max(256).optional(),
+  provider: z.string().optional(),
+  dangerous: z.boolean().optional(),
+  auto: z.boolean().optional(),
+  noCommit: z.boolean().optional(),
+  noCheckpoints: z.boolean().optional(),
+  format: z.enum(['markdown', 'text', 'json']).optional(),
+  autonomyMode: z.enum(['execution', 'ceo']).optional(),
+  autonomyLevel: z.number().int().min(1).max(5).optional(),
+});
+export type Overrides = z.infer<typeof OverridesSchema>;
+
+export const SubmitTurnSchema = z.object({
+  clientId: ClientIdSchema,
+  writerId: WriterIdSchema,
+  content: z.string().min(1),
+  mode: ModeSchema,
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  /** Refused with `state-conflict` when a turn was accepted or ended after this `seq`. */
+  lastSeenSeq: z.number().int().min(0).optional(),
+  overrides: OverridesSchema.optional(),
+  onBusy: OnBusySchema.optional(),
+});
+export type SubmitTurn = z.infer<typeof SubmitTurnSchema>;
+
+export const CancelSchema = z.object({ turnId: TurnIdSchema.optional(), writerId: WriterIdSchema.optional() });
+export type CancelTarget = z.infer<typeof CancelSchema>;
+
+export const DecisionSchema = z.enum(['allow', 'deny']);
+export type Decision = z.infer<typeof DecisionSchema>;
+
+export const StatsSchema = z.object({
+  tokens: z.number(),
+  promptTokens: z.number(),
+  completionTokens: z.number(),
+  toolCalls: z.number(),
+  /** Seconds, as existing clients expect. */
+  elapsed: z.number(),
+  elapsedMs: z.number(),
+  /** Completion tokens a second. */
+  speed: z.number(),
+  firstTokenLatencyMs: z.number().nullable(),
+});
+export type Stats = z.infer<typeof StatsSchema>;
+
+export const UsageSchema = z.object({ promptTokens: z.number(), completionTokens: z.number() });
+export type Usage = z.infer<typeof UsageSchema>;

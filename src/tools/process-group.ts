@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+const errno = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** Ends every process of the group at once. A group that is gone is fine. */
+export const killGroup = (groupId: number): void => {
+  try {
+    process.kill(-groupId, 'SIGKILL');
+  } catch (error) {
+    if (errno(error) !== 'ESRCH' && errno(error) !== 'EPERM') throw error;
+  }
+};
+
+/**
+ * Whether a process of the group is still running ([CX4]). A dead one that nobody has waited for keeps its group in the
+ * system's table, for ever where the first process of a container does not collect orphans; it runs no more and does not count.
+ */
+export const isGroupAlive = (groupId: number): boolean => {
+  try {
+    process.kill(-groupId, 0);
+  } catch (error) {
+    // EPERM: macOS says so of a group of dead processes; none of ours can become somebody else's.
+    return errno(error) !== 'ESRCH' && errno(error) !== 'EPERM';
+  }
+  return process.platform !== 'linux' || groupMembers(groupId).length > 0;
+};
+
+/** Linux only: ids of the group's processes that are not dead. */
+export const groupMembers = (groupId: number): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isMember(name, groupId))
+    .map(Number);
+
+const isMember = (pid: string, groupId: number): boolean => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name in parentheses may hold anything, so the fields are counted from its end: state, parent, group.
+    const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(group) === groupId && state !== 'Z' && state !== 'X';
+  } catch {
+    // It ended while the table was read.
+    return false;
+  }
+};

@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { LIMITS } from '../actors/limits.ts';
+import type { ToolClass, ToolPlan, ToolSpec } from '../actors/ports.ts';
+import type { ToolName } from './jobs.ts';
+import { printable } from './outcome.ts';
+
+/** The table of tools: everything that the model, the policy and people are told about one. */
+interface Tool {
+  name: ToolName;
+  toolClass: ToolClass;
+  description: string;
+  schema: z.ZodObject;
+  summary(args: { [key: string]: unknown }): string;
+}
+
+/** A half of a surrogate pair has no bytes: it would be written as something else than what was asked for. */
+const text = (what: string) =>
+  z
+    .string()
+    .refine((s) => !/\p{Surrogate}/u.test(s), 'contains half of a surrogate pair')
+    .describe(what);
+const path = (what: string) =>
+  text(what)
+    .min(1)
+    .max(LIMITS.toolPathBytesMax)
+    .refine((s) => !s.includes('\0'), 'contains a NUL character');
+const folder = path('Folder, relative to the workspace. Default: the workspace itself.').optional();
+
+const tool = <S extends z.ZodObject>(
+  name: ToolName,
+  toolClass: ToolClass,
+  description: string,
+  schema: S,
+  summary: (args: z.infer<S>) => string,
+): Tool => ({ name, toolClass, description, schema, summary: (args) => summary(args as z.infer<S>) });
+
+const bytes = (s: string): string => `${Buffer.byteLength(s)} bytes`;
+
+const TOOLS: readonly Tool[] = [
+  tool(
+    'list_dir',
+    'read',
+    'Lists a folder: one name a line, folders end in "/", files have their size in bytes. Links are shown and not followed.',
+    z.strictObject({
+      path: folder,
+      recursive: z.boolean().optional().describe('Also everything below, except inside .git and node_modules.'),
+    }),
+    (a) => `List ${a.path ?? '.'}${a.recursive ? ' and everything below it' : ''}`,
+  ),
+  tool(
+    'read_file',
+    'read',
+    'Reads a text file. Each line comes as its number, a tab and its text. A long file is cut; go on with offset.',
+    z.strictObject({
+      path: path('File, relative to the workspace.'),
+      offset: z.int().min(1).optional().describe('First line, counted from 1. Default 1.'),
+      limit: z.int().min(1).optional().describe('How many lines. Default: all.'),
+    }),
+    (a) => {
+      const first = a.offset ?? 1;
+      const part =
+        a.limit !== undefined ? `, lines ${first} to ${first + a.limit - 1}` : first > 1 ? `, from line ${first}` : '';
+      return `Read ${a.path}${part}`;
+    },
+  ),
+  tool(
+    'search_files',
+    'read',
+    'Searches the text of files with a regular expression (Rust syntax, one line at a time). Answers "path:line: text". Files that .gitignore excludes and binary files are left out.',
+    z.strictObject({
+      pattern: text('Regular expression.').min(1).max(8_192),
+      path: path('File or folder to search, relative to the workspace. Default: the workspace itself.').optional(),
+      glob: text('Only files that match this glob, e.g. "*.ts"; "!" in front excludes.').min(1).max(1_024).optional(),
+    }),
+    (a) => `Search ${a.path ?? '.'} for ${a.pattern}${a.glob === undefined ? '' : ` in ${a.glob}`}`,
+  ),
+  tool(
+    'find_files',
+    'read',
+    'Finds files by glob, e.g. "**/*.ts" or "src/*.json". Files that .gitignore excludes are left out.',
+    z.strictObject({ pattern: text('Glob; "**/" means any depth.').min(1).max(1_024), path: folder }),
+    (a) => `Find ${a.pattern} in ${a.path ?? '.'}`,
+  ),
+  tool(
+    'write_file',
+    'write',
+    'Writes a whole file, new or in place of the old one. Missing folders are made.',
+    z.strictObject({ path: path('File, relative to the workspace.'), content: text('The whole new content.') }),
+    (a) => `Write ${bytes(a.content)} to ${a.path}`,
+  ),
+  tool(
+    'edit_file',
+    'write',
+    'Replaces one piece of a file. old_text must occur exactly once, white space and line ends included.',
+    z.strictObject({
+      path: path('File, relative to the workspace.'),
+      old_text: text('The exact text to replace, long enough to occur once.').min(1),
+      new_text: text('What stands there afterwards.'),
+    }),
+    (a) => `Edit ${a.path}: ${bytes(a.old_text)} become ${bytes(a.new_text)}`,
+  ),
+];
+
+const BY_NAME = new Map<string, Tool>(TOOLS.map((t) => [t.name, t]));
+
+const specOf = (t: Tool): ToolSpec => {
+  const { $schema: _, ...parameters } = z.toJSONSchema(t.schema, { io: 'input' });
+  return { name: t.name, description: t.description, parameters };
+};
+
+const ALL = TOOLS.map(specOf);
+const READ_ONLY = TOOLS.filter((t) => t.toolClass === 'read').map(specOf);
+const WRITING_MODES = new Set(['chat', 'do']);
+
+/** [PM4] A mode that is not known to write gets readers only. The turn's policy refuses writers again when they are called. */
+export const offered = (mode: string): ToolSpec[] => (WRITING_MODES.has(mode) ? ALL : READ_ONLY);
+
+const SUMMARY_CHARS_MAX = 300;
+
+const line = (s: string): string => {
+  const one = printable(s.slice(0, 2 * SUMMARY_CHARS_MAX));
+  return one.length <= SUMMARY_CHARS_MAX ? one : `${one.slice(0, SUMMARY_CHARS_MAX - 1)}…`;
+};
+
+/** The arguments as the tool takes them, or what is wrong with them, in words for the model. */
+export const check = (name: string, args: unknown): { tool: Tool; args: { [key: string]: unknown } } | string => {
+  const found = BY_NAME.get(name);
+  if (!found) return `Error (tool-unknown): there is no tool ${line(name)}. Tools: ${[...BY_NAME.keys()].join(', ')}`;
+  const parsed = found.schema.safeParse(args);
+  if (parsed.success) return { tool: found, args: parsed.data };
+  const issues = parsed.error.issues
+    .slice(0, 5)
+    .map((i) => (i.path.length > 0 ? `${i.path.join('.')}: ` : '') + i.message);
+  const known = Object.entries(found.schema.shape).map(([key, s]) =>
+    s.safeParse(undefined).success ? `${key}?` : key,
+  );
+  return `Error (invalid-request): bad arguments for ${name}: ${line(issues.join('; '))}. Arguments: ${known.join(', ')}`;
+};
+
+/** An empty text counts as no arguments: some servers send it for a call that has none. */
+export const plan = (name: string, argsText: string): ToolPlan | string => {
+  if (Buffer.byteLength(argsText) > LIMITS.toolArgsBytesMax) {
+    return `Error (payload-too-large): the arguments exceed ${LIMITS.toolArgsBytesMax} bytes`;
+  }
+  let args: unknown;
+  try {
+    args = argsText.trim() === '' ? {} : JSON.parse(argsText);
+  } catch (error) {
+    return `Error (invalid-json): the arguments are not JSON: ${line(error instanceof Error ? error.message : String(error))}`;
+  }
+  const checked = check(name, args);
+  if (typeof checked === 'string') return checked;
+  return { toolClass: checked.tool.toolClass, summary: line(checked.tool.summary(checked.args)), args: checked.args };
+};

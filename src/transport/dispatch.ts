@@ -1,0 +1,81 @@
+import type { z } from 'zod';
+import { OptaError } from '../protocol/errors.ts';
+import { type OperationId, type OperationInput, type OperationOutput, operation } from '../protocol/operations.ts';
+import type { Latency } from './latency.ts';
+
+/** What a handler answers: a value, or JSON text that is passed on byte for byte. */
+export type Answer<T> = { body: T } | { json: string };
+
+export type Handlers = {
+  [K in OperationId]: (input: OperationInput<K>) => Answer<OperationOutput<K>> | Promise<Answer<OperationOutput<K>>>;
+};
+
+/** An operation's input before anything was checked. */
+export interface RawInput {
+  params: { [name: string]: unknown };
+  query: { [name: string]: unknown };
+  body: unknown;
+}
+
+export type Outcome<T> = { ok: true; status: number; answer: Answer<T> } | { ok: false; error: OptaError };
+
+export interface DispatchDeps {
+  handlers: Handlers;
+  latency: Latency;
+  onFault(where: string, fault: unknown): void;
+  /** Checks answers against the table too; for tests and development. */
+  checkAnswers: boolean;
+}
+
+export type Dispatch = <K extends OperationId>(id: K, raw: RawInput) => Promise<Outcome<OperationOutput<K>>>;
+
+/**
+ * The one door of both planes: validates, calls, and turns every failure into an `OptaError`. It never throws.
+ *
+ * Up to the call into the runtime it runs in the caller's own stack, so commands reach their session in the order in which
+ * they came in ([TQ2]).
+ */
+export const dispatcher =
+  (deps: DispatchDeps): Dispatch =>
+  async (id, raw) => {
+    const startedAt = performance.now();
+    try {
+      const answer = await deps.handlers[id](parseInput(id, raw));
+      if (deps.checkAnswers) checkAnswer(id, answer);
+      return { ok: true, status: operation(id).status, answer };
+    } catch (fault) {
+      return { ok: false, error: known(fault, id, deps) };
+    } finally {
+      deps.latency.add(performance.now() - startedAt);
+    }
+  };
+
+export const parseInput = <K extends OperationId>(id: K, raw: RawInput): OperationInput<K> => {
+  const row = operation(id);
+  const params = parse(row.params, raw.params, 'Invalid session id');
+  const query = parse(row.query, raw.query, 'Invalid query');
+  const empty = raw.body === undefined || (raw.body === null && row.nullIsEmpty === true);
+  const body = row.body === null ? undefined : parse(row.body, empty ? {} : raw.body, 'Invalid request body');
+  return { params, query, body } as OperationInput<K>;
+};
+
+const parse = (schema: z.ZodType, value: unknown, message: string): unknown => {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { issues } = parsed.error;
+  // Parameters are a session's id, and on one route a request's.
+  const named = issues[0]?.path[0] === 'requestId' && message === 'Invalid session id' ? 'Invalid request id' : message;
+  throw new OptaError('invalid-request', named, { details: issues });
+};
+
+const checkAnswer = (id: OperationId, answer: Answer<unknown>): void => {
+  const value = 'json' in answer ? JSON.parse(answer.json) : answer.body;
+  operation(id).response.parse(value);
+};
+
+/** What is not an `OptaError` is a bug: its text goes to the log and not to the client. */
+const known = (fault: unknown, where: string, deps: DispatchDeps): OptaError => {
+  if (fault instanceof OptaError) return fault;
+  deps.onFault(where, fault);
+  return new OptaError('internal', 'Internal error');
+};

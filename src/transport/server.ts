@@ -1,0 +1,137 @@
+import { LIMITS } from '../actors/limits.ts';
+import type { Log } from '../actors/ports.ts';
+import type { Gauge, Runtime } from '../actors/runtime.ts';
+import { OptaError } from '../protocol/errors.ts';
+import { auth } from './auth.ts';
+import { dispatcher } from './dispatch.ts';
+import { eventPlane } from './event-plane.ts';
+import { type HealthFacts, handlers } from './handlers.ts';
+import { httpPlane } from './http-plane.ts';
+import { Latency } from './latency.ts';
+import { access, isLoopbackHost } from './origin.ts';
+import type { Transport, TransportAdapter, TransportBounds } from './port.ts';
+
+export interface ServerOptions {
+  runtime: Runtime;
+  adapter: TransportAdapter;
+  token: string;
+  host: string;
+  /** `first` 0 asks for any free port. */
+  ports: { first: number; fallback: readonly number[] };
+  version: string;
+  /** Facts of `/v3/health` that only the composition root knows; asked at each request. */
+  facts(): HealthFacts;
+  /** Besides loopback's and Tauri's. */
+  allowedOrigins: readonly string[];
+  /** Names besides `host` under which the daemon is reached. */
+  allowedHosts?: readonly string[];
+  /** Bind an address that other machines reach. Never the default ([AC1]). */
+  allowRemote?: boolean;
+  log: Log;
+  /** Check answers against the operation table; for tests and development. */
+  checkAnswers?: boolean;
+  bounds?: Partial<TransportBounds>;
+}
+
+export interface Server {
+  port: number;
+  /** Stops listening, lets answers and backlogs out for `LIMITS.drainDeadlineMs` at most, then cuts what is left. Sockets get 1001. */
+  close(): Promise<void>;
+}
+
+export const DEFAULT_PORTS = { first: 9999, fallback: Array.from({ length: 21 }, (_, i) => 10_000 + i) } as const;
+
+const BOUNDS: TransportBounds = {
+  frameBytesMax: LIMITS.frameBytesMax,
+  bodiesBytesMax: LIMITS.bodiesBytesMax,
+  socketBytesMax: LIMITS.socketBytesMax,
+  socketIdleMs: LIMITS.socketIdleMs,
+};
+
+/** Serves both planes. Throws `no-port` when every port is taken and `forbidden-host` for an address beyond loopback. */
+export const startServer = async (options: ServerOptions): Promise<Server> => {
+  if (!isLoopbackHost(options.host.toLowerCase()) && !options.allowRemote) {
+    throw new OptaError(
+      'forbidden-host',
+      `Refusing to listen on ${options.host}: only loopback is served unless allowed`,
+    );
+  }
+  let port = 0;
+  let closing: Promise<void> | null = null;
+  const onFault = (where: string, fault: unknown): void =>
+    options.log.error('transport fault', { where, fault: fault instanceof Error ? fault.stack : String(fault) });
+  const bounds = { ...BOUNDS, ...options.bounds };
+  const latency = new Latency();
+  const now = (): number => Date.now();
+  const dispatch = dispatcher({
+    latency,
+    onFault,
+    checkAnswers: options.checkAnswers ?? false,
+    handlers: handlers({
+      runtime: options.runtime,
+      version: options.version,
+      transport: { adapter: options.adapter.name, why: options.adapter.why },
+      latency,
+      facts: options.facts,
+      gauges: () => gauges(transport, bounds),
+      now,
+    }),
+  });
+  const shared = {
+    dispatch,
+    auth: auth(options.token),
+    access: access({
+      hosts: [options.host, ...(options.allowedHosts ?? [])],
+      origins: options.allowedOrigins,
+      port: () => port,
+    }),
+    closing: () => closing !== null,
+  };
+  const transport: Transport = options.adapter.create(
+    {
+      http: httpPlane(shared),
+      upgrade: eventPlane({
+        ...shared,
+        runtime: options.runtime,
+        sockets: () => transport.usage().sockets,
+        onFault,
+        now,
+      }),
+      onFault,
+    },
+    bounds,
+  );
+  port = await bind(transport, options);
+  options.log.info('listening', { host: options.host, port, adapter: options.adapter.name, why: options.adapter.why });
+  return {
+    port,
+    close: () => {
+      closing ??= transport.close(LIMITS.drainDeadlineMs);
+      return closing;
+    },
+  };
+};
+
+const bind = async (transport: Transport, { host, ports, log }: ServerOptions): Promise<number> => {
+  for (const wanted of [ports.first, ...ports.fallback]) {
+    const bound = await transport.listen(host, wanted);
+    if (bound !== null) return bound;
+    log.warn('port is taken', { host, port: wanted });
+  }
+  throw new OptaError('no-port', `No free port on ${host}: tried ${[ports.first, ...ports.fallback].join(', ')}`);
+};
+
+const gauges = (transport: Transport, bounds: TransportBounds): Gauge[] => {
+  const usage = transport.usage();
+  return [
+    { name: 'sockets', value: usage.sockets, max: LIMITS.attachmentsMax, help: 'Open event sockets' },
+    {
+      name: 'requestBodiesBytes',
+      value: usage.bodiesBytes,
+      max: bounds.bodiesBytesMax,
+      help: 'Request bodies being read',
+    },
+    { name: 'requestsOpen', value: usage.exchanges, help: 'Requests that wait for their answer' },
+    { name: 'slowSocketsClosed', value: usage.slowClosed, help: 'Sockets closed because they took too little' },
+  ];
+};
