@@ -129,7 +129,8 @@ export const createSystem = (p: SystemParts): System => {
   });
 
   const life = (): RuntimeHealth['state'] => {
-    const value = daemon.getSnapshot().value;
+    const { value } = daemon.getSnapshot();
+    if (typeof value !== 'string') return 'starting';
     return value === 'readOnly' ? 'read-only' : (value as RuntimeHealth['state']);
   };
 

@@ -1,5 +1,5 @@
-import { createInterface } from 'node:readline';
 import { userInfo } from 'node:os';
+import { createInterface } from 'node:readline';
 import type { DaemonHttp } from '../client/http.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { EventPayload, LogRecord } from '../protocol/events.ts';

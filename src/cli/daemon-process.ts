@@ -82,7 +82,8 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
   }
   release(child.process);
   const said = explain(tailFrom(paths.logFile, logStart));
-  const how = child.exit === null ? `did not come up within ${startDeadlineMs / 1_000} s` : `ended at once (${child.exit})`;
+  const how =
+    child.exit === null ? `did not come up within ${startDeadlineMs / 1_000} s` : `ended at once (${child.exit})`;
   const seen = last.kind === 'incompatible' || last.kind === 'unresponsive' ? ` ${last.reason}.` : '';
   throw new OptaError('daemon-unreachable', `The daemon ${how}.${seen}${said} Its log: ${paths.logFile}`);
 };

@@ -42,7 +42,8 @@ export const parseCount =
   (name: string, max = 1_000_000) =>
   (text: string): number => {
     const n = Number(text);
-    if (!Number.isInteger(n) || n < 1 || n > max) throw new UsageError(`${name} must be a whole number from 1 to ${max}`);
+    if (!Number.isInteger(n) || n < 1 || n > max)
+      throw new UsageError(`${name} must be a whole number from 1 to ${max}`);
     return n;
   };
 

@@ -87,7 +87,8 @@ export const wantsColour = (env: ColourEnv, isTty: boolean): boolean => {
   return isTty && !env.NO_COLOR && !isCi(env) && env.TERM !== 'dumb';
 };
 
-export const isCi = (env: ColourEnv): boolean => env.CI !== undefined && env.CI !== '' && env.CI !== 'false' && env.CI !== '0';
+export const isCi = (env: ColourEnv): boolean =>
+  env.CI !== undefined && env.CI !== '' && env.CI !== 'false' && env.CI !== '0';
 
 /** Colours for stderr, where all of the CLI's own words go. */
 export const colour = pc.createColors(wantsColour(process.env, isatty(2)));

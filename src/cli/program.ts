@@ -130,7 +130,11 @@ const addSessions = (program: Command, ctx: Context, done: Done): void => {
     .argument('[id]', 'session id')
     .option('--json', 'as JSON')
     .option('--model <name>', 'only sessions of this model')
-    .option('--limit <n>', 'list: at most this many (default 20); show: only the last n messages', parseCount('--limit'))
+    .option(
+      '--limit <n>',
+      'list: at most this many (default 20); show: only the last n messages',
+      parseCount('--limit'),
+    )
     .action(async (action: string, id: string | undefined, options: SessionsOptions) => {
       const { sessionsCommand } = await import('./commands/sessions.ts');
       done(await sessionsCommand(ctx, action, id, options));

@@ -29,7 +29,7 @@ export interface TurnRunOptions {
 
 const OPEN_DEADLINE_MS = 5_000;
 /** How long a lost daemon may take to come back before the run is given up. */
-const RETRY_FOR_MS = 10_000;
+const RETRY_FOR_MS = 5_000;
 /** How long to look for a submit whose answer was lost. */
 const SEARCH_DEADLINE_MS = 3_000;
 /** From the answer to a cancel to the terminal event, which by then is committed. */
@@ -53,7 +53,9 @@ export const runTurn = async (options: TurnRunOptions): Promise<TurnView> => {
     onState: (state) => follower.connection(state),
   });
   options.onAttached?.(attachment);
-  void attachment.ended.then((error) => follower.fail(error ?? new OptaError('cancelled', 'The attachment was closed')));
+  void attachment.ended.then((error) =>
+    follower.fail(error ?? new OptaError('cancelled', 'The attachment was closed')),
+  );
   const onAbort = (): void => void cancelRun(options, follower);
   try {
     await follower.opened;
@@ -176,7 +178,8 @@ class Follower {
       this.begin(record.payload.turnId);
     }
     if (!this.#view) {
-      if (this.#early.length >= EARLY_RECORDS_MAX) throw new OptaError('timeout', 'The submit was not answered in time');
+      if (this.#early.length >= EARLY_RECORDS_MAX)
+        throw new OptaError('timeout', 'The submit was not answered in time');
       this.#early.push({ record, text });
       return;
     }

@@ -223,14 +223,12 @@ export class Attachment {
 
   #closed(closeCode: number): void {
     const error = this.#lastError ?? byCloseCode(closeCode);
-    if (closeCode === 4001 || error.code === 'unauthorized') {
-      this.#refusals += 1;
-      // Once may be a restart that has not yet written its new token; twice with the same one is an answer.
-      if (this.#refusals >= 2) return this.#end(new OptaError('unauthorized', 'The daemon refused the token'));
-    } else if (FATAL.has(error.code)) {
-      return this.#end(error);
-    }
-    this.#lost(error);
+    const refused = closeCode === 4001 || error.code === 'unauthorized';
+    if (refused) this.#refusals += 1;
+    // Once may be a restart that has not yet written its new token; twice with the same one is an answer.
+    if (refused && this.#refusals >= 2) this.#end(new OptaError('unauthorized', 'The daemon refused the token'));
+    else if (FATAL.has(error.code)) this.#end(error);
+    else this.#lost(error);
   }
 
   /** Gives up this connection and tries again from the cursor. */

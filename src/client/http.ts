@@ -19,10 +19,7 @@ export interface DaemonHttp {
   listSessions(page?: { limit?: number; cursor?: string }): Promise<SessionPage>;
   /** One attempt: a submit is never repeated by the client ([AU3]). */
   submitTurn(sessionId: string, turn: NewTurn, idempotencyKey?: string): Promise<OperationOutput<'turns.submit'>>;
-  cancel(
-    sessionId: string,
-    target: { turnId?: string; writerId?: string },
-  ): Promise<OperationOutput<'turns.cancel'>>;
+  cancel(sessionId: string, target: { turnId?: string; writerId?: string }): Promise<OperationOutput<'turns.cancel'>>;
   /** Throws `permission-resolved` when somebody was first. */
   resolvePermission(sessionId: string, decision: PermissionAnswer): Promise<void>;
   /** Committed events after `afterSeq`, oldest first; `more` says that the answer's bound was reached. */
@@ -75,7 +72,7 @@ export const daemonHttp = (address: DaemonAddress): DaemonHttp => {
     const { method, paths, response } = OPERATIONS[id];
     const path = fill(paths[0], options.params) + query(options.query);
     const body = await exchange(address, agent, method, path, options);
-    return checked(response, body, `${method} ${path}`) as OperationOutput<K>;
+    return checked(response as unknown as z.ZodType<OperationOutput<K>>, body, `${method} ${path}`);
   };
   return {
     health: async (deadlineMs = DEADLINE_MS.health) => {
@@ -108,7 +105,9 @@ const fill = (path: string, params: { [name: string]: string } = {}): string =>
 const checked = <T>(schema: z.ZodType<T>, body: unknown, what: string): T => {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
-  throw new OptaError('internal', `${what}: the daemon's answer is not of contract v3`, { details: parsed.error.issues });
+  throw new OptaError('internal', `${what}: the daemon's answer is not of contract v3`, {
+    details: parsed.error.issues,
+  });
 };
 
 interface CallOptions {
@@ -158,9 +157,13 @@ const exchange = (
     );
     req.on('error', (cause: NodeJS.ErrnoException) =>
       fail(
-        new OptaError('daemon-unreachable', `The daemon at ${address.host}:${address.port} does not answer: ${cause.message}`, {
-          ...(cause.code === undefined ? {} : { cause: cause.code }),
-        }),
+        new OptaError(
+          'daemon-unreachable',
+          `The daemon at ${address.host}:${address.port} does not answer: ${cause.message}`,
+          {
+            ...(cause.code === undefined ? {} : { cause: cause.code }),
+          },
+        ),
       ),
     );
     req.on('response', (res) => {
@@ -187,7 +190,8 @@ const gather = (res: IncomingMessage): Promise<Answer> =>
       if (bytes > ANSWER_BYTES_MAX) reject(new OptaError('payload-too-large', 'The answer of the daemon is too large'));
       else parts.push(part);
     });
-    const cut = (): void => reject(new OptaError('daemon-unreachable', 'The connection broke in the middle of an answer'));
+    const cut = (): void =>
+      reject(new OptaError('daemon-unreachable', 'The connection broke in the middle of an answer'));
     res.on('error', cut);
     res.on('aborted', cut);
     res.on('end', () => {

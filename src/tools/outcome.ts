@@ -78,7 +78,7 @@ export class Output {
 }
 
 /** Control, direction and line-separator characters: what could forge a line or turn a name around. */
-const UNSEEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+const UNSEEN = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
 /** A name or path in one line: what cannot be seen is written as an escape. */
 export const printable = (text: string): string =>

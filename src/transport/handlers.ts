@@ -5,7 +5,7 @@ import { CONTRACT } from '../protocol/envelope.ts';
 import { type ErrorCode, OptaError } from '../protocol/errors.ts';
 import type { OperationInput, OperationOutput } from '../protocol/operations.ts';
 import { type SessionState, toSnapshot } from '../protocol/session-state.ts';
-import { ask } from './ask.ts';
+import { ask, type Timers } from './ask.ts';
 import type { Answer, Handlers } from './dispatch.ts';
 import type { Latency } from './latency.ts';
 
@@ -24,6 +24,7 @@ export interface HandlerDeps {
   /** The transport's own bounds and how full they are. */
   gauges(): Gauge[];
   now(): number;
+  timers: Timers;
 }
 
 /** A cancel is answered when its turns have ended ([CX2]), so it may take their whole deadline. */
@@ -32,7 +33,7 @@ const SESSIONS_PAGE = 50;
 
 export const handlers = (deps: HandlerDeps): Handlers => {
   const { runtime } = deps;
-  const within = <T>(call: (done: Done<T>) => void): Promise<T> => ask(LIMITS.askDeadlineMs, call);
+  const within = <T>(call: (done: Done<T>) => void): Promise<T> => ask(deps.timers, LIMITS.askDeadlineMs, call);
   const runtimeFacts = (health: RuntimeHealth) => ({
     sessionCount: health.sessionCount,
     activeTurnCount: health.activeTurnCount,
@@ -97,14 +98,14 @@ export const handlers = (deps: HandlerDeps): Handlers => {
       };
     },
     'turns.cancel': async ({ params, body }) => {
-      const cancelling = ask<CancelResult>(CANCEL_ASK_MS, (done) => runtime.cancel(params.id, body, done));
+      const cancelling = ask<CancelResult>(deps.timers, CANCEL_ASK_MS, (done) => runtime.cancel(params.id, body, done));
       const result = await named('Session not found', cancelling);
       return { body: { ok: true, ...result } };
     },
-    'permissions.resolve': (input) => resolvePermission(runtime, input),
+    'permissions.resolve': (input) => resolvePermission(deps, input),
 
     'events.read': async ({ params, query }) => ({
-      json: await readEvents(runtime, params.id, query.afterSeq ?? 0, query.limit ?? Number.POSITIVE_INFINITY),
+      json: await readEvents(deps, params.id, query.afterSeq ?? 0, query.limit ?? Number.POSITIVE_INFINITY),
     }),
     inspect: async () => ({ body: await within((done) => runtime.inspect(null, done)) }),
     'sessions.inspect': async ({ params }) => ({
@@ -152,7 +153,7 @@ const refused = (code: ErrorCode, message: string, facts: object): OptaError =>
   new OptaError(code, message, { ok: false, conflict: code === 'permission-resolved', message, ...facts });
 
 const resolvePermission = async (
-  runtime: Runtime,
+  { runtime, timers }: HandlerDeps,
   { params, body }: OperationInput<'permissions.resolve'>,
 ): Promise<Answer<OperationOutput<'permissions.resolve'>>> => {
   if (params.requestId !== undefined && body.requestId !== undefined && params.requestId !== body.requestId) {
@@ -161,7 +162,7 @@ const resolvePermission = async (
   const requestId = params.requestId ?? body.requestId;
   if (requestId === undefined) throw refused('invalid-request', 'Invalid request body: requestId is missing', {});
   try {
-    const result = await ask<ResolveResult>(LIMITS.askDeadlineMs, (done) =>
+    const result = await ask<ResolveResult>(timers, LIMITS.askDeadlineMs, (done) =>
       runtime.resolve(params.id, { ...body, requestId }, done),
     );
     if (result.ok) return { body: { ok: true, conflict: false, decision: result.decision } };
@@ -181,14 +182,19 @@ const resolvePermission = async (
  * [EV3] The stored texts are joined, never parsed and written again: the bytes of the answer are the bytes that were published.
  * Reads page by page, so a long log neither blocks the loop nor waits in memory beyond one answer.
  */
-const readEvents = async (runtime: Runtime, sessionId: string, afterSeq: number, limit: number): Promise<string> => {
+const readEvents = async (
+  { runtime, timers }: HandlerDeps,
+  sessionId: string,
+  afterSeq: number,
+  limit: number,
+): Promise<string> => {
   const texts: string[] = [];
   let chars = 0;
   let cursor = afterSeq;
   let head = 0;
   do {
     const room = Math.min(limit - texts.length, LIMITS.readPageRecordsMax);
-    const page = await ask<LogPage>(LIMITS.askDeadlineMs, (done) => runtime.read(sessionId, cursor, room, done));
+    const page = await ask<LogPage>(timers, LIMITS.askDeadlineMs, (done) => runtime.read(sessionId, cursor, room, done));
     const last = page.records.at(-1);
     head = page.head;
     if (!last) break;

@@ -10,6 +10,7 @@ export interface Access {
   check(head: RequestHead): void;
   /** CORS headers for an allowed origin; for any other, only `Vary`. */
   cors(head: RequestHead): [string, string][];
+  /** What a preflight adds to them. */
   preflight(head: RequestHead): [string, string][];
 }
 
@@ -76,9 +77,8 @@ export const access = (config: AccessConfig): Access => {
     cors,
     preflight: (head) =>
       allowedOrigin(head) === null
-        ? cors(head)
+        ? []
         : [
-            ...cors(head),
             ['access-control-allow-methods', METHODS],
             ['access-control-allow-headers', HEADERS],
             ['access-control-max-age', '600'],

@@ -75,6 +75,10 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       facts: options.facts,
       gauges: () => gauges(transport, bounds),
       now,
+      timers: {
+        setTimeout: (fn, ms) => setTimeout(fn, ms),
+        clearTimeout: (id) => clearTimeout(id as NodeJS.Timeout),
+      },
     }),
   });
   const shared = {

@@ -148,11 +148,10 @@ export const createJournal = (parts: JournalParts): Journal => {
   const commitFailed = (batch: Map<string, Tail>, error: OptaError): void => {
     inFlight = null;
     paused = true;
-    for (const [sessionId, tail] of batch) {
-      tailBytes -= tail.bytes;
-      dropTail(sessionId);
-    }
+    for (const tail of batch.values()) tailBytes -= tail.bytes;
+    // First nothing of these sessions runs any more, then their waits are let go: a stream that is told "clean" would go on.
     parts.failed([...batch.keys()], error);
+    for (const sessionId of batch.keys()) dropTail(sessionId);
   };
 
   const dropTail = (sessionId: string): void => {

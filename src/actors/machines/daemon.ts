@@ -94,7 +94,20 @@ export const daemonMachine = setup({
     // Sessions with open work are loaded and closed or resumed before the first client is let in ([CR1]).
     starting: {
       entry: 'loadOpenSessions',
-      on: { 'boot.done': 'ready', 'storage.failed': { actions: 'noteStorage' } },
+      on: { 'boot.done': 'ready' },
+      initial: 'reading',
+      states: {
+        reading: { on: { 'storage.failed': { target: 'stalled', actions: 'noteStorage' } } },
+        stalled: {
+          entry: 'reopenStorage',
+          after: { reopen: { target: 'stalled', reenter: true } },
+          on: {
+            'storage.reopened': { target: 'reading', actions: 'clearStorage' },
+            'storage.failed': { actions: 'noteStorage' },
+            'boot.done': '#daemon.readOnly',
+          },
+        },
+      },
     },
     ready: { on: { 'storage.failed': { target: 'readOnly', actions: 'noteStorage' } } },
     readOnly: {

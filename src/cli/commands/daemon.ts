@@ -60,7 +60,9 @@ export const daemonStatusCommand = async (
     });
   } else if (running) {
     ctx.output.out(`Daemon is running: ${place(found.state)}\n`);
-    ctx.output.out(`  since ${found.state.startedAt}, ${oneLine(found.health.status)}${runtimeLine(found.health.runtime)}\n`);
+    ctx.output.out(
+      `  since ${found.state.startedAt}, ${oneLine(found.health.status)}${runtimeLine(found.health.runtime)}\n`,
+    );
     if (options.showToken) ctx.output.out(`  token ${found.state.token}\n`);
   } else {
     const why = 'reason' in found ? ` (${found.reason})` : '';
@@ -74,7 +76,9 @@ export const runDaemonCommand = async (ctx: Context, options: StartOptions & { t
   refuseLan(options);
   if (options.token !== undefined) {
     // [AC1] Every user of this machine can read a command line.
-    throw new UsageError('--token is refused: a command line can be read by others. Each start makes a token of its own');
+    throw new UsageError(
+      '--token is refused: a command line can be read by others. Each start makes a token of its own',
+    );
   }
   const { command, args } = daemonLauncher();
   const child = spawn(command, [...args, ...daemonArgs(flagsOf(options))], {

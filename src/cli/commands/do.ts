@@ -1,7 +1,7 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import { requireDaemon } from '../../client/discover.ts';
+import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import type { TurnView } from '../../client/turn-view.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import type { Overrides } from '../../protocol/turn.ts';
@@ -12,8 +12,8 @@ import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exi
 import { parseDevice, parseMode, parseProvider } from '../options.ts';
 import { canAsk } from '../output.ts';
 import { readTask } from '../stdin.ts';
-import { runTurn } from '../turn-run.ts';
 import { TurnPrinter } from '../turn-printer.ts';
+import { runTurn } from '../turn-run.ts';
 
 export interface DoOptions {
   model?: string;
@@ -81,7 +81,8 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
   const task = await readTask(words);
   const outputPath = options.output === undefined ? undefined : writablePath(ctx.cwd, options.output);
   if (!mode.known) ctx.output.err(`opta: unknown mode "${options.mode}", using do\n`);
-  if (options.addDir?.length) ctx.output.err('opta: --add-dir has no effect: a session has one workspace, the current folder\n');
+  if (options.addDir?.length)
+    ctx.output.err('opta: --add-dir has no effect: a session has one workspace, the current folder\n');
   return {
     task,
     format,
@@ -122,10 +123,16 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   try {
     const { state, started } = await ensureDaemon({ paths: ctx.paths, env: job.env });
     if (job.options.device !== undefined && !started) {
-      throw new OptaError('daemon-already-running', '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop');
+      throw new OptaError(
+        'daemon-already-running',
+        '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop',
+      );
     }
     http = daemonHttp(state);
-    return await converse(ctx, job, ids, http, control);
+    const view = await converse(ctx, job, ids, http, control);
+    // A turn that finished first is done, whoever wanted it to end ([CX3]).
+    if (view.end?.outcome === 'cancelled') throw ended.reason() ?? new OptaError('cancelled', view.end.message);
+    return view;
   } catch (cause) {
     // Whatever else broke on the way out, the cause is the deadline or the person.
     throw ended.reason() ?? cause;
@@ -135,12 +142,23 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   }
 };
 
-const converse = async (ctx: Context, job: Job, ids: Ids, http: DaemonHttp, control: AbortController): Promise<TurnView> => {
+const converse = async (
+  ctx: Context,
+  job: Job,
+  ids: Ids,
+  http: DaemonHttp,
+  control: AbortController,
+): Promise<TurnView> => {
   const session = await openSession(ctx, job, http);
   ids.session_id = session.sessionId;
   const printer = new TurnPrinter(ctx.output, job.format);
   const interactive = canAsk(ctx.env) && job.format !== 'quiet';
-  const desk = new PermissionDesk(http, session.sessionId, interactive ? askPerson(ctx.output) : denyUnattended, ctx.output);
+  const desk = new PermissionDesk(
+    http,
+    session.sessionId,
+    interactive ? askPerson(ctx.output) : denyUnattended,
+    ctx.output,
+  );
   const view = await runTurn({
     http,
     address: () => requireDaemon(ctx.paths.stateFile),
@@ -171,7 +189,11 @@ const converse = async (ctx: Context, job: Job, ids: Ids, http: DaemonHttp, cont
 
 const TITLE_CHARS_MAX = 80;
 
-const openSession = async (ctx: Context, job: Job, http: DaemonHttp): Promise<{ sessionId: string; seq?: number | undefined; model: string }> => {
+const openSession = async (
+  ctx: Context,
+  job: Job,
+  http: DaemonHttp,
+): Promise<{ sessionId: string; seq?: number | undefined; model: string }> => {
   const { session, model } = job.options;
   if (session !== undefined) return http.getSession(session);
   const title = job.task.replace(/\s+/g, ' ').slice(0, TITLE_CHARS_MAX);
@@ -220,8 +242,7 @@ const finish = (ctx: Context, job: Job, view: TurnView, ids: Ids): number => {
   if (!end) throw new OptaError('internal', 'The turn has no end');
   ids.status = STATUS[end.outcome];
   if (end.outcome !== 'done') {
-    const error = { message: end.message, code: end.outcome === 'cancelled' ? 'cancelled' : end.code };
-    return failTurn(ctx, job, error, ids);
+    return emitFailure(ctx, job.format, job.outputPath, end, exitCodeOf(end.code), ids);
   }
   const result = {
     result: view.text,
@@ -238,16 +259,11 @@ const finish = (ctx: Context, job: Job, view: TurnView, ids: Ids): number => {
   return EXIT.ok;
 };
 
-const failTurn = (ctx: Context, job: Job, error: { message: string; code: string }, ids: Ids): number => {
-  const exitCode = exitCodeOf(error.code);
-  return emitFailure(ctx, job.format, job.outputPath, error, exitCode, ids);
-};
-
 const isJson = (format: Format): boolean => format === 'json' || format === 'jsonl';
 
 const fail = (ctx: Context, cause: unknown, format: Format, options: DoOptions, ids: Ids): number => {
   if (cause instanceof OptaError) {
-    if (cause.code === 'cancelled') ids.status = 'cancelled';
+    if (cause.code === 'cancelled' || cause.code === 'timeout') ids.status = 'cancelled';
     const path = options.output === undefined ? undefined : resolve(ctx.cwd, options.output);
     return emitFailure(ctx, format, path, cause, exitCodeOf(cause.code), ids);
   }

@@ -16,7 +16,11 @@ const looking = async (ctx: Context, look: (http: DaemonHttp) => Promise<void>):
 };
 
 /** The statecharts of the live actors with their active states marked, as Mermaid text. */
-export const inspectCommand = (ctx: Context, sessionId: string | undefined, options: { json?: boolean }): Promise<number> =>
+export const inspectCommand = (
+  ctx: Context,
+  sessionId: string | undefined,
+  options: { json?: boolean },
+): Promise<number> =>
   looking(ctx, async (http) => {
     const root = await http.inspect(sessionId);
     if (options.json) ctx.output.pretty(root);

@@ -109,7 +109,14 @@ const readAt = (file: string, at: number, bytes: number): Buffer => {
   }
 };
 
-const LEVELS: { [level: string]: string } = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' };
+const LEVELS: { [level: string]: string } = {
+  10: 'trace',
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+};
 const KNOWN = new Set(['ts', 'time', 'level', 'msg', 'pid', 'hostname', 'daemonId', 'v']);
 
 const formatLine = (line: string): string => {
@@ -121,8 +128,8 @@ const formatLine = (line: string): string => {
     .filter(([name]) => !KNOWN.has(name))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   const tint = level === 'error' || level === 'fatal' ? colour.red : level === 'warn' ? colour.yellow : colour.dim;
-  return oneLine(`${String(when ?? '')} ${level.padEnd(5)} ${String(entry.msg ?? '')} ${facts.join(' ')}`, 2_000).replace(
-    level,
-    tint(level),
-  );
+  return oneLine(
+    `${String(when ?? '')} ${level.padEnd(5)} ${String(entry.msg ?? '')} ${facts.join(' ')}`,
+    2_000,
+  ).replace(level, tint(level));
 };

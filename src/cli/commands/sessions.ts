@@ -107,7 +107,9 @@ const show = (ctx: Context, id: string, options: SessionsOptions): Promise<numbe
     ctx.output.out(`${session.sessionId} · ${session.model || 'default model'} · ${session.createdAt}\n`);
     if (session.workspace !== undefined) ctx.output.out(`${oneLine(session.workspace)}\n`);
     for (const message of messages) {
-      const calls = (message.tool_calls ?? []).map((c) => `\n› ${c.function.name} ${oneLine(c.function.arguments, 120)}`);
+      const calls = (message.tool_calls ?? []).map(
+        (c) => `\n› ${c.function.name} ${oneLine(c.function.arguments, 120)}`,
+      );
       ctx.output.out(`\n${colour.bold(message.role)}\n${printable(message.content)}${calls.join('')}\n`);
     }
     return EXIT.ok;

@@ -1,0 +1,35 @@
+import type { Clock, Inference, Log } from '../actors/ports.ts';
+import { systemClock } from './clock.ts';
+import { createDemo } from './demo.ts';
+import { createLmx } from './lmx.ts';
+
+/**
+ * The engine that the configuration names, and no other: a script never gets an answer from something that is not the model it
+ * asked for.
+ */
+export type EngineConfig =
+  | { engine: 'demo'; paceMs?: number }
+  | {
+      engine: 'lmx';
+      host: string;
+      port: number;
+      loopbackOnly: boolean;
+      apiKey?: string;
+      trusted?: boolean;
+      maxTokens?: number;
+    };
+
+export type EngineStatus = { engine: 'demo' | 'lmx'; [fact: string]: unknown };
+
+export type Engine = Inference & { close(): void; status(): EngineStatus };
+
+/** Opens nothing by itself: the first request does. */
+export const createInference = (config: EngineConfig, world: { log: Log; clock?: Clock }): Engine => {
+  const clock = world.clock ?? systemClock;
+  if (config.engine === 'lmx') {
+    const lmx = createLmx({ ...config, log: world.log, clock });
+    return { ...lmx, status: () => ({ ...lmx.status() }) };
+  }
+  const demo = createDemo({ clock, ...(config.paceMs === undefined ? {} : { paceMs: config.paceMs }) });
+  return { ...demo, status: () => ({ engine: 'demo', model: 'demo' }) };
+};

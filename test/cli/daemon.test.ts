@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type EnsuredDaemon, ensureDaemon, stopDaemon } from '../../src/cli/daemon-process.ts';
+import { isAlive } from '../../src/client/daemon-state.ts';
+import { optaPaths } from '../../src/config/paths.ts';
+import { cli, cliEnv, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
+import { FakeDaemon } from '../support/fake-daemon.ts';
+
+let home: string;
+let started: number[] = [];
+beforeEach(() => {
+  home = tempDir();
+});
+afterEach(() => {
+  for (const pid of started) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  started = [];
+  removeDir(home);
+});
+
+const FAKE_MAIN = fileURLToPath(new URL('../support/fake-main.ts', import.meta.url));
+const ensure = async (mode = ''): Promise<EnsuredDaemon> => {
+  const ensured = await ensureDaemon({
+    paths: optaPaths({ OPTA_HOME: home }),
+    env: cliEnv(home, { FAKE_MAIN_MODE: mode }),
+    launcher: { command: process.execPath, args: ['--import', import.meta.resolve('tsx'), FAKE_MAIN] },
+  });
+  if (ensured.state.pid !== process.pid) started.push(ensured.state.pid);
+  return ensured;
+};
+const stop = (deadlineMs?: number) => stopDaemon(optaPaths({ OPTA_HOME: home }), deadlineMs);
+
+describe('starting', () => {
+  test('several at once end up with one daemon', async () => {
+    const all = await Promise.all([ensure(), ensure(), ensure()]);
+    expect(new Set(all.map((e) => e.state.pid)).size).toBe(1);
+    expect(all.filter((e) => e.started)).toHaveLength(1);
+    expect((await ensure()).started).toBe(false);
+    expect(await stop()).toBe('stopped');
+    expect(isAlive(all[0]?.state.pid as number)).toBe(false);
+    expect(await stop()).toBe('not-running');
+  });
+
+  test('a state file left by a crash does not stop a start', async () => {
+    const first = await ensure();
+    process.kill(first.state.pid, 'SIGKILL');
+    await until(() => !isAlive(first.state.pid), 'the first to die');
+    rmSync(join(home, 'daemon', 'lock'));
+    const second = await ensure();
+    expect(second.started).toBe(true);
+    expect(second.state.pid).not.toBe(first.state.pid);
+  });
+
+  test('a daemon that cannot start says why, soon', async () => {
+    const before = Date.now();
+    await expect(ensure('crash')).rejects.toMatchObject({
+      code: 'daemon-unreachable',
+      message: expect.stringContaining('the disk is on fire'),
+    });
+    expect(Date.now() - before).toBeLessThan(9_000);
+  });
+
+  test('[AC1] the token is in no argument of the daemon, and its log and folder are for their owner alone', async () => {
+    const { state } = await ensure();
+    if (process.platform === 'linux') {
+      expect(readFileSync(`/proc/${state.pid}/cmdline`, 'utf8')).not.toContain(state.token);
+    }
+  });
+});
+
+describe('stopping', () => {
+  test('one that does not listen to SIGTERM is killed after its deadline', async () => {
+    const { state } = await ensure('stubborn');
+    expect(await stop(200)).toBe('killed');
+    expect(isAlive(state.pid)).toBe(false);
+    expect(existsSync(join(home, 'daemon', 'state.json'))).toBe(false);
+  });
+
+  test('a recorded pid that now belongs to somebody else is never signalled', async () => {
+    const bystander = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    await new Promise((resolve) => bystander.on('spawn', resolve));
+    const gone = await new FakeDaemon().start();
+    gone.writeState(home, { pid: bystander.pid });
+    await gone.stop();
+    expect(await stop()).toBe('not-running');
+    expect(isAlive(bystander.pid as number)).toBe(true);
+    expect(existsSync(join(home, 'daemon', 'state.json'))).toBe(false);
+    bystander.kill('SIGKILL');
+  });
+});
+
+describe('opta daemon status', () => {
+  test('[AC1] the token is hidden unless asked for; the shape is the one that scripts know; exit 0 either way', async () => {
+    const daemon = await new FakeDaemon().start();
+    const none = await cli(home, ['daemon', 'status', '--json']);
+    daemon.writeState(home);
+    const [hidden, shown, start] = await Promise.all([
+      cli(home, ['daemon', 'status', '--json']),
+      cli(home, ['daemon', 'status', '--json', '--show-token']),
+      cli(home, ['daemon', 'start', '--json']),
+    ]);
+    await daemon.stop();
+    expect(JSON.parse(none.stdout)).toMatchObject({ running: false, state: null, logsPath: expect.any(String) });
+    expect(none.code).toBe(0);
+    const keys = ['pid', 'daemonId', 'host', 'port', 'token', 'startedAt', 'logsPath'];
+    expect(JSON.parse(hidden.stdout)).toMatchObject({ running: true, state: { port: daemon.port } });
+    expect(Object.keys(JSON.parse(hidden.stdout).state)).toEqual(keys);
+    expect(hidden.stdout).not.toContain(daemon.token);
+    expect(JSON.parse(shown.stdout).state.token).toBe(daemon.token);
+    expect(Object.keys(JSON.parse(start.stdout))).toEqual(keys);
+    expect(start.stdout).not.toContain(daemon.token);
+  });
+
+  test('[AC1] a listening address that is not loopback, and a token on the command line, are refused', async () => {
+    const [host, lan, token] = await Promise.all([
+      cli(home, ['daemon', 'start', '--host', '0.0.0.0']),
+      cli(home, ['daemon', 'start', '--lan', '--json']),
+      cli(home, ['daemon', 'run', '--token', 'abc']),
+    ]);
+    expect(host.code).toBe(2);
+    expect(JSON.parse(lan.stdout)).toMatchObject({ exit_code: 2 });
+    expect(token.code).toBe(2);
+    expect(existsSync(join(home, 'daemon'))).toBe(false);
+  });
+});
+
+describe('opta daemon logs', () => {
+  const log = (): string => join(home, 'daemon', 'daemon.log');
+  const line = (i: number): string => `{"ts":"2026-01-01T00:00:00.000Z","level":"info","msg":"m${i}","daemonId":"d"}\n`;
+
+  test('[AU1] --json is always an array: without a log, with bad lines, and cut to the last lines', async () => {
+    const empty = await cli(home, ['daemon', 'logs', '--json']);
+    mkdirSync(join(home, 'daemon'));
+    // Long enough that the end is found without reading the beginning.
+    writeFileSync(log(), `${Array.from({ length: 5_000 }, (_, i) => line(i)).join('')}not json\n`);
+    const [all, three, both] = await Promise.all([
+      cli(home, ['daemon', 'logs', '--json']),
+      cli(home, ['daemon', 'logs', '--json', '--lines', '3']),
+      cli(home, ['daemon', 'logs', '--json', '--follow']),
+    ]);
+    expect(JSON.parse(empty.stdout)).toEqual([]);
+    expect(JSON.parse(all.stdout)).toHaveLength(200);
+    expect(JSON.parse(three.stdout).map((l: { msg?: string }) => l.msg)).toEqual(['m4998', 'm4999', undefined]);
+    expect(JSON.parse(three.stdout)[2]).toEqual({ raw: 'not json' });
+    expect(both.code).toBe(2);
+  });
+
+  test('--follow shows what is added, also after the log was cut, until it is interrupted', async () => {
+    mkdirSync(join(home, 'daemon'));
+    writeFileSync(log(), line(1));
+    const child = startCli(home, ['daemon', 'logs', '--follow', '--lines', '10']);
+    let seen = '';
+    child.stdout?.on('data', (part) => {
+      seen += part;
+    });
+    const end = endOf(child);
+    await until(() => seen.includes('m1'), 'the old line');
+    appendFileSync(log(), line(2));
+    await until(() => seen.includes('m2'), 'the new line');
+    truncateSync(log(), 0);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    appendFileSync(log(), line(3));
+    await until(() => seen.includes('m3'), 'the line after the cut');
+    child.kill('SIGINT');
+    expect((await end).code).toBe(130);
+  });
+});

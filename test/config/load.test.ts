@@ -1,0 +1,148 @@
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { ensurePrivateDir, optaPaths, writePrivateFile } from '../../src/config/paths.ts';
+import { DAEMON_PORT_DEFAULT, INFERENCE_HOST_DEFAULT } from '../../src/config/schema.ts';
+
+let home: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'opta-config-'));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+const write = (text: string): void => writeFileSync(join(home, 'config.json'), text);
+const load = (env: { [name: string]: string } = {}, flags = {}) =>
+  loadConfig({ env: { OPTA_HOME: home, ...env }, flags });
+
+describe('precedence', () => {
+  test('without anything, the defaults stand', () => {
+    expect(load()).toEqual({
+      connection: { host: INFERENCE_HOST_DEFAULT, port: 1234 },
+      model: { default: '' },
+      engine: 'lmx',
+      permissions: { deadlineMs: 120_000, rules: [] },
+      daemon: { port: DAEMON_PORT_DEFAULT },
+    });
+  });
+
+  test('flags win over the environment, that over the file, that over the defaults', () => {
+    write('{"connection":{"host":"file.test","port":1},"model":{"default":"file"},"engine":"demo"}');
+    const config = load({ OPTA_HOST: 'env.test', OPTA_PORT: '2' }, { connection: { host: 'flag.test' } });
+    expect(config.connection).toEqual({ host: 'flag.test', port: 2 });
+    expect(config.model.default).toBe('file');
+    expect(config.engine).toBe('demo');
+  });
+
+  test('a layer that sets one key leaves its neighbours alone', () => {
+    write('{"connection":{"apiKey":"k1","trusted":true},"daemon":{"port":4000}}');
+    expect(load({ OPTA_HOST: 'env.test' }).connection).toEqual({
+      host: 'env.test',
+      port: 1234,
+      apiKey: 'k1',
+      trusted: true,
+    });
+  });
+
+  test('every variable lands where it belongs, and an empty one counts as unset', () => {
+    const config = load({
+      OPTA_HOST: '127.0.0.1',
+      OPTA_PORT: '5',
+      OPTA_API_KEY: 'secret',
+      OPTA_TRUSTED: 'yes',
+      OPTA_LOOPBACK_ONLY: '1',
+      OPTA_MODEL: 'm',
+      OPTA_ENGINE: '',
+      OPTA_PERMISSION_DEADLINE_MS: '500',
+      OPTA_DAEMON_PORT: '0',
+    });
+    expect(config.connection).toEqual({
+      host: '127.0.0.1',
+      port: 5,
+      apiKey: 'secret',
+      trusted: true,
+      loopbackOnly: true,
+    });
+    expect(config.model.default).toBe('m');
+    expect(config.engine).toBe('lmx');
+    expect(config.permissions.deadlineMs).toBe(500);
+    expect(config.daemon.port).toBe(0);
+    expect(load({ OPTA_LOOPBACK_ONLY: '0' }).connection.loopbackOnly).toBe(false);
+  });
+});
+
+describe('what is wrong is named', () => {
+  const message = (env: { [name: string]: string } = {}, flags = {}): string => {
+    try {
+      load(env, flags);
+    } catch (cause) {
+      expect(cause).toMatchObject({ name: 'OptaError', code: 'invalid-request' });
+      return (cause as Error).message;
+    }
+    throw new Error('was accepted');
+  };
+
+  test.each([
+    ['not JSON', '{"connection":{"apiKey":"TOPSECRET", "port": }}', /config\.json: is not valid JSON/],
+    ['an array', '[]', /must hold a JSON object/],
+    ['a wrong type', '{"connection":{"port":"many"}}', /connection\.port/],
+    ['a port out of range', '{"daemon":{"port":70000}}', /daemon\.port/],
+    ['an unknown engine', '{"engine":"gpu"}', /engine/],
+    ['a host that is a URL', '{"connection":{"host":"http://x/y"}}', /connection\.host/],
+  ])('%s', (_name, text, expected) => {
+    write(text);
+    expect(message()).toMatch(expected);
+    expect(message()).toContain(join(home, 'config.json'));
+    expect(message()).not.toContain('TOPSECRET');
+  });
+
+  test('[PM5] a misspelt key is refused, so that a deny rule is never lost in silence', () => {
+    write('{"permisions":{"rules":[{"tool":"*","action":"deny"}]}}');
+    expect(message()).toMatch(/permisions/);
+    write('{"permissions":{"rules":[{"tool":"*","action":"denied"}]}}');
+    expect(message()).toMatch(/permissions\.rules\.0\.action/);
+  });
+
+  test('a bad variable is blamed by name, and not the file', () => {
+    write('{}');
+    expect(message({ OPTA_PORT: '12x' })).toMatch(/OPTA_PORT.*connection\.port/);
+    expect(message({ OPTA_LOOPBACK_ONLY: 'maybe' })).toMatch(/OPTA_LOOPBACK_ONLY/);
+  });
+
+  test('a bad flag is blamed on the command line', () => {
+    expect(message({}, { connection: { port: 0 } })).toMatch(/the command line.*connection\.port/);
+  });
+
+  test('a folder where the file should be is an error and not an empty file', () => {
+    mkdirSync(join(home, 'config.json'));
+    expect(message()).toMatch(/cannot be read/);
+  });
+});
+
+describe('paths', () => {
+  test('OPTA_HOME moves everything; XDG moves the config folder unless it is relative', () => {
+    expect(optaPaths({ OPTA_HOME: '/h', XDG_CONFIG_HOME: '/x' })).toMatchObject({
+      configFile: '/h/config.json',
+      stateFile: '/h/daemon/state.json',
+      tokenFile: '/h/daemon/token',
+      pidFile: '/h/daemon/daemon.pid',
+      logFile: '/h/daemon/daemon.log',
+      dataDir: '/h/daemon/data',
+    });
+    expect(optaPaths({ XDG_CONFIG_HOME: '/x', HOME: '/u' }).configDir).toBe('/x/opta');
+    expect(optaPaths({ XDG_CONFIG_HOME: 'rel', HOME: '/u' }).configDir).toBe('/u/.config/opta');
+    expect(optaPaths({ HOME: '/u' }).configDir).toBe('/u/.config/opta');
+  });
+
+  test('[AC1] folders and files are for their owner alone, also when they were open before', () => {
+    const dir = join(home, 'a', 'b');
+    mkdirSync(dir, { recursive: true, mode: 0o755 });
+    ensurePrivateDir(dir);
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    const file = join(dir, 'token');
+    writeFileSync(file, 'old', { mode: 0o644 });
+    writePrivateFile(file, 'new');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+});

@@ -1,0 +1,69 @@
+import type { Clock, ToolRun, Tools } from '../../src/actors/ports.ts';
+import type { Random } from './random.ts';
+
+/** Tools that take their time, hang, die slowly or never, and report when they were started without the right to. */
+export interface FakeTools extends Tools {
+  readonly alive: Map<string, ToolRun>;
+  readonly runs: Map<string, number>;
+}
+
+const CLASSES = { read: 'read', write: 'write', exec: 'exec' } as const;
+
+export const fakeTools = (clock: Clock, random: Random, onStart: (run: ToolRun, alive: Map<string, ToolRun>) => void): FakeTools => {
+  const alive = new Map<string, ToolRun>();
+  const runs = new Map<string, number>();
+  return {
+    alive,
+    runs,
+    offered: () => [],
+    plan(name, argsText) {
+      let args: unknown;
+      try {
+        args = JSON.parse(argsText);
+      } catch {
+        return 'The arguments are not JSON.';
+      }
+      if (!(name in CLASSES)) return `There is no tool ${name}.`;
+      if (typeof (args as { path?: unknown })?.path !== 'string') return 'path must be text.';
+      return { toolClass: CLASSES[name as keyof typeof CLASSES], summary: `${name} it`, args: args as { path: string } };
+    },
+    start(run, done) {
+      const key = `${run.turnId}/${run.callId}`;
+      const r = random.fork();
+      onStart(run, alive);
+      alive.set(key, run);
+      runs.set(key, (runs.get(key) ?? 0) + 1);
+      let over = false;
+      const how = r.weighted({ ok: 12, fails: 2, hangs: 1 });
+      if (how !== 'hangs') {
+        clock.setTimeout(
+          () => {
+            if (over) return;
+            over = true;
+            alive.delete(key);
+            done({ result: `${run.name} result`, isError: how === 'fails' });
+          },
+          r.int(0, 40),
+        );
+      }
+      return {
+        kill(dead) {
+          if (over) return clock.soon(dead);
+          over = true;
+          if (r.chance(0.1)) {
+            // Dies, but nobody is told: the deadline must go on by itself.
+            clock.setTimeout(() => alive.delete(key), 1);
+            return;
+          }
+          clock.setTimeout(
+            () => {
+              alive.delete(key);
+              dead();
+            },
+            r.int(0, 30),
+          );
+        },
+      };
+    },
+  };
+};

@@ -1,0 +1,258 @@
+import type { SimClient } from './client.ts';
+import { World } from './world.ts';
+
+/** One seeded life of a small world: random commands and faults, then peace, then everything must have come to its end. */
+export interface Outcome {
+  seed: number;
+  sessions: number;
+  steps: number;
+  records: number;
+  violations: string[];
+  /** Digest of all logs: the same seed gives the same. */
+  digest: number;
+}
+
+export const simulate = async (seed: number, operations = 60, dump?: (world: World) => void): Promise<Outcome> => {
+  const world = new World(seed, 2, 4);
+  const { random } = world;
+  const calm = random.chance(0.3);
+  world.poison = !calm;
+  try {
+    await live(world, operations, calm);
+  } catch (cause) {
+    world.report(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
+  }
+  dump?.(world);
+  return outcome(world, seed);
+};
+
+const live = async (world: World, operations: number, calm: boolean): Promise<void> => {
+  const { random } = world;
+  world.boot();
+  await world.settle(200);
+  await create(world);
+  for (let i = 0; i < operations; i++) {
+    await operate(world, calm);
+    await world.settle(random.chance(0.2) ? random.int(20, 200) : random.int(0, 12));
+    if (world.violations.length > 0) break;
+  }
+  if (world.violations.length === 0) await peace(world);
+};
+
+const WRITERS = ['w1', 'w2', 'w3'];
+
+const create = async (world: World): Promise<void> => {
+  for (const sessionId of world.sessionIds) {
+    void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId, metadata: { workspace: '/w' } } });
+  }
+  await world.settle(60);
+};
+
+const operate = async (world: World, calm: boolean): Promise<void> => {
+  const { random } = world;
+  const op = random.weighted({
+    submit: 22,
+    cancel: 8,
+    decide: 12,
+    attach: 14,
+    cut: 4,
+    slow: 2,
+    garbage: 2,
+    read: 3,
+    recreate: 1,
+    restart: world.daemon ? 0 : 30,
+    kill: calm ? 0 : 2,
+    power: calm ? 0 : 1,
+    stop: 1,
+    failing: calm ? 0 : 2,
+    full: calm ? 0 : 1,
+    storm: 1,
+  });
+  const client = random.pick(world.clients);
+  switch (op) {
+    case 'submit':
+      return submit(world, client);
+    case 'cancel':
+      return cancel(world, client);
+    case 'decide':
+      return decide(world, client);
+    case 'attach':
+      if (world.daemon?.ready && !client.attached) client.attach();
+      return;
+    case 'cut':
+      return client.cut();
+    case 'slow':
+      client.slow = random.chance(0.5);
+      return;
+    case 'garbage':
+      return client.sendRaw(random.pick(['{', 'null', '[]', '{"type":"turn.submit"}', '{"type":"x"}', null]));
+    case 'read':
+      return read(world, client.sessionId);
+    case 'recreate':
+      void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId: client.sessionId } });
+      return;
+    case 'restart':
+      if (!world.daemon) world.boot();
+      return;
+    case 'kill':
+      return world.crash(false);
+    case 'power':
+      return world.crash(true);
+    case 'stop':
+      return stop(world);
+    case 'failing':
+      world.faults.failing = random.chance(0.5) ? 0 : 0.1;
+      world.excuse();
+      return;
+    case 'full':
+      world.faults.full = random.chance(0.4);
+      world.excuse();
+      return;
+    case 'storm':
+      for (let i = 0; i < 6; i++) submit(world, random.pick(world.clients));
+  }
+};
+
+const submit = (world: World, client: SimClient): void => {
+  const { random } = world;
+  if (!client.attached) return;
+  const content = world.id('task-');
+  const requestId = world.id('q');
+  world.pending.set(requestId, { kind: 'submit', sessionId: client.sessionId, content });
+  client.send({
+    type: 'turn.submit',
+    requestId,
+    sessionId: client.sessionId,
+    clientId: 'sim',
+    writerId: random.pick(WRITERS),
+    content,
+    mode: random.pick(['chat', 'do', 'plan']),
+    ...(random.chance(0.3) ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt']) } : {}),
+    ...(random.chance(0.1) ? { lastSeenSeq: random.int(0, client.cursor) } : {}),
+  });
+};
+
+const cancel = (world: World, client: SimClient): void => {
+  const { random } = world;
+  if (!client.attached) return;
+  const { active, queue } = world.checker(client.sessionId).state;
+  const turns = [...queue, ...(active ? [active] : [])].map((t) => t.turnId);
+  const requestId = world.id('q');
+  const by = random.weighted({ turn: 6, writer: 2, nothing: 1, unknown: 1 });
+  const turnId = by === 'turn' && turns.length > 0 ? random.pick(turns) : undefined;
+  const target = by === 'writer' ? { writerId: random.pick(WRITERS) } : by === 'unknown' ? { turnId: 'nope' } : turnId ? { turnId } : {};
+  world.pending.set(requestId, { kind: 'cancel', sessionId: client.sessionId, ...(turnId ? { turnId } : {}) });
+  client.send({ type: 'turn.cancel', requestId, sessionId: client.sessionId, ...target });
+};
+
+const decide = (world: World, client: SimClient): void => {
+  const { random } = world;
+  if (!client.attached) return;
+  const wrong = random.chance(0.05);
+  const from = wrong ? random.pick(world.clients) : client;
+  const open = [...from.requests];
+  if (open.length === 0) return;
+  const request = random.pick(open);
+  const ackId = world.id('q');
+  const decidedBy = world.id('p');
+  world.pending.set(ackId, { kind: wrong ? 'wrong' : 'decide', sessionId: client.sessionId, turnId: request, decidedBy });
+  const decision = random.chance(0.7) ? 'allow' : 'deny';
+  client.send({ type: 'permission.resolve', sessionId: client.sessionId, requestId: request, decision, decidedBy, ackId });
+};
+
+/** What HTTP answers is committed, and the same bytes. */
+const read = (world: World, sessionId: string): void => {
+  const daemon = world.daemon;
+  if (!daemon?.ready) return;
+  void daemon.dispatch('events.read', { params: { id: sessionId }, query: { afterSeq: '0' }, body: undefined }).then((o) => {
+    if (!o.ok || !daemon.life.alive) return;
+    const { events } = ('json' in o.answer ? JSON.parse(o.answer.json) : o.answer.body) as { events: { seq: number }[] };
+    const texts = world.checker(sessionId).texts;
+    for (const e of events) if (JSON.stringify(e) !== texts[e.seq - 1]) world.report(`EV3: events of ${sessionId} differ from its log`);
+  });
+};
+
+const stop = async (world: World): Promise<void> => {
+  const daemon = world.daemon;
+  if (!daemon?.ready) return;
+  let stopped = false;
+  daemon.system.stop(() => {
+    stopped = true;
+  });
+  for (let i = 0; i < 4_000 && !stopped && daemon.life.alive; i += 20) await world.settle(20);
+  if (!stopped) world.report('SV2: the daemon did not stop in time');
+  world.crash(false);
+};
+
+/** Faults end; everybody reads on; whatever was begun must end, and nothing may be left over. */
+const peace = async (world: World): Promise<void> => {
+  world.faults.failing = 0;
+  world.faults.full = false;
+  world.poison = false;
+  if (world.daemon?.system.health().quarantined.length) world.crash(false);
+  if (!world.daemon) world.boot();
+  const answerAll = world.random.chance(0.8);
+  for (let round = 0; round < 400 && world.violations.length === 0; round++) {
+    await world.settle(100);
+    if (world.daemon?.ready) {
+      for (const c of world.clients) {
+        c.slow = false;
+        if (!c.attached) c.attach();
+        if (answerAll) decide(world, c);
+      }
+    }
+    if (quiet(world)) break;
+  }
+  world.checkFolds();
+  for (const checker of world.checkers.values()) {
+    checker.quiet();
+    for (const content of checker.contents.keys()) {
+      if (world.refused.has(content)) world.report(`TQ6: ${content} was refused and is in the log`);
+    }
+  }
+  for (const c of world.clients) {
+    const head = world.checker(c.sessionId).head;
+    if (c.cursor !== head) world.report(`EV2: a reader of ${c.sessionId} stands at ${c.cursor} of ${head}`);
+    c.cut();
+  }
+  await leftovers(world);
+};
+
+const quiet = (world: World): boolean => {
+  const d = world.daemon;
+  if (!d?.ready) return false;
+  const { registry, asks } = d.system.parts;
+  const working = [...world.checkers.values()].some((c) => [...c.accepted].some((t) => !c.terminal.has(t)));
+  return !working && registry.slots.size === 0 && asks.size === 0 && world.clients.every((c) => c.cursor === world.checker(c.sessionId).head);
+};
+
+/** [SV3] Nothing outlives its reason: actors, timers, answers, attachments, tools, streams. */
+const leftovers = async (world: World): Promise<void> => {
+  await world.settle(2_000);
+  const d = world.daemon;
+  if (!d || world.violations.length > 0) return;
+  const { registry, asks, journal, attachments } = d.system.parts;
+  const left = {
+    slots: registry.slots.size,
+    asks: asks.size,
+    answers: journal.waiting,
+    tail: journal.tailBytes,
+    attachments: attachments.total,
+    timers: world.clock.armed(d.life),
+    tools: d.tools.alive.size,
+    streams: d.inference.live.size,
+  };
+  if (Object.values(left).some((n) => n !== 0)) world.report(`SV3: left over: ${JSON.stringify(left)}`);
+};
+
+const outcome = (world: World, seed: number): Outcome => {
+  let digest = 0;
+  let records = 0;
+  for (const [, row] of [...world.disk.rows].sort()) {
+    for (const r of row.records) {
+      records++;
+      for (let i = 0; i < r.text.length; i++) digest = (Math.imul(digest, 31) + r.text.charCodeAt(i)) | 0;
+    }
+  }
+  return { seed, sessions: world.sessionIds.length, steps: world.steps, records, violations: world.violations, digest };
+};

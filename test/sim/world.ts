@@ -1,0 +1,324 @@
+import { LIMITS, type Limits } from '../../src/actors/limits.ts';
+import type { Clock, StoredRecord } from '../../src/actors/ports.ts';
+import { createSystem, type System } from '../../src/actors/system.ts';
+import { decodeEnvelope } from '../../src/protocol/envelope.ts';
+import { emptySession, foldAll } from '../../src/protocol/session-state.ts';
+import { type Dispatch, dispatcher } from '../../src/transport/dispatch.ts';
+import { eventPlane } from '../../src/transport/event-plane.ts';
+import { handlers } from '../../src/transport/handlers.ts';
+import { Latency } from '../../src/transport/latency.ts';
+import type { Socket, SocketEnd } from '../../src/transport/port.ts';
+import { SimClient } from './client.ts';
+import { type Life, VirtualClock } from './clock.ts';
+import { type FakeInference, fakeInference } from './fake-inference.ts';
+import { type Disk, emptyDisk, type Faults, mount, powerCut } from './fake-store.ts';
+import { type FakeTools, fakeTools } from './fake-tools.ts';
+import { LogChecker } from './log-checker.ts';
+import { Random } from './random.ts';
+
+/** Small bounds, so that a short run meets them all. */
+export const SIM_LIMITS: Limits = {
+  ...LIMITS,
+  queueTurnsMax: 4,
+  turnStepsMax: 6,
+  turnCallsMax: 12,
+  turnDurationMs: 20_000,
+  passivateAfterMs: 400,
+  cancelDeadlineMs: 500,
+  toolKillDeadlineMs: 300,
+  permissionDeadlineMs: 1_500,
+  firstDeltaDeadlineMs: 800,
+  deltaGapDeadlineMs: 600,
+  streamRetryBaseMs: 10,
+  tokenCharsMax: 64,
+  gateCharsMax: 256,
+  toolDeadlineMs: 400,
+  snapshotEveryRecords: 24,
+  readerBytesMax: 2_000,
+  readerStallMs: 3_000,
+  ringFramesMax: 16,
+  ringBytesMax: 4_000,
+  inboxCommandsMax: 8,
+  storageReopenBackoffMs: 40,
+  drainDeadlineMs: 2_000,
+};
+
+interface Daemon {
+  life: Life;
+  clock: Clock;
+  system: System;
+  dispatch: Dispatch;
+  connect: (sessionId: string, afterSeq: number, socket: Socket) => SocketEnd;
+  inference: FakeInference;
+  tools: FakeTools;
+  ready: boolean;
+}
+
+/** The world: one disk that outlives everything, one daemon at a time, clients that come and go. */
+export class World {
+  readonly violations: string[] = [];
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly faults: Faults = { failing: 0, landed: 0.25, full: false };
+  readonly disk: Disk = emptyDisk();
+  readonly clients: SimClient[] = [];
+  readonly sessionIds: string[];
+  readonly outside: Clock;
+  checkers = new Map<string, LogChecker>();
+  daemon: Daemon | null = null;
+  /** Commands that wait for their answer, by requestId. */
+  readonly pending = new Map<string, { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string }>();
+  readonly refused = new Set<string>();
+  readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
+  poison = true;
+  steps = 0;
+  daemons = 0;
+  #dispatching = 0;
+  #ids = 0;
+
+  constructor(seed: number, sessions: number, clients: number) {
+    this.random = new Random(seed);
+    this.outside = this.clock.for({ alive: true });
+    this.sessionIds = Array.from({ length: sessions }, (_, i) => `s${i}`);
+    for (let i = 0; i < clients; i++) {
+      const sessionId = this.sessionIds[i % sessions]!;
+      this.clients.push(new SimClient(sessionId, this.#hooks(), this.outside, this.random.fork()));
+    }
+  }
+
+  report = (violation: string): void => {
+    if (this.violations.length < 20) this.violations.push(`t+${this.clock.time - Date.parse('2026-01-01')}ms ${violation}`);
+  };
+
+  id(prefix: string): string {
+    return `${prefix}${++this.#ids}`;
+  }
+
+  checker(sessionId: string): LogChecker {
+    const found = this.checkers.get(sessionId);
+    if (found) return found;
+    const made = new LogChecker(sessionId, SIM_LIMITS.cancelDeadlineMs, this.report);
+    this.checkers.set(sessionId, made);
+    return made;
+  }
+
+  // --- the daemon's life -------------------------------------------------------------------------------------------
+
+  boot(): void {
+    const life: Life = { alive: true };
+    const clock = this.clock.for(life);
+    const random = this.random.fork();
+    const inference = fakeInference(clock, random.fork());
+    const tools = fakeTools(clock, random.fork(), (run, alive) => {
+      if (!this.checker(run.sessionId).mayRun(run.turnId, run.callId)) {
+        this.report(`PM4: ${run.name} of ${run.turnId} ran before its permission was committed`);
+      }
+      if ([...alive.values()].some((other) => other.turnId === run.turnId)) this.report('TL2: two tools of one turn at once');
+    });
+    const plan = tools.plan.bind(tools);
+    const store = mount(this.disk, clock, random.fork(), this.faults, (id, records) => this.#committed(id, records));
+    const daemonId = `daemon_${++this.daemons}`;
+    const system = createSystem({
+      daemonId,
+      clock,
+      ids: { turn: () => this.id('t'), session: () => this.id('g'), request: () => this.id('r') },
+      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      limits: SIM_LIMITS,
+      store,
+      inference,
+      tools: {
+        ...tools,
+        plan: (name, args) => {
+          if (this.poison && this.random.chance(0.02)) throw new Error('poisoned');
+          return plan(name, args);
+        },
+      },
+      rules: [],
+      permissionDeadlineMs: SIM_LIMITS.permissionDeadlineMs,
+      defaultModel: 'sim-model',
+    });
+    const onFault = (where: string, fault: unknown): void => this.report(`SV1: fault in ${where}: ${String(fault)}`);
+    const latency = new Latency();
+    const inner = dispatcher({
+      latency,
+      onFault,
+      checkAnswers: true,
+      handlers: handlers({
+        runtime: system,
+        version: '0',
+        transport: { adapter: 'sim', why: 'simulated' },
+        latency,
+        facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: 'sim' }),
+        gauges: () => [],
+        now: clock.now,
+        timers: clock,
+      }),
+    });
+    const dispatch: Dispatch = (id, raw) => {
+      this.#dispatching++;
+      return inner(id, raw).finally(() => {
+        this.#dispatching--;
+      });
+    };
+    const daemon: Daemon = {
+      life,
+      clock,
+      system,
+      dispatch,
+      inference,
+      tools,
+      ready: false,
+      connect: (sessionId, afterSeq, socket) => {
+        const end = eventPlane({
+          runtime: system,
+          dispatch,
+          auth: { http: () => true, socket: () => true },
+          access: { check: () => undefined, cors: () => [] } as never,
+          closing: () => false,
+          sockets: () => 0,
+          onFault,
+          now: clock.now,
+        })({ method: 'GET', path: '/v3/ws', query: `sessionId=${sessionId}&afterSeq=${afterSeq}`, headers: new Map() });
+        if (typeof end !== 'function') throw new Error('the upgrade was refused');
+        return end(socket);
+      },
+    };
+    this.daemon = daemon;
+    system.start(() => {
+      daemon.ready = true;
+    });
+  }
+
+  /** `kill -9`; with `power` the machine loses its power too. */
+  crash(power: boolean): void {
+    if (!this.daemon) return;
+    this.daemon.life.alive = false;
+    this.daemon = null;
+    for (const c of this.clients) c.cut();
+    // Nobody will hear of what was under way.
+    this.pending.clear();
+    this.#dispatching = 0;
+    if (power) {
+      powerCut(this.disk, this.random);
+      this.#rebuild();
+    }
+    this.excuse();
+  }
+
+  /** Deadlines do not hold across a crash or while the disk refuses. */
+  excuse(): void {
+    for (const c of this.checkers.values()) for (const id of c.cancelledAtMs.keys()) c.cancelledAtMs.set(id, Number.NaN);
+  }
+
+  #rebuild(): void {
+    this.checkers = new Map();
+    for (const [sessionId, row] of this.disk.rows) for (const r of row.records) this.checker(sessionId).add(r.text);
+    for (const { sessionId, seq, turnId } of this.acked) {
+      if (this.checker(sessionId).head < seq) this.report(`EV5: turn ${turnId} was acknowledged and is gone after a power cut`);
+    }
+    for (const c of this.clients) {
+      const head = this.checker(c.sessionId).head;
+      if (c.cursor > head) c.cursor = head;
+    }
+  }
+
+  // --- what is watched ---------------------------------------------------------------------------------------------
+
+  #committed(sessionId: string, records: StoredRecord[]): void {
+    const checker = this.checker(sessionId);
+    for (const r of records) {
+      checker.add(r.text);
+      const { record } = decodeEnvelope(r.text);
+      const said = this.daemon?.inference.said;
+      if (record.event === 'turn.token') {
+        const key = `${record.payload.turnId}/${record.payload.step}`;
+        if (!(said?.get(key) ?? '').startsWith(checker.stepTexts.get(key) ?? '')) this.report(`EV3: text of ${key} is not what was said`);
+      }
+      if (record.event === 'turn.done') {
+        for (const [key, text] of checker.stepTexts) {
+          if (key.startsWith(`${record.payload.turnId}/`) && said?.get(key) !== text) this.report(`EV3: text of ${key} was lost`);
+        }
+      }
+    }
+  }
+
+  #hooks() {
+    return {
+      connect: (sessionId: string, afterSeq: number, socket: Socket): SocketEnd => {
+        if (!this.daemon) throw new Error('no daemon');
+        return this.daemon.connect(sessionId, afterSeq, socket);
+      },
+      received: (sessionId: string, seq: number, text: string): void => {
+        const stored = this.checker(sessionId).texts[seq - 1];
+        if (stored === undefined) this.report(`EV4: ${sessionId} seq ${seq} was seen before it was committed`);
+        else if (stored !== text) this.report(`EV3: ${sessionId} seq ${seq} was sent with other bytes`);
+      },
+      answered: (frame: { [key: string]: unknown }) => this.#answered(frame),
+      report: this.report,
+    };
+  }
+
+  #answered(frame: { [key: string]: unknown }): void {
+    const requestId = frame.requestId as string | undefined;
+    const asked = requestId === undefined ? undefined : this.pending.get(requestId);
+    if (!asked || requestId === undefined) return;
+    this.pending.delete(requestId);
+    const checker = this.checker(asked.sessionId);
+    if (asked.kind === 'submit') {
+      if (frame.type === 'ack') {
+        const { seq, turnId } = frame as { seq: number; turnId: string };
+        if ((this.disk.flushed.get(asked.sessionId) ?? 0) < seq) this.report(`EV5: ${turnId} was acknowledged before it was flushed`);
+        if (!checker.accepted.has(turnId)) this.report(`EV5: ${turnId} was acknowledged and is not in the log`);
+        this.acked.push({ sessionId: asked.sessionId, seq, turnId });
+      } else if (frame.code !== 'outcome-unknown' && frame.code !== 'timeout' && asked.content) this.refused.add(asked.content);
+    }
+    if (asked.kind === 'cancel' && frame.type === 'ack' && asked.turnId) {
+      const { cancelledActive, cancelledQueued } = frame.cancelled as { cancelledActive: boolean; cancelledQueued: number };
+      const outcome = checker.terminal.get(asked.turnId);
+      const hit = cancelledActive || cancelledQueued > 0;
+      if (hit && outcome !== 'cancelled') this.report(`CX3: ${asked.turnId} was said to be cancelled and is ${outcome}`);
+      if (!hit && outcome === undefined && checker.accepted.has(asked.turnId) && this.daemon?.ready) {
+        this.report(`CX1: a cancel of ${asked.turnId} missed it`);
+      }
+    }
+    if (asked.kind === 'decide' && frame.type === 'ack') {
+      const result = frame.result as { ok: boolean; conflict: boolean; decidedBy?: string };
+      const taken = checker.state.decisions.find((d) => d.requestId === asked.turnId);
+      if (result.ok && taken?.decidedBy !== `person:${asked.decidedBy}`) this.report('PM2: told it won and the log names another');
+      if (result.conflict && taken && taken.decidedBy !== result.decidedBy) this.report('PM2: the loser was told of another winner');
+    }
+  }
+
+  /** Runs the world a little. */
+  async settle(steps: number): Promise<void> {
+    for (let i = 0; i < steps; i++) {
+      await this.drain();
+      if (!this.clock.step()) break;
+      this.steps++;
+    }
+    await this.drain();
+  }
+
+  /** Promises of the dispatch are let through; without one under way there is nothing to let through. */
+  async drain(): Promise<void> {
+    if (this.#dispatching === 0) return;
+    for (let i = 0; i < 24; i++) await null;
+  }
+
+  /** Live state equals the fold of the log, and snapshot plus rest equals the fold from the beginning. */
+  checkFolds(): void {
+    for (const [sessionId, row] of this.disk.rows) {
+      const records = row.records.map((r) => decodeEnvelope(r.text).record);
+      const whole = JSON.stringify(foldAll(emptySession(sessionId), records));
+      if (row.snapshot) {
+        const rest = foldAll(row.snapshot, records.slice(row.snapshot.seq));
+        if (JSON.stringify(rest) !== whole) this.report(`CR2: snapshot and rest of ${sessionId} differ from its log`);
+      }
+      const slot = this.daemon?.system.parts.registry.slots.get(sessionId);
+      if (slot?.state === 'live' && !this.daemon?.system.parts.journal.dirty(sessionId)) {
+        const live = JSON.stringify(slot.actor.getSnapshot().context.f);
+        if (live !== whole) this.report(`CR2: live state of ${sessionId} differs from its log`);
+      }
+    }
+  }
+}

@@ -1,0 +1,4 @@
+import { transportContract } from './adapter-contract.ts';
+import { uws } from './world.ts';
+
+transportContract('uws', uws);
