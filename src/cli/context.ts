@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { DaemonState } from '../client/daemon-state.ts';
 import { type DaemonHttp, daemonHttp } from '../client/http.ts';
 import { type Env, type OptaPaths, optaPaths } from '../config/paths.ts';
-import { type DaemonFlags, ensureDaemon } from './daemon-process.ts';
+import { type EnsuredDaemon, ensureDaemon } from './daemon-process.ts';
 import { createOutput, type Output } from './output.ts';
 
 /** What every command is given. */
@@ -11,14 +11,30 @@ export interface Context {
   env: Env;
   paths: OptaPaths;
   cwd: string;
+  /** Says what goes on, on stderr, when `--verbose` or `--debug` asked for it. */
+  trace(text: string): void;
 }
 
-export const createContext = (): Context => ({
-  output: createOutput(),
-  env: process.env,
-  paths: optaPaths(process.env),
-  cwd: process.cwd(),
-});
+export const createContext = (): Context => {
+  const output = createOutput();
+  return {
+    output,
+    env: process.env,
+    paths: optaPaths(process.env),
+    cwd: process.cwd(),
+    trace: (text) => {
+      if (process.env.OPTA_VERBOSE || process.env.OPTA_DEBUG) output.err(`[verbose] ${text}\n`);
+    },
+  };
+};
+
+/** The daemon of this installation, started if need be. */
+export const daemonOf = async (ctx: Context, env: Env = ctx.env): Promise<EnsuredDaemon> => {
+  const ensured = await ensureDaemon({ paths: ctx.paths, env });
+  const { host, port, pid } = ensured.state;
+  ctx.trace(`daemon ${ensured.started ? 'started' : 'found'} at ${host}:${port}, pid ${pid}`);
+  return ensured;
+};
 
 export const packageVersion = (): string =>
   (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -27,9 +43,8 @@ export const packageVersion = (): string =>
 export const withDaemon = async <T>(
   ctx: Context,
   use: (http: DaemonHttp, state: DaemonState) => Promise<T>,
-  flags: DaemonFlags = {},
 ): Promise<T> => {
-  const { state } = await ensureDaemon({ paths: ctx.paths, env: ctx.env, flags });
+  const { state } = await daemonOf(ctx);
   const http = daemonHttp(state);
   try {
     return await use(http, state);

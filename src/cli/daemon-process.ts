@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { commandOf, type DaemonState, isAlive, readDaemonState } from '../client/daemon-state.ts';
 import { type Discovery, discover, unreachable } from '../client/discover.ts';
+import { loadConfig } from '../config/load.ts';
 import { type Env, ensurePrivateDir, type OptaPaths } from '../config/paths.ts';
 import { OptaError } from '../protocol/errors.ts';
 
@@ -65,6 +66,8 @@ export const ensureDaemon = async (options: EnsureOptions): Promise<EnsuredDaemo
 
 const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
   const { paths, startDeadlineMs = START_DEADLINE_MS } = options;
+  // A broken configuration is told here, with its own words and exit code, rather than by a daemon that does not come up.
+  loadConfig({ env: options.env ?? process.env, file: paths.configFile });
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
   const logStart = sizeOf(paths.logFile);

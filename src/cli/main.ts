@@ -7,6 +7,11 @@ import { buildProgram, CommanderError } from './program.ts';
 const main = async (argv: readonly string[]): Promise<number> => {
   const ctx = createContext();
   let exitCode: number = EXIT.ok;
+  // What nobody caught is told like any other failure: under json, stdout stays JSON ([AU1]).
+  process.on('uncaughtException', (cause) => {
+    const code = report(ctx, cause, argv);
+    void ctx.output.flush().then(() => process.exit(code));
+  });
   try {
     const program = buildProgram(ctx, (code) => {
       exitCode = code;

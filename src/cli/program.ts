@@ -11,8 +11,13 @@ export const buildProgram = (ctx: Context, done: (exitCode: number) => void): Co
     .description('Local agent runtime: sessions as supervised state machines behind one loopback daemon')
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('-v, --verbose', 'say more on stderr')
-    .option('--debug', 'say everything on stderr')
+    .option('--debug', 'the same, with the stack of what went wrong')
     .enablePositionalOptions()
+    .hook('preAction', () => {
+      const { verbose, debug } = program.opts<{ verbose?: boolean; debug?: boolean }>();
+      if (verbose) process.env.OPTA_VERBOSE = '1';
+      if (debug) process.env.OPTA_DEBUG = '1';
+    })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => ctx.output.out(text),

@@ -67,7 +67,8 @@ const DEADLINE_MS = { call: 25_000, health: 800, cancel: 30_000 };
 const ANSWER_BYTES_MAX = 256 << 20;
 
 export const daemonHttp = (address: DaemonAddress): DaemonHttp => {
-  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  // A connection that idles is given up before the daemon does so: a request must not meet it while it is being closed.
+  const agent = new Agent({ keepAlive: true, maxSockets: 8, timeout: 3_000 });
   const call = async <K extends OperationId>(id: K, options: CallOptions = {}): Promise<OperationOutput<K>> => {
     const { method, paths, response } = OPERATIONS[id];
     const path = fill(paths[0], options.params) + query(options.query);

@@ -1,6 +1,6 @@
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Done } from '../actors/ports.ts';
-import type { OptaError } from '../protocol/errors.ts';
+import { toOptaError } from '../protocol/errors.ts';
 import { failureOf, fromServer } from './error-map.ts';
 import { type Discovery, distrust, readDiscovery, WS_PATH } from './lmx-identity.ts';
 import { type Address, type Probed, probe } from './probe.ts';
@@ -59,13 +59,15 @@ class Kept<T> {
 export class LmxEndpoint {
   readonly server: LmxServer;
   readonly #clock: Clock;
+  readonly #look: typeof probe;
   readonly #identity: Kept<Discovery>;
   readonly #models: Kept<{ ids: string[] | null }>;
   #wsOffUntil = 0;
 
-  constructor(server: LmxServer, clock: Clock) {
+  constructor(server: LmxServer, clock: Clock, look: typeof probe = probe) {
     this.server = server;
     this.#clock = clock;
+    this.#look = look;
     this.#identity = new Kept(clock, LIMITS.inferenceIdentityCacheMs, (done) => this.#discover(done));
     this.#models = new Kept(clock, LIMITS.inferenceModelsCacheMs, (done) => this.#list(done));
   }
@@ -134,9 +136,9 @@ export class LmxEndpoint {
 
   #probe(path: string, apiKey: string | undefined, done: Done<Probed | null>): void {
     try {
-      probe(this.server, path, apiKey, this.#clock, done);
+      this.#look(this.server, path, apiKey, this.#clock, done);
     } catch (cause) {
-      done(cause as OptaError, null);
+      done(toOptaError(cause), null);
     }
   }
 }

@@ -63,6 +63,8 @@ export const createScripted = (config: ScriptedConfig): Scripted => {
   };
 };
 
+const shuttingDown = () => new OptaError('shutting-down', 'The inference engine is closed.');
+
 /** The engine without a memory: what it was asked is not kept. */
 export const createPlayer = (
   config: ScriptedConfig,
@@ -75,7 +77,7 @@ export const createPlayer = (
       const on = live.get(stream);
       if (!on) return;
       stream.cancel();
-      on.fail(new OptaError('shutting-down', 'The inference engine is closed.'));
+      on.fail(shuttingDown());
     });
   return {
     active: () => live.size,
@@ -84,7 +86,8 @@ export const createPlayer = (
       for (const stream of live.keys()) shut(stream);
     },
     stream: (request, on) => {
-      const playing = playScript(config, request, on, () => live.delete(stream));
+      const script = closed ? () => [{ fail: shuttingDown() }] : config.script;
+      const playing = playScript({ ...config, script }, request, on, () => live.delete(stream));
       const stream: InferenceStream = {
         ...playing,
         cancel: () => {
@@ -93,7 +96,6 @@ export const createPlayer = (
         },
       };
       live.set(stream, on);
-      if (closed) shut(stream);
       return stream;
     },
   };

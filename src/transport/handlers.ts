@@ -194,7 +194,9 @@ const readEvents = async (
   let head = 0;
   do {
     const room = Math.min(limit - texts.length, LIMITS.readPageRecordsMax);
-    const page = await ask<LogPage>(timers, LIMITS.askDeadlineMs, (done) => runtime.read(sessionId, cursor, room, done));
+    const page = await ask<LogPage>(timers, LIMITS.askDeadlineMs, (done) =>
+      runtime.read(sessionId, cursor, room, done),
+    );
     const last = page.records.at(-1);
     head = page.head;
     if (!last) break;

@@ -62,6 +62,15 @@ describe('starting', () => {
     expect(Date.now() - before).toBeLessThan(9_000);
   });
 
+  test('a broken configuration is told with its file and its problem, exit 2, before anything is started', async () => {
+    writeFileSync(join(home, 'config.json'), '{"daemon":{"prot":1}}');
+    const run = await cli(home, ['do', '-f', 'json', 'x']);
+    expect(run.code).toBe(2);
+    expect(JSON.parse(run.stdout)).toMatchObject({ code: 'invalid-request', exit_code: 2 });
+    expect(JSON.parse(run.stdout).error).toMatch(/config\.json.*prot/s);
+    expect(existsSync(join(home, 'daemon'))).toBe(false);
+  });
+
   test('[AC1] the token is in no argument of the daemon, and its log and folder are for their owner alone', async () => {
     const { state } = await ensure();
     if (process.platform === 'linux') {

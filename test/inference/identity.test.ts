@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { LmxEndpoint } from '../../src/inference/lmx-endpoint.ts';
 import { distrust, readDiscovery } from '../../src/inference/lmx-identity.ts';
 import { chooseModel } from '../../src/inference/model-match.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
@@ -21,6 +22,27 @@ test('[IN2] a server elsewhere gets a prompt only if something vouches for it', 
   expect(distrust({ ...far, apiKey: 'k' }, plain)).toBeNull();
   expect(distrust({ ...far, apiKey: '' }, plain)?.code).toBe('lmx-untrusted');
   expect(distrust({ ...far, host: '::1' }, plain)).toBeNull();
+});
+
+test('[IN2] the engine asks before it trusts, and remembers a good answer only', () => {
+  const answers = [
+    { status: 404, body: {} },
+    { status: 503, body: {} },
+    { status: 200, body: { service: 'opta-lmx' } },
+  ];
+  const asked: unknown[] = [];
+  const server = { ...far, loopbackOnly: false };
+  const endpoint = new LmxEndpoint(server, handClock(), (at, path, key, _, done) => {
+    asked.push([at.host, path, key]);
+    done(null, answers[asked.length - 1] ?? null);
+  });
+  const codes: unknown[] = [];
+  for (let i = 0; i < 4; i++) {
+    endpoint.identify((error, found) => codes.push(error?.code ?? found?.kind));
+    if (i === 0) endpoint.forget();
+  }
+  expect(codes).toEqual(['lmx-untrusted', 'lmx-busy', 'lmx', 'lmx']);
+  expect(asked).toEqual(Array.from({ length: 3 }, () => [far.host, '/.well-known/opta-lmx', undefined]));
 });
 
 test('[IN2] a server that could not be asked is not trusted either', () => {

@@ -100,7 +100,9 @@ test('[IN5] any chunking of an event stream gives the same events, with each kin
 });
 
 test('[IN5] any text passes byte for byte, in any pieces', () => {
-  const json = fc.string({ unit: 'binary', maxLength: 40 }).filter((s) => s.isWellFormed() && !s.startsWith('<'));
+  const json = fc
+    .string({ unit: 'binary', maxLength: 40 })
+    .filter((s) => !/\p{Surrogate}/u.test(s) && !s.startsWith('<'));
   fc.assert(
     fc.property(fc.array(json, { maxLength: 10 }), fc.array(fc.nat(), { maxLength: 20 }), (pieces, at) => {
       fc.pre(!'<think>'.startsWith(pieces.join('').slice(0, 7)) || pieces.join('') === '');

@@ -37,7 +37,7 @@ export const fakeInference = (clock: Clock, random: Random): FakeInference => {
     };
     const later = (fn: () => void, ms: number): void => {
       clock.setTimeout(() => {
-        if (cancelled && !rude) return;
+        if (cancelled && (!rude || paused)) return;
         if (paused) return later(fn, 5);
         fn();
       }, ms);

@@ -204,7 +204,10 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
     let called = false;
     for await (const part of parts(d)) {
       if (res.destroyed) return;
-      if (part === null) return void res.socket?.destroy();
+      if (part === null) {
+        await new Promise<void>((sent) => res.write(': torn\n\n', () => sent()));
+        return void res.socket?.destroy();
+      }
       tokens++;
       called ||= 'call' in part;
       if ('text' in part) await drained(res, send({ content: part.text }));
@@ -282,6 +285,7 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
       if (state.cancelled || ws.readyState !== ws.OPEN) break;
       if (part === null) {
         finished();
+        await new Promise<void>((sent) => ws.ping('', false, () => sent()));
         return ws.terminate();
       }
       tokens++;

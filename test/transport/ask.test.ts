@@ -19,7 +19,9 @@ const timers = {
 test('[SV2] an answer, an error, a throw and a late answer', async () => {
   vi.useFakeTimers();
   await expect(ask(timers, 10, (done: Done<number>) => done(null, 7))).resolves.toBe(7);
-  await expect(ask(timers, 10, (done) => done(new OptaError('storage', 'x'), null))).rejects.toMatchObject({ code: 'storage' });
+  await expect(ask(timers, 10, (done) => done(new OptaError('storage', 'x'), null))).rejects.toMatchObject({
+    code: 'storage',
+  });
   await expect(
     ask(timers, 10, () => {
       throw new TypeError('bug');

@@ -12,7 +12,7 @@ export interface PermissionRule {
   /** Tool name or glob with `*`. */
   tool: string;
   /** Glob on the call's path, when it has one. */
-  path?: string;
+  path?: string | undefined;
   action: 'allow' | 'ask' | 'deny';
 }
 

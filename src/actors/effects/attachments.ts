@@ -99,11 +99,13 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
   const pump = (m: Member): void => {
     const topic = topics.get(m.sessionId);
     if (!topic || !m.open || m.reading || m.blocked) return;
-    const first = topic.ring[0];
     if (m.primed && m.cursor >= topic.head) return;
-    if (first && m.cursor + 1 >= first.seq) {
+    const first = topic.ring[0]?.seq ?? 0;
+    const last = topic.ring.at(-1)?.seq ?? 0;
+    // The ring can end before the head: what landed although its commit failed was never published.
+    if (m.cursor + 1 >= first && m.cursor < last && last === topic.head) {
       m.primed = true;
-      send(m, topic.ring.slice(Math.max(0, m.cursor + 1 - first.seq)));
+      send(m, topic.ring.slice(m.cursor + 1 - first));
       return;
     }
     m.reading = true;

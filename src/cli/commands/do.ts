@@ -6,8 +6,7 @@ import type { TurnView } from '../../client/turn-view.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import type { Overrides } from '../../protocol/turn.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
-import type { Context } from '../context.ts';
-import { ensureDaemon } from '../daemon-process.ts';
+import { type Context, daemonOf } from '../context.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
 import { parseDevice, parseMode, parseProvider } from '../options.ts';
 import { canAsk } from '../output.ts';
@@ -121,7 +120,7 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   const ended = endings(ctx, job, control);
   let http: DaemonHttp | undefined;
   try {
-    const { state, started } = await ensureDaemon({ paths: ctx.paths, env: job.env });
+    const { state, started } = await daemonOf(ctx, job.env);
     if (job.options.device !== undefined && !started) {
       throw new OptaError(
         'daemon-already-running',
@@ -174,6 +173,7 @@ const converse = async (
     signal: control.signal,
     onAttached: (attachment) => printer.throttle(attachment),
     onTurn: (turnId) => {
+      ctx.trace(`turn ${turnId} of session ${session.sessionId} accepted`);
       ids.turn_id = turnId;
       printer.begin(session.sessionId, turnId);
     },

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { LIMITS } from '../../actors/limits.ts';
 import type { ToolResult } from '../../actors/ports.ts';
 import { OptaError } from '../../protocol/errors.ts';
+import { IgnoreRules } from '../ignore-rules.ts';
 import type { Bounds } from '../jobs.ts';
 import { Output, printable } from '../outcome.ts';
 import { type Entry, fromSystem, type Workspace } from '../workspace.ts';
@@ -43,8 +44,26 @@ export const searchFiles = async (
   if (found.hits.length === 0 && found.complaint !== '') {
     throw new OptaError('tool-failed', `the search failed: ${found.complaint}`);
   }
+  if (top.kind === 'dir') found.hits = withoutIgnored(ws, top.rel, found.hits);
   found.hits.sort((a, b) => (a.path === b.path ? a.line - b.line : a.path < b.path ? -1 : 1));
   return render(ws, found, bounds);
+};
+
+/** To ripgrep a glob that names a file outranks the `.gitignore` that excludes it; to us it only narrows the search. */
+const withoutIgnored = (ws: Workspace, top: string, hits: Hit[]): Hit[] => {
+  const rules = new IgnoreRules(ws);
+  const verdicts = new Map<string, boolean>();
+  const excluded = (path: string, isFolder: boolean): boolean => {
+    if (path === top) return false;
+    const known = verdicts.get(path);
+    if (known !== undefined) return known;
+    const slash = path.lastIndexOf('/');
+    const folder = slash < 0 ? '' : path.slice(0, slash);
+    const verdict = (folder !== '' && excluded(folder, true)) || rules.ignored(folder, path.slice(slash + 1), isFolder);
+    verdicts.set(path, verdict);
+    return verdict;
+  };
+  return hits.filter((hit) => !excluded(hit.path, false));
 };
 
 const ripgrepPath = async (): Promise<string> => {
@@ -135,6 +154,8 @@ const ripgrep = (binary: string, ws: Workspace, top: Entry, args: SearchArgs, ti
         if (found.hits.length >= LIMITS.toolHitsMax) return stop(`stopped after ${LIMITS.toolHitsMax} matching lines`);
         const hit = parse(line, top);
         if (hit) found.hits.push(hit);
+        else if (/: binary file matches \(found /.test(line))
+          found.stopped ??= 'the file is binary, its lines are not shown';
       }
     });
     rg.stderr!.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+import { randomBytes } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { LIMITS } from './actors/limits.ts';
+import { createSystem } from './actors/system.ts';
+import { loadConfig } from './config/load.ts';
+import { ensurePrivateDir, optaPaths, writePrivateFile } from './config/paths.ts';
+import type { Config } from './config/schema.ts';
+import { createInference, type EngineConfig } from './inference/engines.ts';
+import { fileLog, newId, realClock, realIds } from './platform.ts';
+import { checkRecord } from './protocol/envelope.ts';
+import { errorRow, OptaError, toOptaError } from './protocol/errors.ts';
+import { acquireInstanceLock } from './storage/instance-lock.ts';
+import { openLmdbStore } from './storage/lmdb-store.ts';
+import { createTools } from './tools/runner.ts';
+import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
+import { uwsAdapter } from './transport/uws/adapter.ts';
+
+/**
+ * The daemon: the only file that sees every layer. It takes the lock, opens the log, recovers, and only then listens.
+ *
+ * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest. The token is made here, for
+ * this process, and is never in an argument list or a log.
+ */
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+const run = async (): Promise<void> => {
+  const { values } = parseArgs({
+    options: { host: { type: 'string' }, port: { type: 'string' }, engine: { type: 'string' }, model: { type: 'string' } },
+  });
+  const paths = optaPaths();
+  const config = loadConfig({ flags: flagsOf(values) });
+  ensurePrivateDir(paths.configDir);
+  ensurePrivateDir(paths.daemonDir);
+  const lock = await acquireInstanceLock(paths.dataDir);
+  const daemonId = `daemon_${newId(8)}`;
+  const token = randomBytes(24).toString('hex');
+  const log = fileLog(paths.logFile, daemonId);
+  guardProcess(log);
+
+  const store = openLmdbStore({ path: paths.dataDir });
+  const tools = createTools({ clock: realClock, log });
+  const engine = createInference(engineOf(config), { log });
+  const system = createSystem({
+    daemonId,
+    clock: realClock,
+    ids: realIds,
+    log,
+    limits: LIMITS,
+    store,
+    inference: engine,
+    tools,
+    rules: config.permissions.rules,
+    permissionDeadlineMs: config.permissions.deadlineMs,
+    defaultModel: config.model.default,
+    ...(process.env.OPTA_CHECK === '1' ? { check: checkRecord } : {}),
+  });
+  await new Promise<void>((resolve) => system.start(resolve));
+
+  const adapter = uwsAdapter();
+  if ('reasons' in adapter) {
+    throw new OptaError('internal', `uWebSockets.js cannot be loaded here: ${adapter.reasons.join('; ')}`);
+  }
+  const host = values.host ?? '127.0.0.1';
+  const server = await startServer({
+    runtime: system,
+    adapter,
+    token,
+    host,
+    ports: { first: config.daemon.port, fallback: config.daemon.port === 0 ? [] : DEFAULT_PORTS.fallback },
+    version,
+    facts: () => ({ toolWorkers: tools.status(), engine: engine.status() }),
+    allowedOrigins: [],
+    log,
+  });
+
+  writePrivateFile(paths.tokenFile, token);
+  writePrivateFile(paths.pidFile, String(process.pid));
+  const state = { pid: process.pid, daemonId, host, port: server.port, token, startedAt: new Date().toISOString(), logsPath: paths.logFile };
+  writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
+  log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
+
+  onStopSignal(async (signal) => {
+    log.info('daemon stopping', { signal });
+    // First the files: nobody should be sent to a daemon that is on its way out.
+    rmSync(paths.stateFile, { force: true });
+    rmSync(paths.pidFile, { force: true });
+    await new Promise<void>((resolve) => system.stop(resolve));
+    await closeAll(server, engine, tools);
+    await new Promise<void>((resolve) => store.close(() => resolve()));
+    lock.release();
+    log.info('daemon stopped');
+    log.flush();
+  });
+};
+
+const flagsOf = (values: { port?: string; engine?: string; model?: string }): NonNullable<Parameters<typeof loadConfig>[0]>['flags'] & object => ({
+  ...(values.port === undefined ? {} : { daemon: { port: Number(values.port) } }),
+  ...(values.engine === undefined ? {} : { engine: values.engine as Config['engine'] }),
+  ...(values.model === undefined ? {} : { model: { default: values.model } }),
+});
+
+const engineOf = (config: Config): EngineConfig => {
+  if (config.engine === 'demo') return { engine: 'demo' };
+  const { host, port, apiKey, trusted, loopbackOnly } = config.connection;
+  return {
+    engine: 'lmx',
+    host,
+    port,
+    loopbackOnly: loopbackOnly ?? false,
+    ...(apiKey === undefined ? {} : { apiKey }),
+    ...(trusted === undefined ? {} : { trusted }),
+  };
+};
+
+const closeAll = async (server: Server, engine: { close(): void }, tools: { close(): Promise<void> }): Promise<void> => {
+  engine.close();
+  await Promise.all([server.close(), tools.close()]);
+};
+
+/** A clean stop, once; a second signal ends the process at once. */
+const onStopSignal = (stop: (signal: string) => Promise<void>): void => {
+  let stopping = false;
+  const on = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2);
+    stop(signal).then(
+      () => {
+        clearTimeout(late);
+        process.exit(0);
+      },
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', on);
+  process.on('SIGINT', on);
+};
+
+/** An exception that nobody owns leaves unknown state behind: the daemon ends, and the log brings its sessions back (R15). */
+const guardProcess = (log: { error(msg: string, facts?: object): void; flush(): void }): void => {
+  const end = (kind: string) => (cause: unknown) => {
+    // LMDB rejects a failed commit a second time where nobody can wait for it; the first rejection was handled.
+    if (cause instanceof Error && 'commitError' in cause) return;
+    log.error(`uncaught ${kind}`, { reason: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) });
+    log.flush();
+    process.exit(70);
+  };
+  process.on('uncaughtException', end('exception'));
+  process.on('unhandledRejection', end('rejection'));
+};
+
+run().catch((cause: unknown) => {
+  const error = toOptaError(cause);
+  process.stderr.write(`opta daemon: ${error.message} [${error.code}]\n`);
+  process.exit(errorRow(error.code).exit);
+});

@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto';
+import pino from 'pino';
+import type { Clock, Ids, Log } from './actors/ports.ts';
+
+/** The real world behind the ports of time, identity and log. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  clearTimeout: (id) => clearTimeout(id as NodeJS.Timeout),
+  soon: (fn) => {
+    setImmediate(fn);
+  },
+};
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** Unguessable and URL-safe: 12 characters are 72 bits. The first is a letter, so that an id is never taken for a flag. */
+export const newId = (chars = 12): string => {
+  const bytes = randomBytes(chars);
+  let out = ALPHABET[(bytes[0] ?? 0) % 52] ?? 'A';
+  for (let i = 1; i < chars; i++) out += ALPHABET[(bytes[i] ?? 0) & 63];
+  return out;
+};
+
+export const realIds: Ids = { turn: () => newId(), session: () => newId(), request: () => `perm_${newId(10)}` };
+
+export interface FileLog extends Log {
+  /** Writes out what is buffered; call before the process ends. */
+  flush(): void;
+}
+
+/** JSON lines `{ts, level, msg, daemonId, ...facts}`; secrets never enter it, since nothing logs requests or tokens. */
+export const fileLog = (file: string, daemonId: string): FileLog => {
+  const destination = pino.destination({ dest: file, sync: false, minLength: 0, mkdir: true, mode: 0o600 });
+  const logger = pino(
+    {
+      base: { daemonId },
+      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
+      formatters: { level: (level) => ({ level }) },
+    },
+    destination,
+  );
+  return {
+    info: (msg, facts) => logger.info(facts ?? {}, msg),
+    warn: (msg, facts) => logger.warn(facts ?? {}, msg),
+    error: (msg, facts) => logger.error(facts ?? {}, msg),
+    flush: () => destination.flushSync(),
+  };
+};
