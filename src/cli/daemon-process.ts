@@ -84,11 +84,20 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
     if (child.exit !== null && !lostRace(tailFrom(paths.logFile, logStart))) break;
   }
   release(child.process);
-  const said = explain(tailFrom(paths.logFile, logStart));
-  const how =
-    child.exit === null ? `did not come up within ${startDeadlineMs / 1_000} s` : `ended at once (${child.exit})`;
+  throw notUp(options, child.exit, tailFrom(paths.logFile, logStart), last);
+};
+
+const notUp = (options: EnsureOptions, exit: string | null, said: string, last: Discovery): OptaError => {
+  const { paths, startDeadlineMs = START_DEADLINE_MS } = options;
+  const within = `within ${startDeadlineMs / 1_000} s`;
   const seen = last.kind === 'incompatible' || last.kind === 'unresponsive' ? ` ${last.reason}.` : '';
-  throw new OptaError('daemon-unreachable', `The daemon ${how}.${seen}${said} Its log: ${paths.logFile}`);
+  const what =
+    exit === null
+      ? `The daemon did not come up ${within}.${seen}${explain(said)}`
+      : lostRace(said)
+        ? `Another daemon holds ${paths.daemonDir} and did not answer ${within}.${seen}`
+        : `The daemon ended at once (${exit}).${explain(said)}`;
+  return new OptaError('daemon-unreachable', `${what} Its log: ${paths.logFile}`);
 };
 
 const spawnDetached = (options: EnsureOptions): { process: ChildProcess; exit: string | null } => {

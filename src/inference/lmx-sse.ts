@@ -1,14 +1,15 @@
-import { type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { Socket } from 'node:net';
 import { createParser } from 'eventsource-parser';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { Answer, Wire } from './answer.ts';
 import { applyChunk, isObject } from './chat-chunk.ts';
-import { failureOf, fromServer, fromSocket, retryAfterOf } from './error-map.ts';
+import { fromSocket } from './error-map.ts';
 import type { LmxServer } from './lmx-endpoint.ts';
-import { parsed, placeOf, readBody, requestTo } from './probe.ts';
-import { watchSilence } from './silence-watch.ts';
+import { parsed, placeOf, readBody, refusal, requestTo } from './probe.ts';
+import { type SilenceWatch, watchSilence } from './silence-watch.ts';
 
 const CLOSE_GRACE_MS = 1_000;
 
@@ -101,108 +102,112 @@ const wholeAnswer = (json: string, answer: Answer) => {
 };
 
 /** Sends the request and reads its answer. Throws `loopback-only` before a socket is opened. */
-export const openSse = (server: LmxServer, body: string, answer: Answer, clock: Clock): Wire => {
-  const reader = createSseReader(answer);
-  let response: IncomingMessage | null = null;
-  let paused = false;
-  const headers = {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    accept: 'text/event-stream, application/json',
-    ...(server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {}),
-  };
-  const req = request(requestTo(server, '/v1/chat/completions', 'POST', headers));
-  const give = (error: OptaError) => {
-    answer.fail(error);
-    req.destroy();
-  };
-  const late = (what: string) => () => give(new OptaError('lmx-timeout', `${placeOf(server)} ${what}.`));
-  const connecting = clock.setTimeout(late('could not be reached in time'), LIMITS.inferenceConnectMs);
-  const watch = watchSilence(clock, LIMITS.inferenceSilenceMs, late('sent nothing for too long'));
-  let settling: unknown;
-  const over = () => {
-    clock.clearTimeout(connecting);
-    clock.clearTimeout(settling);
-    watch.stop();
-    // A server that has said everything may close its side in peace; from any other the connection is taken away.
-    if (!reader.ended() || req.destroyed) return void req.destroy();
-    response?.resume();
-    settling = clock.setTimeout(() => req.destroy(), CLOSE_GRACE_MS);
-  };
+export const openSse = (server: LmxServer, body: string, answer: Answer, clock: Clock): Wire =>
+  new SseWire(server, body, answer, clock);
 
-  req.on('socket', (socket) => {
-    const connected = () => {
-      clock.clearTimeout(connecting);
-      // A peer that vanished without a word is noticed below HTTP.
-      socket.setKeepAlive(true, LIMITS.inferencePingMs);
+class SseWire implements Wire {
+  readonly #answer: Answer;
+  readonly #clock: Clock;
+  readonly #reader: SseReader;
+  readonly #req: ClientRequest;
+  readonly #connecting: unknown;
+  readonly #watch: SilenceWatch;
+  #response: IncomingMessage | null = null;
+  #paused = false;
+  /** Waits for the end of an answer, then for the end of its connection. */
+  #settling: unknown;
+
+  constructor(server: LmxServer, body: string, answer: Answer, clock: Clock) {
+    const place = placeOf(server);
+    const late = (what: string) => () => {
+      answer.fail(new OptaError('lmx-timeout', `${place} ${what}.`));
+      this.#req.destroy();
     };
-    if (socket.connecting) socket.once('connect', connected);
-    else connected();
-  });
-  req.on('error', (cause) => {
-    // After a torn body the reader has the word: it may have all it needs.
-    if (response === null) answer.fail(fromSocket(cause, placeOf(server)));
-  });
-  req.on('close', () => {
-    over();
-    clock.clearTimeout(settling);
-  });
-  req.on('response', (res) => {
-    response = res;
-    watch.touch();
-    const status = res.statusCode ?? 0;
-    if (status < 200 || status >= 300) return refused(res, answer, clock, over);
-    res.on('data', (bytes: Buffer) => {
-      watch.touch();
-      reader.feed(bytes);
-      if (answer.finished && !answer.over)
-        settling ??= clock.setTimeout(() => reader.end('ended'), LIMITS.inferenceSettleMs);
+    this.#answer = answer;
+    this.#clock = clock;
+    this.#reader = createSseReader(answer);
+    this.#req = request(requestTo(server, '/v1/chat/completions', 'POST', headersOf(server, body)));
+    this.#connecting = clock.setTimeout(late('could not be reached in time'), LIMITS.inferenceConnectMs);
+    this.#watch = watchSilence(clock, LIMITS.inferenceSilenceMs, late('sent nothing for too long'));
+    this.#req.on('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', () => this.#connected(socket));
+      else this.#connected(socket);
     });
-    res.on('end', () => reader.end('ended'));
-    res.on('error', (cause) => reader.end(cause.message));
-    res.on('close', () => reader.end('closed'));
-    if (paused) res.pause();
-  });
-  req.end(body);
+    this.#req.on('response', (res) => this.#answered(res));
+    this.#req.on('error', (cause) => {
+      // After a torn body the reader has the word: it may have all it needs.
+      if (this.#response === null) answer.fail(fromSocket(cause, place));
+    });
+    this.#req.on('close', () => {
+      this.cancel();
+      clock.clearTimeout(this.#settling);
+    });
+    this.#req.end(body);
+  }
 
-  return {
-    cancel: over,
-    pause: () => {
-      paused = true;
-      watch.pause(true);
-      response?.pause();
-    },
-    resume: () => {
-      paused = false;
-      watch.pause(false);
-      response?.resume();
-    },
-  };
-};
-
-/** A status instead of an answer: its body says why. */
-const refused = (res: IncomingMessage, answer: Answer, clock: Clock, over: () => void): void => {
-  const status = res.statusCode ?? 0;
-  let text = '';
-  const tell = () => {
-    if (status < 400)
-      answer.fail(
-        new OptaError(
-          'lmx-protocol',
-          `The inference server answered with status ${status}; redirects are not followed.`,
-        ),
-      );
-    else {
-      const after = retryAfterOf(res.headers['retry-after'], clock.now());
-      const failure = failureOf(parsed(text) ?? text, status);
-      answer.fail(fromServer({ ...(after === undefined ? {} : { retryAfterMs: after }), ...failure }));
+  cancel(): void {
+    this.#clock.clearTimeout(this.#connecting);
+    this.#clock.clearTimeout(this.#settling);
+    this.#watch.stop();
+    // A server that has said everything may close its side in peace; from any other the connection is taken away.
+    if (!this.#reader.ended() || this.#req.destroyed) {
+      this.#req.destroy();
+      return;
     }
-    clock.clearTimeout(timer);
-    over();
-  };
-  const timer = clock.setTimeout(tell, LIMITS.inferenceProbeMs);
-  readBody(res, (body) => {
-    text = body;
-    tell();
-  });
-};
+    this.#response?.resume();
+    this.#settling = this.#clock.setTimeout(() => this.#req.destroy(), CLOSE_GRACE_MS);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#watch.pause(true);
+    this.#response?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#watch.pause(false);
+    this.#response?.resume();
+  }
+
+  #connected(socket: Socket): void {
+    this.#clock.clearTimeout(this.#connecting);
+    // A peer that vanished without a word is noticed below HTTP.
+    socket.setKeepAlive(true, LIMITS.inferencePingMs);
+  }
+
+  #answered(res: IncomingMessage) {
+    this.#response = res;
+    this.#watch.touch();
+    const status = res.statusCode ?? 0;
+    if (status < 200 || status >= 300) return this.#refused(res, status);
+    res.on('data', (bytes: Buffer) => {
+      this.#watch.touch();
+      this.#reader.feed(bytes);
+      if (this.#answer.finished && !this.#answer.over)
+        this.#settling ??= this.#clock.setTimeout(() => this.#reader.end('ended'), LIMITS.inferenceSettleMs);
+    });
+    res.on('end', () => this.#reader.end('ended'));
+    res.on('error', (cause) => this.#reader.end(cause.message));
+    res.on('close', () => this.#reader.end('closed'));
+    if (this.#paused) res.pause();
+  }
+
+  /** A status instead of an answer: its body says why. */
+  #refused(res: IncomingMessage, status: number): void {
+    const tell = (body: string) => {
+      this.#clock.clearTimeout(timer);
+      this.#answer.fail(refusal(res, status, body, this.#clock.now()));
+      this.cancel();
+    };
+    const timer = this.#clock.setTimeout(() => tell(''), LIMITS.inferenceProbeMs);
+    readBody(res, tell);
+  }
+}
+
+const headersOf = (server: LmxServer, body: string) => ({
+  'content-type': 'application/json',
+  'content-length': Buffer.byteLength(body),
+  accept: 'text/event-stream, application/json',
+  ...(server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {}),
+});

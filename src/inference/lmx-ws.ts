@@ -6,11 +6,11 @@ import type { Clock } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { Answer, Wire } from './answer.ts';
 import { callPartOf, isObject, usageOf } from './chat-chunk.ts';
-import { failureOf, fromServer, fromSocket, retryAfterOf } from './error-map.ts';
+import { failureOf, fromServer, fromSocket } from './error-map.ts';
 import type { LmxServer } from './lmx-endpoint.ts';
 import { assertReachable, bareHost, guardedLookup, wsUrl } from './loopback-guard.ts';
-import { parsed, placeOf, readBody } from './probe.ts';
-import { watchSilence } from './silence-watch.ts';
+import { parsed, placeOf, readBody, refusal } from './probe.ts';
+import { type SilenceWatch, watchSilence } from './silence-watch.ts';
 
 /** How long a socket that we closed may take to close before it is torn. */
 const CLOSE_GRACE_MS = 1_000;
@@ -103,9 +103,12 @@ export const closeError = (code: number, reason: string): OptaError => {
 /** Statuses by which a server says that it has no WebSockets. */
 const NO_WEBSOCKET = new Set([404, 426, 501]);
 
+/** `refused`: the server has no WebSockets. `too-large`: it takes no frame of this size. It has worked on nothing yet. */
+export type Elsewhere = (why: 'refused' | 'too-large') => void;
+
 /**
- * Sends one request over a socket of its own. `elsewhere` is called instead of a failure when the server has no WebSockets
- * (`refused`) or takes no frame of this size (`too-large`): then it has worked on nothing yet, and the event stream may serve.
+ * Sends one request over a socket of its own. `elsewhere` is called instead of a failure when the event stream may serve.
+ * Throws `loopback-only` before a socket is opened.
  */
 export const openWs = (
   server: LmxServer,
@@ -113,11 +116,9 @@ export const openWs = (
   frame: { client_request_id: string },
   answer: Answer,
   clock: Clock,
-  elsewhere: (why: 'refused' | 'too-large') => void,
+  elsewhere: Elsewhere,
 ): Wire => {
   assertReachable(server.host, server.loopbackOnly);
-  const place = placeOf(server);
-  const reader = createFrameReader(answer, frame.client_request_id);
   const lookup = guardedLookup(server.loopbackOnly);
   const ws = new WebSocket(wsUrl(server.host, server.port, path), {
     perMessageDeflate: false,
@@ -127,116 +128,145 @@ export const openWs = (
     // The address is ours to say, whatever stands in the URL.
     createConnection: (() => connect({ host: bareHost(server.host), port: server.port, lookup })) as typeof connect,
   });
-  let paused = false;
-  let left = false;
-  let closing: unknown;
-  const late = (what: string) => () => {
-    answer.fail(new OptaError('lmx-timeout', `${place} ${what}.`));
-    leave();
-  };
-  const connecting = clock.setTimeout(late('could not be reached in time'), LIMITS.inferenceConnectMs);
-  const watch = watchSilence(clock, LIMITS.inferenceSilenceMs, late('sent nothing for too long'));
-  const link = watchLink(
-    ws,
-    clock,
-    () => paused,
-    () => {
-      answer.fail(new OptaError('lmx-ws-closed', `${place} no longer answers.`));
-      leave();
-    },
-  );
-  /** Lets go of the socket: politely if it is open, and within a bound. */
-  const leave = () => {
-    if (left) return;
-    left = true;
-    clock.clearTimeout(connecting);
-    watch.stop();
-    link.stop();
-    if (ws.readyState !== WebSocket.OPEN) return ws.terminate();
-    ws.resume();
-    ws.close(1000);
-    closing = clock.setTimeout(() => ws.terminate(), CLOSE_GRACE_MS);
-  };
-  const goElsewhere = (why: 'refused' | 'too-large') => {
-    leave();
-    elsewhere(why);
-  };
+  return new WsWire(ws, placeOf(server), frame, answer, clock, elsewhere);
+};
 
-  ws.on('open', () => {
-    clock.clearTimeout(connecting);
-    if (left) return;
-    if (paused) ws.pause();
-    ws.send(JSON.stringify(frame));
-  });
-  ws.on('message', (data: RawData, isBinary: boolean) => {
-    if (answer.over || left) return;
-    watch.touch();
-    if (isBinary) answer.fail(garbage('(binary)'));
-    else reader.take(data.toString());
-    if (answer.over) leave();
-  });
-  ws.on('unexpected-response', (_req, res: IncomingMessage) => {
-    if (left) return void res.resume();
-    const status = res.statusCode ?? 0;
-    if (NO_WEBSOCKET.has(status)) return goElsewhere('refused');
-    readBody(res, (text) => {
-      const after = retryAfterOf(res.headers['retry-after'], clock.now());
-      const failure = { ...failureOf(parsed(text) ?? text, status), status };
-      answer.fail(fromServer({ ...(after === undefined ? {} : { retryAfterMs: after }), ...failure }));
-      leave();
+class WsWire implements Wire {
+  readonly #ws: WebSocket;
+  readonly #place: string;
+  readonly #frame: { client_request_id: string };
+  readonly #answer: Answer;
+  readonly #clock: Clock;
+  readonly #elsewhere: Elsewhere;
+  readonly #reader: FrameReader;
+  readonly #connecting: unknown;
+  readonly #watch: SilenceWatch;
+  #beat: unknown;
+  #misses = 0;
+  #paused = false;
+  #left = false;
+  #closing: unknown;
+
+  constructor(
+    ws: WebSocket,
+    place: string,
+    frame: { client_request_id: string },
+    answer: Answer,
+    clock: Clock,
+    elsewhere: Elsewhere,
+  ) {
+    this.#ws = ws;
+    this.#place = place;
+    this.#frame = frame;
+    this.#answer = answer;
+    this.#clock = clock;
+    this.#elsewhere = elsewhere;
+    this.#reader = createFrameReader(answer, frame.client_request_id);
+    const late = (what: string) => () => this.#fail(new OptaError('lmx-timeout', `${place} ${what}.`));
+    this.#connecting = clock.setTimeout(late('could not be reached in time'), LIMITS.inferenceConnectMs);
+    this.#watch = watchSilence(clock, LIMITS.inferenceSilenceMs, late('sent nothing for too long'));
+    this.#beat = clock.setTimeout(() => this.#ping(), LIMITS.inferencePingMs);
+    ws.on('open', () => this.#opened());
+    ws.on('message', (data, isBinary) => this.#took(data, isBinary));
+    ws.on('pong', () => {
+      this.#misses = 0;
     });
-  });
-  ws.on('error', (cause) => {
+    ws.on('unexpected-response', (_req, res) => this.#refused(res));
     // After we left, what the socket still complains about concerns nobody.
-    if (!left) answer.fail(fromSocket(cause, place));
-    leave();
-  });
-  ws.on('close', (code, reason) => {
-    clock.clearTimeout(closing);
-    if (left) return;
-    if (code === 1009 && !reader.begun()) return goElsewhere('too-large');
-    answer.fail(closeError(code, reason.toString()));
-    leave();
-  });
+    ws.on('error', (cause) => this.#fail(fromSocket(cause, place)));
+    ws.on('close', (code, reason) => this.#closed(code, reason.toString()));
+  }
 
-  return {
-    cancel: () => {
-      if (ws.readyState === WebSocket.OPEN && !left && !reader.ended()) {
-        const id = reader.requestId();
-        const { client_request_id } = frame;
-        ws.send(JSON.stringify({ type: 'chat.cancel', ...(id === null ? {} : { request_id: id }), client_request_id }));
-      }
-      leave();
-    },
-    pause: () => {
-      paused = true;
-      watch.pause(true);
-      if (!left) ws.pause();
-    },
-    resume: () => {
-      paused = false;
-      watch.pause(false);
-      if (!left) ws.resume();
-    },
-  };
-};
-
-/** Pings the peer; two pings without a pong mean that nobody is there. It says nothing about the request. */
-const watchLink = (ws: WebSocket, clock: Clock, paused: () => boolean, dead: () => void): { stop(): void } => {
-  let misses = 0;
-  ws.on('pong', () => {
-    misses = 0;
-  });
-  const beat = () => {
-    // Nothing is read while paused, so no pong can be seen either.
-    if (paused()) misses = 0;
-    else if (misses >= 2) return dead();
-    if (ws.readyState === WebSocket.OPEN) {
-      misses++;
-      ws.ping();
+  cancel(): void {
+    if (this.#ws.readyState === WebSocket.OPEN && !this.#left && !this.#reader.ended()) {
+      const id = this.#reader.requestId();
+      const { client_request_id } = this.#frame;
+      const named = id === null ? {} : { request_id: id };
+      this.#ws.send(JSON.stringify({ type: 'chat.cancel', ...named, client_request_id }));
     }
-    timer = clock.setTimeout(beat, LIMITS.inferencePingMs);
-  };
-  let timer = clock.setTimeout(beat, LIMITS.inferencePingMs);
-  return { stop: () => clock.clearTimeout(timer) };
-};
+    this.#leave();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#watch.pause(true);
+    if (!this.#left) this.#ws.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#watch.pause(false);
+    if (!this.#left) this.#ws.resume();
+  }
+
+  #opened(): void {
+    this.#clock.clearTimeout(this.#connecting);
+    if (this.#left) return;
+    if (this.#paused) this.#ws.pause();
+    this.#ws.send(JSON.stringify(this.#frame));
+  }
+
+  #took(data: RawData, isBinary: boolean): void {
+    if (this.#answer.over || this.#left) return;
+    this.#watch.touch();
+    if (isBinary) this.#answer.fail(garbage('(binary)'));
+    else this.#reader.take(data.toString());
+    if (this.#answer.over) this.#leave();
+  }
+
+  #refused(res: IncomingMessage): void {
+    const status = res.statusCode ?? 0;
+    if (this.#left) res.resume();
+    else if (NO_WEBSOCKET.has(status)) this.#goElsewhere('refused');
+    else readBody(res, (body) => this.#fail(refusal(res, status, body, this.#clock.now())));
+  }
+
+  #closed(code: number, reason: string): void {
+    this.#clock.clearTimeout(this.#closing);
+    if (this.#left) return;
+    if (code === 1009 && !this.#reader.begun()) this.#goElsewhere('too-large');
+    else this.#fail(closeError(code, reason));
+  }
+
+  #fail(error: OptaError): void {
+    if (this.#left) return;
+    this.#answer.fail(error);
+    this.#leave();
+  }
+
+  #goElsewhere(why: 'refused' | 'too-large'): void {
+    this.#leave();
+    this.#elsewhere(why);
+  }
+
+  /** Two pings without a pong mean that nobody is there. A pong says nothing about the request. */
+  #ping(): void {
+    // Nothing is read while paused, so no pong can be seen either.
+    if (this.#paused) this.#misses = 0;
+    if (this.#misses >= 2) {
+      this.#fail(new OptaError('lmx-ws-closed', `${this.#place} no longer answers.`));
+      return;
+    }
+    if (this.#ws.readyState === WebSocket.OPEN) {
+      this.#misses++;
+      this.#ws.ping();
+    }
+    this.#beat = this.#clock.setTimeout(() => this.#ping(), LIMITS.inferencePingMs);
+  }
+
+  /** Lets go of the socket: politely if it is open, and within a bound. */
+  #leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#clock.clearTimeout(this.#connecting);
+    this.#clock.clearTimeout(this.#beat);
+    this.#watch.stop();
+    if (this.#ws.readyState !== WebSocket.OPEN) {
+      this.#ws.terminate();
+      return;
+    }
+    this.#ws.resume();
+    this.#ws.close(1000);
+    this.#closing = this.#clock.setTimeout(() => this.#ws.terminate(), CLOSE_GRACE_MS);
+  }
+}

@@ -1,4 +1,4 @@
-import type { Clock, Inference, InferenceRequest, InferenceStream, Log } from '../actors/ports.ts';
+import type { Clock, Inference, InferenceEvents, InferenceRequest, InferenceStream, Log } from '../actors/ports.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { Answer, type Wire } from './answer.ts';
 import { systemClock } from './clock.ts';
@@ -55,104 +55,122 @@ interface Live {
  * sends a request once. Whether a failed step is sent again is the caller's decision, who knows what was emitted.
  */
 export const createLmx = (config: LmxConfig): Lmx => {
-  const clock = config.clock ?? systemClock;
-  const endpoint = new LmxEndpoint(config, clock);
-  const live = new Set<Live>();
-  let closed = false;
-  let lastError: LmxStatus['lastError'] = null;
-
-  const noted = (error: OptaError): void => {
-    if (FORGETTING.has(error.code)) endpoint.forget();
-    lastError = { code: error.code, message: error.message, at: clock.now() };
-    config.log.warn('inference failed', { code: error.code, message: error.message });
+  const engine = new LmxEngine(config);
+  return {
+    stream: (request, on) => engine.stream(request, on),
+    close: () => engine.close(),
+    status: () => engine.status(),
   };
+};
 
-  const send = (request: InferenceRequest, found: Discovery, stream: Live) => {
-    const { answer } = stream;
-    const body = bodyOf(request, answer.model, config.maxTokens);
-    const hold = (wire: Wire): void => {
-      stream.wire = wire;
-      if (stream.paused) wire.pause();
+class LmxEngine implements Lmx {
+  readonly #config: LmxConfig;
+  readonly #clock: Clock;
+  readonly #endpoint: LmxEndpoint;
+  readonly #live = new Set<Live>();
+  #closed = false;
+  #lastError: LmxStatus['lastError'] = null;
+
+  constructor(config: LmxConfig) {
+    this.#config = config;
+    this.#clock = config.clock ?? systemClock;
+    this.#endpoint = new LmxEndpoint(config, this.#clock);
+  }
+
+  stream(request: InferenceRequest, on: InferenceEvents): InferenceStream {
+    const released = (error: OptaError | null) => {
+      this.#live.delete(stream);
+      stream.wire?.cancel();
+      if (error) this.#note(error);
     };
-    const overSse = () => {
-      const text = JSON.stringify({ ...body, stream_options: { include_usage: true } });
-      hold(openSse(config, text, answer, clock));
+    const answer = new Answer(on, `call_${request.turnId}_${request.step}`, this.#config.log, released);
+    const stream: Live = { answer, wire: null, paused: false };
+    this.#live.add(stream);
+    this.#clock.soon(() => attempt(answer, () => this.#start(request, stream)));
+    return {
+      cancel: () => answer.cancel(),
+      pause: () => {
+        stream.paused = true;
+        stream.wire?.pause();
+      },
+      resume: () => {
+        stream.paused = false;
+        stream.wire?.resume();
+      },
     };
-    const path = endpoint.wsPath(found);
-    if (path === null) return overSse();
-    const frame = { type: 'chat.request', client_request_id: `${request.turnId}.${request.step}`, ...body };
-    hold(
-      openWs(config, path, frame, answer, clock, (why) => {
-        if (why === 'refused') endpoint.wsRefused();
-        config.log.info('inference over the event stream', { why });
-        attempt(answer, overSse);
-      }),
-    );
-  };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { answer } of this.#live) this.#clock.soon(() => answer.fail(shuttingDown()));
+  }
+
+  status(): LmxStatus {
+    const { host, port } = this.#config;
+    const known = this.#endpoint.status();
+    return { engine: 'lmx', host, port, ...known, activeStreams: this.#live.size, lastError: this.#lastError };
+  }
 
   /** Identity, then the model, then the prompt: in this order, and each only if the one before it was good. */
-  const start = (request: InferenceRequest, stream: Live) => {
+  #start(request: InferenceRequest, stream: Live) {
     const { answer } = stream;
-    if (closed) return answer.fail(shuttingDown());
-    endpoint.identify((distrusted, found) => {
-      if (answer.over) return;
-      if (distrusted || !found) return answer.fail(distrusted ?? shuttingDown());
-      endpoint.models((error, listed) => {
-        if (answer.over) return;
-        if (error) return answer.fail(error);
-        attempt(answer, () => {
-          const known = listed ?? (request.model === '' && found.kind === 'lmx' ? found.loadedModels : null);
-          answer.model = chooseModel(request.model, known, found.kind === 'lmx');
-          answer.provider = found.kind === 'lmx' ? 'lmx' : 'openai-compatible';
-          send(request, found, stream);
-        });
-      });
-    });
-  };
+    if (this.#closed) return answer.fail(shuttingDown());
+    this.#endpoint.identify((distrusted, found) =>
+      attempt(answer, () => {
+        if (distrusted || !found) throw distrusted ?? shuttingDown();
+        this.#endpoint.models((error, listed) =>
+          attempt(answer, () => {
+            if (error) throw error;
+            const known = listed ?? (request.model === '' && found.kind === 'lmx' ? found.loadedModels : null);
+            answer.model = chooseModel(request.model, known, found.kind === 'lmx');
+            answer.provider = found.kind === 'lmx' ? 'lmx' : 'openai-compatible';
+            this.#send(request, found, stream);
+          }),
+        );
+      }),
+    );
+  }
 
-  return {
-    stream: (request, on): InferenceStream => {
-      const released = (error: OptaError | null) => {
-        live.delete(stream);
-        stream.wire?.cancel();
-        if (error) noted(error);
-      };
-      const answer = new Answer(on, `call_${request.turnId}_${request.step}`, config.log, released);
-      const stream: Live = { answer, wire: null, paused: false };
-      live.add(stream);
-      clock.soon(() => {
-        if (!answer.over) attempt(answer, () => start(request, stream));
-      });
-      return {
-        cancel: () => answer.cancel(),
-        pause: () => {
-          stream.paused = true;
-          stream.wire?.pause();
-        },
-        resume: () => {
-          stream.paused = false;
-          stream.wire?.resume();
-        },
-      };
-    },
-    close: () => {
-      closed = true;
-      for (const { answer } of live) clock.soon(() => answer.fail(shuttingDown()));
-    },
-    status: () => ({
-      engine: 'lmx',
-      host: config.host,
-      port: config.port,
-      ...endpoint.status(),
-      activeStreams: live.size,
-      lastError,
-    }),
-  };
+  #send(request: InferenceRequest, found: Discovery, stream: Live): void {
+    const { answer } = stream;
+    const body = bodyOf(request, answer.model, this.#config.maxTokens);
+    const path = this.#endpoint.wsPath(found);
+    if (path === null) {
+      this.#overSse(body, stream);
+      return;
+    }
+    const frame = { type: 'chat.request', client_request_id: `${request.turnId}.${request.step}`, ...body };
+    const wire = openWs(this.#config, path, frame, answer, this.#clock, (why) => {
+      if (why === 'refused') this.#endpoint.wsRefused();
+      this.#config.log.info('inference over the event stream', { why });
+      attempt(answer, () => this.#overSse(body, stream));
+    });
+    hold(stream, wire);
+  }
+
+  #overSse(body: object, stream: Live): void {
+    const text = JSON.stringify({ ...body, stream_options: { include_usage: true } });
+    hold(stream, openSse(this.#config, text, stream.answer, this.#clock));
+  }
+
+  #note(error: OptaError): void {
+    const { code, message } = error;
+    if (FORGETTING.has(code)) this.#endpoint.forget();
+    this.#lastError = { code, message, at: this.#clock.now() };
+    this.#config.log.warn('inference failed', { code, message });
+  }
+}
+
+const hold = (stream: Live, wire: Wire): void => {
+  stream.wire = wire;
+  if (stream.paused) wire.pause();
 };
 
 const shuttingDown = () => new OptaError('shutting-down', 'The inference engine is closed.');
 
+/** One step towards the answer, unless nobody waits for it any more; what it throws is the answer's failure. */
 const attempt = (answer: Answer, step: () => void): void => {
+  if (answer.over) return;
   try {
     step();
   } catch (cause) {

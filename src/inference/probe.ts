@@ -2,7 +2,7 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Done } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
-import { fromSocket } from './error-map.ts';
+import { failureOf, fromServer, fromSocket, retryAfterOf } from './error-map.ts';
 import { assertReachable, bareHost, guardedLookup, urlHost } from './loopback-guard.ts';
 
 /** Where a server is and how it is reached. */
@@ -87,4 +87,18 @@ export const parsed = (text: string): unknown => {
   } catch {
     return undefined;
   }
+};
+
+/** What a status other than 2xx means. A redirect is an answer that we do not understand, not a way to somewhere else. */
+export const refusal = (res: IncomingMessage, status: number, body: string, nowMs: number): OptaError => {
+  if (status < 400)
+    return new OptaError(
+      'lmx-protocol',
+      `The inference server answered with status ${status}; redirects are not followed.`,
+    );
+  const after = retryAfterOf(res.headers['retry-after'], nowMs);
+  return fromServer({
+    ...(after === undefined ? {} : { retryAfterMs: after }),
+    ...failureOf(parsed(body) ?? body, status),
+  });
 };

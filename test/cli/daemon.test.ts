@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -47,7 +47,6 @@ describe('starting', () => {
     const first = await ensure();
     process.kill(first.state.pid, 'SIGKILL');
     await until(() => !isAlive(first.state.pid), 'the first to die');
-    rmSync(join(home, 'daemon', 'lock'));
     const second = await ensure();
     expect(second.started).toBe(true);
     expect(second.state.pid).not.toBe(first.state.pid);
@@ -73,6 +72,8 @@ describe('starting', () => {
 
   test('[AC1] the token is in no argument of the daemon, and its log and folder are for their owner alone', async () => {
     const { state } = await ensure();
+    expect(statSync(join(home, 'daemon')).mode & 0o777).toBe(0o700);
+    expect(statSync(join(home, 'daemon', 'daemon.log')).mode & 0o777).toBe(0o600);
     if (process.platform === 'linux') {
       expect(readFileSync(`/proc/${state.pid}/cmdline`, 'utf8')).not.toContain(state.token);
     }

@@ -144,6 +144,10 @@ test.each([
   }
 });
 
+test('[IN6] an ambiguous name is an error, not a guess', () => {
+  expect(() => chooseModel('m', ['a/m', 'b/M', 'm:latest'], true)).toThrow(/fits several loaded models: a\/m, b\/M/);
+});
+
 test('[IN6] a server-side name is nothing special to a plain server', () => {
   expect(() => chooseModel('auto', ['a'], false)).toThrow(/not loaded/);
 });

@@ -249,7 +249,8 @@ test('[SV3] paused before the socket is open', async () => {
     const seen = run(lmx, ask('hello'));
     seen.stream.pause();
     await until(() => fake.requests.length === 1);
-    expect(seen.end).toBeNull();
+    await new Promise((r) => setTimeout(r, 30));
+    expect(seen.events).toEqual([]);
     seen.stream.resume();
     await seen.over;
     expect(seen.end?.finishReason).toBe('stop');
@@ -367,6 +368,28 @@ test('[SV2] after finish_reason a server that keeps the connection is not waited
   expect(seen.end?.finishReason).toBe('stop');
 });
 
+test('[SV2] a server that has said everything may close in peace, within a bound', async () => {
+  const clock = handClock();
+  const { fake, lmx } = await pair(
+    {
+      discovery: false,
+      onHttp: (req, res) => {
+        if (req.url !== '/v1/chat/completions') return false;
+        res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: [DONE]\n\n');
+        return true;
+      },
+    },
+    { clock },
+  );
+  const seen = run(lmx, ask('x'));
+  await seen.over;
+  expect(seen.events).toEqual(['accepted', 'end']);
+  await new Promise((r) => setTimeout(r, 20));
+  expect(fake.connections()).toBe(1);
+  clock.advance(1_000);
+  await until(() => fake.connections() === 0);
+});
+
 /** A server frame of RFC 6455: text or continuation, unmasked. */
 const wsFrame = (payload: Uint8Array, first: boolean, fin: boolean): Buffer => {
   const n = payload.length;
@@ -451,6 +474,14 @@ test('[AU3] a prompt is sent once, whatever happens to it', async () => {
     }
     expect(fake.requests.length).toBe(4);
   }
+});
+
+test.each([true, false])('[IN1] the name localhost is resolved, and looked at, on the way (ws: %s)', async (ws) => {
+  const { fake, lmx } = await pair({ ws }, { host: 'localhost' });
+  const seen = run(lmx, ask('hello'));
+  await seen.over;
+  expect(seen.end?.finishReason).toBe('stop');
+  expect(fake.requests.length).toBe(1);
 });
 
 test('[IN1] an IPv6 loopback server is reached by its literal', async () => {

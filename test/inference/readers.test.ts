@@ -524,23 +524,25 @@ test('[SV1] a listener that throws loses its own stream and nothing else', () =>
 });
 
 test('[CX2] a cancel inside any callback is the last that is heard', () => {
+  const all = {
+    reasoning_content: 'h',
+    content: '<think>a</think>b',
+    tool_calls: [{ id: 'a', function: { name: 'f' } }],
+  };
   const { events, answer } = recorded();
   const reader = createSseReader(answer);
   let heard = 0;
-  for (let stopAt = 1; stopAt <= 4; stopAt++) {
+  const bodies = [RICH, data(delta(all, 'stop'), '[DONE]')];
+  for (const [body, stopAt] of bodies.flatMap((b) => [1, 2, 3, 4, 5].map((n) => [b, n] as const))) {
     heard = 0;
     const on = () => {
       if (++heard === stopAt) it.cancel();
     };
-    const it: Answer = new Answer(
-      { accepted: on, text: on, thinking: on, end: on, fail: on },
-      'p',
-      quiet,
-      () => undefined,
-    );
-    const body = createSseReader(it);
-    body.feed(Buffer.from(RICH));
-    body.end('ended');
+    const port = { accepted: on, text: on, thinking: on, end: on, fail: on };
+    const it: Answer = new Answer(port, 'p', quiet, () => undefined);
+    const one = createSseReader(it);
+    one.feed(Buffer.from(body));
+    one.end('ended');
     expect(heard).toBe(stopAt);
   }
   answer.cancel();

@@ -45,6 +45,8 @@ export class FakeDaemon {
   onCancel: (turn: FakeTurn) => void = (turn) => turn.error('cancelled', 'cancelled', 'Turn cancelled');
   onPermission: (turn: FakeTurn, body: { requestId: string; decision: string; decidedBy: string }) => void = () =>
     undefined;
+  /** Sees each record before any socket does. */
+  onRecord: (record: { sessionId: string; seq: number; text: string }) => void = () => undefined;
   /** Changes each frame before it is sent to a socket; null drops it. */
   tamper: (frame: { seq: number; text: string }, connection: number) => string[] = ({ text }) => [text];
   /** Answers a request instead of the daemon when it returns true. */
@@ -112,6 +114,7 @@ export class FakeDaemon {
     const seq = session.log.length + 1;
     const ts = new Date(1_767_225_600_000 + seq).toISOString();
     const text = JSON.stringify({ v: '3', event, daemonId: this.daemonId, sessionId, seq, ts, payload });
+    this.onRecord({ sessionId, seq, text });
     session.log.push({ seq, text });
     for (const ws of session.sockets) this.#send(ws, { seq, text });
     return seq;

@@ -1,6 +1,7 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FakeDaemon } from './fake-daemon.ts';
+import { isAlive } from '../../src/client/daemon-state.ts';
+import { FakeDaemon, type FakeTurn } from './fake-daemon.ts';
 
 /** A daemon process for tests of starting and stopping: an instance lock, a state file, a clean stop on SIGTERM. */
 const home = process.env.OPTA_HOME as string;
@@ -11,15 +12,36 @@ if (mode === 'crash') {
   process.stderr.write('Error: the disk is on fire\n    at nowhere\n');
   process.exit(1);
 }
-try {
-  closeSync(openSync(lock, 'wx'));
-} catch {
+const locked = (): boolean => {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch {
+    const holder = Number(readFileSync(lock, 'utf8') || process.pid);
+    if (isAlive(holder)) return false;
+    writeFileSync(lock, String(process.pid));
+    return true;
+  }
+};
+if (!locked()) {
   process.stderr.write('{"level":50,"msg":"daemon-already-running"}\n');
   process.exit(1);
 }
 // Long enough for a second starter to meet the lock before there is a state file.
 await new Promise((resolve) => setTimeout(resolve, 300));
 const daemon = await new FakeDaemon().start();
+const logFile = join(home, 'daemon', 'log.jsonl');
+if (mode === 'durable') {
+  if (existsSync(logFile)) recover();
+  // Written before it is sent: what anybody saw survives SIGKILL.
+  daemon.onRecord = (record) => appendFileSync(logFile, `${JSON.stringify(record)}\n`);
+}
+daemon.script = stream;
+daemon.onPermission = (turn) => {
+  writeFileSync(join(String(turn.body.workspace ?? process.env.FAKE_WORKSPACE), 'opta-demo-note.md'), 'note');
+  turn.token('[demo] written', 2);
+  turn.done();
+};
 daemon.writeState(home, { pid: process.pid });
 process.on('SIGTERM', () => {
   if (mode === 'stubborn') return;
@@ -27,3 +49,37 @@ process.on('SIGTERM', () => {
   rmSync(lock, { force: true });
   process.exit(0);
 });
+
+/** A long answer for the crash demo; for anything else a question whether a note may be written. */
+async function stream(turn: FakeTurn): Promise<void> {
+  if (!turn.content.startsWith('stream')) {
+    turn.token('[demo] reading');
+    turn.emit('permission.request', {
+      requestId: 'r1',
+      callId: 'c1',
+      toolName: 'write_file',
+      args: {},
+      summary: 'Write opta-demo-note.md',
+      expiresAt: '2030-01-01T00:00:00.000Z',
+    });
+    return;
+  }
+  for (let i = 0; i < 100_000; i++) {
+    turn.token(`word-${i} `);
+    if (i % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+function recover(): void {
+  const records = readFileSync(logFile, 'utf8')
+    .split('\n')
+    .filter((line) => line.endsWith('}'))
+    .map((line) => JSON.parse(line) as { sessionId: string; seq: number; text: string });
+  const { sessionId, text } = records.at(-1) ?? { sessionId: 's1', text: '{}' };
+  const log = records.map(({ seq, text }) => ({ seq, text }));
+  daemon.sessions.set(sessionId, { sessionId, model: 'demo', messages: [], log, sockets: new Set() });
+  const { turnId } = JSON.parse(text).payload;
+  const end = { turnId, writerId: 'w', clientId: 'c', message: 'Interrupted', code: 'interrupted' };
+  daemon.onRecord = (record) => appendFileSync(logFile, `${JSON.stringify(record)}\n`);
+  daemon.emit(sessionId, 'turn.error', { ...end, outcome: 'interrupted', partial: true });
+}

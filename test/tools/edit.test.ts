@@ -1,4 +1,5 @@
-import * as fs from 'node:fs';
+import realFs, * as fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -168,3 +169,78 @@ test('[TL3] leftovers of writes that were killed long ago are removed, young one
     'new',
   ]);
 });
+
+/**
+ * Runs `job` in a world that ends at its n-th call to the file system: that call does nothing, or half of its writing, and no
+ * call after it does anything. Answers whether the end was reached before the job was done.
+ */
+const crashingAt = (n: number, half: boolean, job: () => void): boolean => {
+  const names = [
+    'openSync',
+    'writeSync',
+    'fchownSync',
+    'fchmodSync',
+    'fsyncSync',
+    'lstatSync',
+    'renameSync',
+    'mkdirSync',
+    'rmSync',
+  ] as const;
+  const saved = names.map((name) => [name, realFs[name]] as const);
+  const table = realFs as unknown as { [name: string]: (...args: unknown[]) => unknown };
+  let left = n;
+  for (const [name, real] of saved) {
+    table[name] = (...args) => {
+      if (left-- > 1) return (real as (...args: unknown[]) => unknown)(...args);
+      if (left === 0 && half && name === 'writeSync') {
+        const [fd, bytes] = args as [number, Buffer];
+        (real as typeof fs.writeSync)(fd, bytes, 0, bytes.length >> 1);
+      }
+      throw new Error('the world has ended');
+    };
+  }
+  syncBuiltinESMExports();
+  try {
+    job();
+    return left < 1;
+  } catch {
+    return true;
+  } finally {
+    for (const [name, real] of saved) table[name] = real as (...args: unknown[]) => unknown;
+    syncBuiltinESMExports();
+  }
+};
+
+test.each([false, true])(
+  '[TL3] a crash at any call to the file system leaves the old file or the new one (half a write: %s)',
+  (half) => {
+    const before = 'old '.repeat(5_000);
+    const jobs = {
+      write: {
+        after: 'new!'.repeat(9_000),
+        run: (ws: Workspace) => writeFile(ws, { path: 'c', content: jobs.write.after }),
+      },
+      edit: {
+        after: `new${before}`,
+        run: (ws: Workspace) => editFile(ws, { path: 'c', old_text: '^', new_text: 'new' }),
+      },
+    };
+    for (const [name, { after, run }] of Object.entries(jobs)) {
+      const seen = new Set<string>();
+      for (let n = 1; ; n++) {
+        const start = name === 'edit' ? `^${before}` : before;
+        fs.writeFileSync(join(at.ws, 'c'), start);
+        const ws = new Workspace(at.ws);
+        const crashed = crashingAt(n, half, () => run(ws));
+        ws.close();
+        const now = fs.readFileSync(join(at.ws, 'c'), 'utf8');
+        seen.add(
+          now === start ? 'old' : now === after ? 'new' : `mixture of ${now.length} characters at call ${n} of ${name}`,
+        );
+        if (!crashed) break;
+        expect(n).toBeLessThan(60);
+      }
+      expect([...seen]).toEqual(['old', 'new']);
+    }
+  },
+);

@@ -55,7 +55,7 @@ test('[TL1] a call without arguments may come as an empty text', () => {
 });
 
 test('[PM1] what a person is asked is one short line, whatever the arguments hold', () => {
-  const any = fc.string({ unit: 'binary', minLength: 1, maxLength: 600 });
+  const any = fc.string({ unit: 'binary', minLength: 1, maxLength: 400 });
   fc.assert(
     fc.property(any, any, (path, content) => {
       const planned = plan('write_file', JSON.stringify({ path, content }));

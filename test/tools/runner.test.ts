@@ -3,9 +3,12 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { LIMITS } from '../../src/actors/limits.ts';
-import type { ToolRunner } from '../../src/tools/runner.ts';
+import type { Clock } from '../../src/actors/ports.ts';
+import { killGroup } from '../../src/tools/process-group.ts';
+import { createTools, type ToolRunner } from '../../src/tools/runner.ts';
 import {
   aliveInGroups,
+  clock,
   ENDLESS_GLOB,
   ENDLESS_NAME,
   processes,
@@ -160,6 +163,37 @@ test('[SV3] the queue is bounded and first in, first out', async () => {
   expect((await start('list_dir', {}).result).result).toMatch(/^Error \(shutting-down\)/);
 });
 
+test('[SV3] a process without work is ended; [CX4] one that will not die is given up on, loudly', async () => {
+  const idle: (() => void)[] = [];
+  let giveUpAtOnce = false;
+  const quick: Clock = {
+    ...clock,
+    setTimeout: (fn, ms) => {
+      if (ms === LIMITS.toolIdleMs) idle.push(fn);
+      // Before the end of the process can have been noticed.
+      if (ms === LIMITS.toolKillDeadlineMs && giveUpAtOnce) queueMicrotask(fn);
+      return clock.setTimeout(fn, ms);
+    },
+  };
+  const own = createTools({ clock: quick, log });
+  const startOwn = starter(own, at.ws);
+  await startOwn('read_file', { path: 'a.txt' }).result;
+  const [pid] = groups();
+  idle[0]!();
+  await until('it is gone', () => own.status().workers === 0);
+  expect(aliveInGroups([pid!])).toEqual([]);
+  expect(log.lines).toEqual([]);
+
+  giveUpAtOnce = true;
+  makeEndless();
+  const job = startOwn(...ENDLESS);
+  await until('it runs', () => groups().length === 1);
+  await job.kill();
+  expect(log.lines).toMatchObject([{ level: 'error', facts: { exited: false } }]);
+  expect(own.status()).toEqual({ workers: 0, busy: 0, queued: 0 });
+  await own.close();
+});
+
 test('[SV1] a process that crashes loses its own call only', async () => {
   makeEndless();
   const job = start(...SLOW);
@@ -189,29 +223,33 @@ test('[CX4] tool processes die with the daemon, however it dies and however busy
     return ids.length === 2 && searching(ids) && ids.some(spins);
   });
   daemon.kill('SIGKILL');
-  await until('all are gone', () => aliveInGroups(ids).length === 0);
+  try {
+    await until('all are gone', () => aliveInGroups(ids).length === 0);
+  } finally {
+    for (const id of ids) killGroup(id);
+  }
 }, 15_000);
 
-test('[TL3] a write that is killed leaves the old file or the new one, never a mixture', async () => {
-  const size = 3 << 20;
+test('[TL3] a write that is killed in the middle leaves the old file or the new one, never a mixture', async () => {
+  const size = 12 << 20;
   const contents = { old: 'o'.repeat(size), new: 'n'.repeat(size) };
-  const outcomes = new Set<string>();
+  const target = join(at.ws, 'target');
+  /** Changes with the first thing that a write does in the folder or to the file. */
+  const look = (): string => [at.ws, target].map((p) => fs.statSync(p, { bigint: true }).ctimeNs).join();
+  const outcomes: string[] = [];
   for (let round = 0; round < 4; round++) {
-    // Warm processes, so that the kill meets the writing and not the start.
-    await Promise.all(Array.from({ length: LIMITS.toolJobsMax }, () => start('list_dir', {}).result));
-    const names = Array.from({ length: LIMITS.toolJobsMax }, (_, i) => `w${i}`);
-    for (const name of names) fs.writeFileSync(join(at.ws, name), contents.old);
-    await Promise.all(
-      names.map(async (name, i) => {
-        const job = start('write_file', { path: name, content: contents.new });
-        await new Promise((resolve) => setTimeout(resolve, round * 12 + i * 3));
-        await job.kill();
-        const now = fs.readFileSync(join(at.ws, name), 'utf8');
-        const which = now === contents.old ? 'old' : now === contents.new ? 'new' : `mixture of ${now.length}`;
-        expect(which === 'old' && job.results.length > 0).toBe(false);
-        outcomes.add(which);
-      }),
-    );
+    // A warm process, so that the kill meets the writing and not the start.
+    await start('list_dir', {}).result;
+    fs.writeFileSync(target, contents.old);
+    const before = look();
+    const job = start('write_file', { path: 'target', content: contents.new });
+    const end = Date.now() + 5_000;
+    while (look() === before && Date.now() < end) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, round * 2));
+    await job.kill();
+    const now = fs.readFileSync(target, 'utf8');
+    outcomes.push(now === contents.old ? 'old' : now === contents.new ? 'new' : `mixture of ${now.length} bytes`);
+    if (job.results.length > 0) expect(outcomes.at(-1)).toBe('new');
   }
-  expect([...outcomes].filter((o) => o !== 'old' && o !== 'new')).toEqual([]);
+  expect(outcomes.filter((o) => o.startsWith('mixture'))).toEqual([]);
 }, 20_000);

@@ -198,6 +198,7 @@ describe('turns', () => {
       const r = await w.post('/v3/sessions/t/cancel', body);
       expect([r.status, r.json]).toEqual([200, zero]);
     }
+    expect((await w.post('/v3/sessions/t/cancel', 'null')).status).toBe(400);
     const hit = await w.post('/v3/sessions/t/cancel', { turnId: 'active' });
     expect(hit.json).toEqual({ ok: true, cancelled: 1, cancelledQueued: 0, cancelledActive: true });
     const gone = await w.post('/v3/sessions/nope/cancel', {});

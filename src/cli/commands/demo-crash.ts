@@ -5,7 +5,6 @@ import { requireDaemon } from '../../client/discover.ts';
 import { daemonHttp } from '../../client/http.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { isTerminal, type LogRecord } from '../../protocol/events.ts';
-import { ensureDaemon } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
 import { colour, seconds } from '../output.ts';
 import type { DemoWorld } from './demo.ts';
@@ -21,7 +20,7 @@ const PHASE_DEADLINE_MS = 20_000;
  * that was seen, byte for byte, with the log as it is afterwards ([EV4], [CR1]). Exit 1 when one is missing or differs.
  */
 export const crashDemo = async (world: DemoWorld): Promise<number> => {
-  const { ctx, http, say, workspace } = world;
+  const { http, say, workspace } = world;
   const session = await http.createSession({ title: 'crash demo', metadata: { workspace, source: 'opta demo' } });
   const seen = collect(world, session.sessionId);
   try {
@@ -36,13 +35,16 @@ export const crashDemo = async (world: DemoWorld): Promise<number> => {
     const before = seen.texts.size;
     say(`kill -9    pid ${world.daemon.state.pid} after ${before} events were seen, in mid-stream`);
     const restartedAt = performance.now();
-    const again = await ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: { engine: 'demo' } });
+    const again = await world.start();
     say(
       `restarted  pid ${again.state.pid} in ${seconds(performance.now() - restartedAt)}; recovered before it listened`,
     );
-    await until(world, () => seen.end(turnId) !== null, 'the turn to be closed');
-    const end = seen.end(turnId) as LogRecord;
-    say(`resumed    by cursor ${before}: ${seen.texts.size - before} more events; the turn is ${outcomeOf(end)}`);
+    const head = await headOf(world, session.sessionId);
+    if (head >= before) {
+      await until(world, () => seen.end(turnId) !== null, 'the turn to be closed');
+      const end = seen.end(turnId) as LogRecord;
+      say(`resumed    by cursor ${before}: ${seen.texts.size - before} more events; the turn is ${outcomeOf(end)}`);
+    }
     return await compare(world, session.sessionId, seen.texts, before);
   } finally {
     seen.attachment.close();
@@ -86,6 +88,19 @@ const outcomeOf = (end: LogRecord): string =>
     ? `closed as ${end.payload.outcome}${end.payload.partial ? ', its text so far kept' : ''}`
     : 'done: it had ended before the kill';
 
+/** `seq` of the newest event of the restarted daemon; 0 when it does not know the session. */
+const headOf = async (world: DemoWorld, sessionId: string): Promise<number> => {
+  const http = daemonHttp(await requireDaemon(world.ctx.paths.stateFile));
+  try {
+    return (await http.getSession(sessionId)).seq ?? 0;
+  } catch (cause) {
+    if (cause instanceof OptaError && cause.code === 'session-not-found') return 0;
+    throw cause;
+  } finally {
+    http.close();
+  }
+};
+
 /** Reads the whole log anew and holds every seen frame against it. */
 const compare = async (
   world: DemoWorld,
@@ -93,9 +108,7 @@ const compare = async (
   seen: ReadonlyMap<number, string>,
   beforeKill: number,
 ): Promise<number> => {
-  const http = daemonHttp(await requireDaemon(world.ctx.paths.stateFile));
-  const head = (await http.getSession(sessionId)).seq ?? Math.max(...seen.keys());
-  http.close();
+  const head = await headOf(world, sessionId);
   const log = collect(world, sessionId);
   try {
     await until(world, () => log.texts.size >= head, 'the log to be read');

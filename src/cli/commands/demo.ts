@@ -7,7 +7,7 @@ import { optaPaths } from '../../config/paths.ts';
 import { toOptaError } from '../../protocol/errors.ts';
 import { askPerson, type Decide, PermissionDesk, question } from '../ask.ts';
 import type { Context } from '../context.ts';
-import { type EnsuredDaemon, ensureDaemon, stopDaemon } from '../daemon-process.ts';
+import { type EnsuredDaemon, ensureDaemon, type Launcher, stopDaemon } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
 import { canAsk, colour, oneLine, seconds } from '../output.ts';
 import { TurnPrinter } from '../turn-printer.ts';
@@ -20,13 +20,15 @@ export interface DemoWorld {
   ctx: Context;
   http: DaemonHttp;
   daemon: EnsuredDaemon;
+  /** Starts it again. */
+  start(): Promise<EnsuredDaemon>;
   workspace: string;
   signal: AbortSignal;
   say(text: string): void;
 }
 
 /** What `npm start` runs: one turn on the files of the current folder, on a daemon that is gone afterwards. */
-export const demoCommand = async (given: Context, words: readonly string[]): Promise<number> => {
+export const demoCommand = async (given: Context, words: readonly string[], launcher?: Launcher): Promise<number> => {
   const home = mkdtempSync(join(realpathSync(tmpdir()), 'opta-demo-'));
   const ctx = demoContext(given, home);
   const say = (text: string): void => ctx.output.out(`${text}\n`);
@@ -38,7 +40,9 @@ export const demoCommand = async (given: Context, words: readonly string[]): Pro
   try {
     say(colour.bold('opta demo') + colour.dim(': fixed rules instead of a model; nothing leaves this machine'));
     const startedAt = performance.now();
-    const daemon = await ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: { engine: 'demo' } });
+    const start = (): Promise<EnsuredDaemon> =>
+      ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: { engine: 'demo' }, ...(launcher ? { launcher } : {}) });
+    const daemon = await start();
     http = daemonHttp(daemon.state);
     // npm moves to the package's folder; the person is where INIT_CWD says.
     const workspace = ctx.env.INIT_CWD ?? ctx.cwd;
@@ -46,7 +50,7 @@ export const demoCommand = async (given: Context, words: readonly string[]): Pro
     say(`daemon     http://${host}:${port}, pid ${pid}, started in ${seconds(performance.now() - startedAt)}`);
     say(`data       ${home} (removed at the end)`);
     say(`workspace  ${workspace}`);
-    const world: DemoWorld = { ctx, http, daemon, workspace, signal: control.signal, say };
+    const world: DemoWorld = { ctx, http, daemon, start, workspace, signal: control.signal, say };
     return words[0] === 'crash' && words.length === 1 ? await crashDemo(world) : await taskDemo(world, words.join(' '));
   } catch (cause) {
     if (!control.signal.aborted) throw cause;

@@ -18,7 +18,7 @@ interface Upgraded {
   socket: UwsSocket | null;
 }
 
-/** Bind alone: the library's default shares a port with any process that asks for it, so two daemons would halve the traffic. */
+/** Bind alone: by default some builds share a port with any process that asks for it, and two daemons would halve the traffic. */
 const EXCLUSIVE_PORT = 1;
 const PROBLEM: Response = { status: 500, headers: [], body: '' };
 
