@@ -60,7 +60,8 @@ const transitions = (node: AnyStateNode, lines: string[]): void => {
 const edge = (node: AnyStateNode, t: AnyStateNode['on'][string][number]): string[] => {
   const guard = t.guard === undefined ? '' : ` [${guardName(t.guard)}]`;
   const actions = t.actions.map(actionName).filter((a) => a !== '');
-  const label = `${eventName(String(t.eventType))}${guard}${actions.length === 0 ? '' : ` / ${actions.join(', ')}`}`.trim();
+  const label =
+    `${eventName(String(t.eventType))}${guard}${actions.length === 0 ? '' : ` / ${actions.join(', ')}`}`.trim();
   const from = name(node);
   if (!t.target) {
     if (node.path.length === 0) return [`  note left of ${name(firstChild(node))} : anywhere - ${label}`];

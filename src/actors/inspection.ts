@@ -45,7 +45,13 @@ const facts = (context: { [key: string]: unknown } | undefined): { [name: string
     if (value !== undefined && value !== null) out[key] = value;
   }
   const f = context?.f as SessionState | undefined;
-  if (f) Object.assign(out, { seq: f.seq, revision: f.revision, queued: f.queue.length, activeTurnId: f.active?.turnId ?? null });
+  if (f)
+    Object.assign(out, {
+      seq: f.seq,
+      revision: f.revision,
+      queued: f.queue.length,
+      activeTurnId: f.active?.turnId ?? null,
+    });
   return out;
 };
 
@@ -86,5 +92,11 @@ export const whySlot = (sessionId: string, slot: Exclude<Slot, { state: 'live' }
     halted: 'A write failed; the session goes on when storage is back.',
     backoff: 'The session failed and will be started again from its log.',
   }[slot.state];
-  return { sessionId, state: 'recovering', text, since, unblock: slot.state === 'halted' ? 'free disk space' : 'itself' };
+  return {
+    sessionId,
+    state: 'recovering',
+    text,
+    since,
+    unblock: slot.state === 'halted' ? 'free disk space' : 'itself',
+  };
 };

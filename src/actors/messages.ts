@@ -57,6 +57,8 @@ export type StreamEvent =
   | { type: 'accepted'; model: string; provider: string }
   /** Something arrived: the gap deadline starts anew. */
   | { type: 'alive' }
+  /** A sign of life without text, from a server that queues or reads a long prompt. */
+  | { type: 'keepalive' }
   | { type: 'end'; finishReason: 'stop' | 'tool_calls' | 'length'; calls: RequestedCall[]; usage: Usage | null }
   | { type: 'fail'; code: string; message: string; retryable: boolean; retryAfterMs: number | null };
 

@@ -140,6 +140,8 @@ export interface RequestedCall {
 export interface InferenceEvents {
   /** The engine has the request; `model` is the one that answers. */
   accepted(facts: { model: string; provider: string }): void;
+  /** The server says that it is still at it; the deadlines for silence start anew. */
+  alive?(): void;
   text(delta: string): void;
   thinking(delta: string): void;
   /** Exactly one of `end` and `fail`, last. */

@@ -8,7 +8,8 @@ import type { Attachments } from './effects/attachments.ts';
 import { halt } from './effects/halt.ts';
 import type { Journal } from './effects/journal.ts';
 import type { Limits } from './limits.ts';
-import type { SessionEnv, sessionMachine } from './machines/session.ts';
+import type { sessionMachine } from './machines/session.ts';
+import type { SessionEnv } from './machines/session-context.ts';
 import type { DaemonEvent, SessionCommand } from './messages.ts';
 import type { Clock, Log, LogStore } from './ports.ts';
 
@@ -153,11 +154,16 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     if (draining) return visitor.refuse(new OptaError('shutting-down', 'The daemon is stopping.'));
     if (slot) {
       if (slot.inbox.length < limits.inboxCommandsMax) slot.inbox.push(visitor);
-      else visitor.refuse(new OptaError('too-many-requests', 'Too much waits for this session already.', { retryAfterMs: 1_000 }));
+      else
+        visitor.refuse(
+          new OptaError('too-many-requests', 'Too much waits for this session already.', { retryAfterMs: 1_000 }),
+        );
       return;
     }
     if (slots.size >= limits.sessionsLiveMax) {
-      return visitor.refuse(new OptaError('too-many-requests', `${slots.size} sessions are loaded.`, { retryAfterMs: 1_000 }));
+      return visitor.refuse(
+        new OptaError('too-many-requests', `${slots.size} sessions are loaded.`, { retryAfterMs: 1_000 }),
+      );
     }
     slots.set(sessionId, { state: 'loading', inbox: [visitor] });
     load(sessionId);
@@ -212,7 +218,8 @@ export const createRegistry = (parts: RegistryParts): Registry => {
       slots.set(sessionId, { state: 'quarantined', reason, sinceMs: clock.now() });
       journal.settle(sessionId, null);
       if (slot && 'inbox' in slot) {
-        for (const v of slot.inbox) v.refuse(new OptaError('session-quarantined', `The session is quarantined: ${reason}`));
+        for (const v of slot.inbox)
+          v.refuse(new OptaError('session-quarantined', `The session is quarantined: ${reason}`));
       }
     },
     passivate(sessionId) {
@@ -282,7 +289,8 @@ export const recovered = (
   const from = stored.snapshot ?? emptySession(sessionId);
   const records = stored.records.map((r) => decodeEnvelope(r.text).record);
   records.forEach((r, i) => {
-    if (r.seq !== from.seq + 1 + i) throw new OptaError('storage', `record ${r.seq} stands where ${from.seq + 1 + i} belongs`);
+    if (r.seq !== from.seq + 1 + i)
+      throw new OptaError('storage', `record ${r.seq} stands where ${from.seq + 1 + i} belongs`);
   });
   return foldAll(from, records);
 };

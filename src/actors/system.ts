@@ -14,7 +14,8 @@ import { gauges } from './gauges.ts';
 import { inspectActor, inspectSlot, whyLive, whySlot } from './inspection.ts';
 import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
-import { type SessionEnv, sessionMachine } from './machines/session.ts';
+import { sessionMachine } from './machines/session.ts';
+import type { SessionEnv } from './machines/session-context.ts';
 import { streamMachine } from './machines/stream.ts';
 import { toolJobMachine } from './machines/tool-job.ts';
 import { turnMachine } from './machines/turn.ts';
@@ -217,7 +218,10 @@ export const createSystem = (p: SystemParts): System => {
       const bar = barred();
       if (bar) return done(bar, null as never);
       if (input.content.length > limits.contentBytesMax) {
-        return done(new OptaError('payload-too-large', `content is longer than ${limits.contentBytesMax} bytes`), null as never);
+        return done(
+          new OptaError('payload-too-large', `content is longer than ${limits.contentBytesMax} bytes`),
+          null as never,
+        );
       }
       ingressSeq++;
       const ask = asks.open(sessionId, done);
@@ -262,7 +266,9 @@ export const createSystem = (p: SystemParts): System => {
       });
     },
     health() {
-      const live = [...registry.slots.values()].flatMap((s) => (s.state === 'live' ? [s.actor.getSnapshot().context.f] : []));
+      const live = [...registry.slots.values()].flatMap((s) =>
+        s.state === 'live' ? [s.actor.getSnapshot().context.f] : [],
+      );
       const { quarantined, storage } = daemon.getSnapshot().context;
       const storageStatus: StoreStatus = storage
         ? { state: 'read-only', reason: storage.reason, since: storage.sinceMs }

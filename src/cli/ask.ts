@@ -70,7 +70,7 @@ export class PermissionDesk {
 export const denyUnattended: Decide = (request) =>
   Promise.resolve({
     decision: 'deny',
-    decidedBy: 'opta do: no terminal to ask at',
+    decidedBy: 'opta-do (no terminal)',
     note: `${colour.yellow('!')} denied ${oneLine(request.summary || request.toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`,
   });
 
@@ -83,7 +83,7 @@ export const askPerson =
     const text = await question(`  Allow? ${colour.dim('[y/N]')} `, signal);
     if (text === null) return null;
     const decision = /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny';
-    return { decision, decidedBy: `person:${personName()}` };
+    return { decision, decidedBy: personName() };
   };
 
 const PREVIEW_LINES_MAX = 40;

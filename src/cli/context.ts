@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { DaemonState } from '../client/daemon-state.ts';
 import { type DaemonHttp, daemonHttp } from '../client/http.ts';
 import { type Env, type OptaPaths, optaPaths } from '../config/paths.ts';
-import { type EnsuredDaemon, ensureDaemon } from './daemon-process.ts';
+import { type DaemonFlags, type EnsuredDaemon, ensureDaemon, type Launcher } from './daemon-process.ts';
 import { createOutput, type Output } from './output.ts';
 
 /** What every command is given. */
@@ -11,6 +11,8 @@ export interface Context {
   env: Env;
   paths: OptaPaths;
   cwd: string;
+  /** How a daemon is started, when it is not the one beside this program. */
+  launcher?: Launcher;
   /** Says what goes on, on stderr, when `--verbose` or `--debug` asked for it. */
   trace(text: string): void;
 }
@@ -29,8 +31,9 @@ export const createContext = (): Context => {
 };
 
 /** The daemon of this installation, started if need be. */
-export const daemonOf = async (ctx: Context, env: Env = ctx.env): Promise<EnsuredDaemon> => {
-  const ensured = await ensureDaemon({ paths: ctx.paths, env });
+export const daemonOf = async (ctx: Context, flags: DaemonFlags = {}, env: Env = ctx.env): Promise<EnsuredDaemon> => {
+  const { paths, launcher } = ctx;
+  const ensured = await ensureDaemon({ paths, env, flags, ...(launcher ? { launcher } : {}) });
   const { host, port, pid } = ensured.state;
   ctx.trace(`daemon ${ensured.started ? 'started' : 'found'} at ${host}:${port}, pid ${pid}`);
   return ensured;

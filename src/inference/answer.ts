@@ -74,6 +74,11 @@ export class Answer {
     if (!this.over && delta !== '') this.#tag.push(delta);
   }
 
+  /** A sign of life without text. */
+  alive(): void {
+    this.#deliver(() => this.#on.alive?.());
+  }
+
   thinking(delta: string): void {
     this.accepted();
     if (delta !== '') this.#deliver(() => this.#on.thinking(delta));

@@ -111,7 +111,6 @@ const RULES: [pattern: string, intent: (m: string[], rest: string, text: string)
     ([, path]) => read('read', /[./]|^[A-Z]{3,}$/.test(unquote(path)) ? named(path) : null),
   ],
 ];
-const COMPILED = RULES.map(([pattern, intent]) => [new RegExp(pattern, 'is'), intent] as const);
 
 const SAVE = new RegExp(
   `[,;]?\\s*(?:and\\s+|then\\s+)+(?:write|save|put|store)\\s+(?:it|that|this|them|(?:the|a)\\s+(?:short\\s+)?(?:result|summary|answer|list|note|report))\\s*(?:down\\s+)?(?:in\\s*to|to|as|in)\\s+(?:the\\s+)?(?:file\\s+)?${ARG}.*$`,
@@ -119,10 +118,12 @@ const SAVE = new RegExp(
 );
 
 export const understand = (request: string): Intent => {
+  // [SV3] Longer requests are not plain ones, and would keep the patterns busy for long.
+  if (request.length > 1_000) return { tell: 'help', call: ['', {}] };
   const save = SAVE.exec(request);
   const text = save ? request.slice(0, save.index) : request;
-  for (const [pattern, intent] of COMPILED) {
-    const m = pattern.exec(text);
+  for (const [pattern, intent] of RULES) {
+    const m = new RegExp(pattern, 'is').exec(text);
     const found = m && intent(m, text.slice(m.index + m[0].length), text);
     if (found) return save ? { ...found, saveTo: unquote(save[1]) } : found;
   }

@@ -14,12 +14,7 @@ export const createDemo = (config: { clock: Clock; paceMs?: number }): Inference
 
 const LABEL = '[demo] ';
 const SHOWN = 20;
-
-interface Made {
-  name: string;
-  args: { [name: string]: unknown };
-  result: string;
-}
+type Made = { name: string; args: { [name: string]: unknown }; result: string };
 
 function* script(request: InferenceRequest, paceMs: number): Generator<ScriptStep> {
   const at = request.messages.findLastIndex((m) => m.role === 'user');
@@ -93,7 +88,6 @@ const SHAPE: { [tool: string]: RegExp } = {
 };
 const refused = ({ name, result }: Made): boolean =>
   result.startsWith('Error (') || SHAPE[name]?.test(result) === false;
-
 const linesOf = (result: string): string[] => result.split('\n').filter((l) => l !== '' && !/^\[.*\]$/.test(l));
 const textOf = (result: string): string[] => linesOf(result).map((l) => l.replace(/^\d+\t/, ''));
 const some = (lines: string[]): string =>

@@ -62,6 +62,7 @@ export const createFrameReader = (answer: Answer, clientRequestId: string): Fram
     if (type === 'chat.error') return answer.fail(fromServer(failureOf(frame)));
     if (TERMINAL.has(type)) return done(frame);
     if (type === 'chat.accepted') return answer.accepted(typeof frame.model === 'string' ? frame.model : undefined);
+    if (type === 'chat.keepalive') return answer.alive();
     if (type === 'chat.reasoning') return answer.thinking(content);
     if (type === 'chat.tool_call') return answer.call(callPartOf(isObject(frame.tool_call) ? frame.tool_call : frame));
     if (type === 'chat.token') {

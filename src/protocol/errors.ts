@@ -26,9 +26,10 @@ export const ERRORS = {
   storage: { status: 507, retryable: true, exit: 1 },
   'storage-full': { status: 507, retryable: true, exit: 1 },
   'storage-read-only': { status: 507, retryable: true, exit: 1 },
-  'outcome-unknown': { status: 500, retryable: true, exit: 1 },
+  // Not retryable as they are: what timed out may have happened, and a second try could run a task twice ([AU3]).
+  'outcome-unknown': { status: 500, retryable: false, exit: 1 },
   'shutting-down': { status: 503, retryable: true, exit: 1 },
-  timeout: { status: 504, retryable: true, exit: 1 },
+  timeout: { status: 504, retryable: false, exit: 1 },
   'slow-reader': { status: 503, retryable: true, exit: 1, close: 4008 },
   cancelled: { status: 409, retryable: false, exit: 130 },
   interrupted: { status: 500, retryable: true, exit: 1 },

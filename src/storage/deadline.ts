@@ -11,7 +11,8 @@ export const settle = <T>(work: Promise<T>, what: string, deadlineMs: number, do
     if (over) return;
     over = true;
     clearTimeout(timer);
-    done(error, value);
+    // Outside the promise: what the caller throws is the caller's exception and not a rejection that nobody takes.
+    queueMicrotask(() => done(error, value));
   };
   const timer = setTimeout(() => {
     finish(new OptaError('storage', `${what} took longer than ${deadlineMs} ms`), undefined as T);
@@ -24,12 +25,53 @@ export const settle = <T>(work: Promise<T>, what: string, deadlineMs: number, do
   );
 };
 
-/** LMDB hides the cause of a failed commit in `commitError`, which is itself a rejected promise. */
+/** True when the promise ended, either way, within the deadline. */
+export const within = async (work: Promise<unknown>, deadlineMs: number): Promise<boolean> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), deadlineMs);
+  });
+  const ended = work.then(
+    () => true,
+    () => true,
+  );
+  const answer = await Promise.race([ended, late]);
+  clearTimeout(timer);
+  return answer;
+};
+
+/** The next turn of the event loop: between two turns other sessions are served. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const DETAIL_DEADLINE_MS = 1_000;
+
+/** Never rejects. LMDB hides the cause of a failed commit in `commitError`, which is itself a rejected promise. */
 export const storageError = async (cause: unknown, what: string): Promise<OptaError> => {
   if (cause instanceof OptaError) return cause;
-  const inner: unknown = await Promise.resolve((cause as { commitError?: unknown })?.commitError).catch((e: unknown) => e);
-  const code = (inner as { code?: unknown } | undefined)?.code ?? (cause as { code?: unknown })?.code;
-  const text = inner instanceof Error ? inner.message : cause instanceof Error ? cause.message : String(cause);
-  const full = code === 28 || code === 'ENOSPC' || /no space|disk full|MDB_MAP_FULL/i.test(text);
+  const detail = detailOf(cause);
+  let inner: unknown;
+  if (detail) {
+    detail.catch((e: unknown) => {
+      inner = e;
+    });
+    await within(detail, DETAIL_DEADLINE_MS);
+  }
+  return describe(inner ?? cause, what);
+};
+
+/** A commit that failed below LMDB, as opposed to a transaction whose own code threw. */
+export const detailOf = (cause: unknown): Promise<unknown> | null => {
+  const detail = (cause as { commitError?: unknown } | null)?.commitError;
+  return detail instanceof Promise ? detail : null;
+};
+
+const ENOSPC = 28;
+const EDQUOT = 122;
+
+const describe = (cause: unknown, what: string): OptaError => {
+  const code = (cause as { code?: unknown } | null)?.code;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const full =
+    code === ENOSPC || code === EDQUOT || code === 'ENOSPC' || /no space|quota exceeded|MDB_MAP_FULL/i.test(text);
   return new OptaError(full ? 'storage-full' : 'storage', `${what} failed: ${text}`);
 };

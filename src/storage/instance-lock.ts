@@ -1,74 +1,148 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, realpathSync, statSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { OptaError } from '../protocol/errors.ts';
+import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /**
  * One daemon for one data folder, for as long as the process lives.
  *
- * The lock is a listening socket, because the kernel gives it to exactly one process and takes it back however that process
- * ends: no stale file, no pid that was reused, no race between two that start at once. On Linux it is an abstract socket named
- * after the folder's device and inode; elsewhere a socket file, which a dead holder leaves behind and nobody answers on.
- * Whoever connects is told the holder's pid.
+ * Node has no `flock`. A listening socket is a lock that the kernel takes back, but Linux' abstract sockets belong to a network
+ * namespace and not to the folder, and any local user can take their names; socket files elsewhere leave a stale name whose
+ * removal races. So the lock is a numbered file, `instance-lock.<n>`, that names its holder:
+ *
+ * 1. The lock is the file with the highest number. Its holder is the process it names; none, when that process is dead or the
+ *    file says that it was released.
+ * 2. A free lock is taken by `link`ing a complete file to the next number. `link` is atomic and fails if the name is there, so
+ *    of many that try one wins, and nobody ever reads half a file. Nothing is ever removed to take the lock: a process that
+ *    acts on what it saw a moment ago can only try a number that somebody has taken, or (3).
+ * 3. Numbers only grow, and the highest file is never removed; only files two and more below it are. A process so late that its
+ *    number was taken and removed meanwhile sees a higher number when it looks again after its `link`, and gives up its own.
+ * 4. A release replaces the holder's own file by one that says so.
+ *
+ * A holder that was killed needs no cleaning up: its process is dead, be its pid in use again or not (process-identity.ts).
+ * Not covered: one folder shared by several machines or pid namespaces, where nobody can see whether the other one lives.
  */
 export interface InstanceLock {
+  /** Gives the lock back. A second call does nothing. */
   release(): void;
 }
 
-const ASK_MS = 500;
-const FILE = 'daemon.lock';
+const NAME = 'instance-lock';
+const FILE = /^instance-lock\.(\d{1,15})$/;
+const DRAFT = /^instance-lock-draft-(\d{1,10})-/;
+const TRIES_MAX = 100;
 
-/** Throws `daemon-already-running`, with the holder's `pid` where it can be learnt, when another live process has the lock. */
-export const acquireInstanceLock = async (folder: string, platform = process.platform): Promise<InstanceLock> => {
+type Claim = ProcessIdentity & { released: boolean };
+
+/** Throws `daemon-already-running` with the holder's `pid` when another live process has the lock. */
+export const acquireInstanceLock = (folder: string): InstanceLock => {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const name = platform === 'linux' ? abstractName(folder) : join(folder, FILE);
-  let server = await listen(name);
-  if (!server && platform !== 'linux' && (await holder(name)) === 'dead') {
-    unlinkSync(name);
-    server = await listen(name);
+  const self = ownIdentity();
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const top = highest(folder);
+    const holder = top === 0 ? null : readClaim(join(folder, `${NAME}.${top}`));
+    if (holder && !holder.released && isAlive(holder)) throw running(folder, holder.pid);
+    const mine = top + 1;
+    if (!claim(folder, mine, { ...self, released: false })) continue;
+    if (highest(folder) > mine) {
+      rmSync(join(folder, `${NAME}.${mine}`), { force: true });
+      continue;
+    }
+    sweep(folder, mine);
+    return held(folder, mine, self);
   }
-  if (server) return { release: () => server.close() };
-  const pid = await holder(name);
-  const who = typeof pid === 'number' ? ` (pid ${pid})` : '';
-  throw new OptaError('daemon-already-running', `A daemon already uses ${folder}${who}.`, typeof pid === 'number' ? { pid } : {});
+  throw new OptaError('internal', `The lock of ${folder} was taken and left again ${TRIES_MAX} times; try again.`);
 };
 
-const abstractName = (folder: string): string => {
-  const { dev, ino } = statSync(realpathSync(folder));
-  const user = process.getuid?.() ?? 0;
-  return `\0opta-${createHash('sha256').update(`${user}:${dev}:${ino}`).digest('hex').slice(0, 32)}`;
+const held = (folder: string, mine: number, self: ProcessIdentity): InstanceLock => {
+  let over = false;
+  return {
+    release: () => {
+      if (over) return;
+      over = true;
+      const draft = writeDraft(folder, { ...self, released: true });
+      renameSync(draft, join(folder, `${NAME}.${mine}`));
+    },
+  };
 };
 
-const listen = (name: string): Promise<Server | null> =>
-  new Promise((resolve, reject) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => socket.destroy());
-      socket.end(String(process.pid));
-    });
-    // The lock must not keep a process alive that has nothing else to do.
-    server.unref();
-    server.once('error', (cause: NodeJS.ErrnoException) =>
-      cause.code === 'EADDRINUSE' ? resolve(null) : reject(new OptaError('storage', `The lock cannot be taken: ${cause.message}`)),
-    );
-    server.listen(name, () => resolve(server));
-  });
+const running = (folder: string, pid: number): OptaError =>
+  new OptaError('daemon-already-running', `A daemon already uses ${folder} (pid ${pid}).`, { pid });
 
-const holder = (name: string): Promise<number | 'dead' | 'silent'> =>
-  new Promise((resolve) => {
-    const socket = connect(name);
-    let text = '';
-    const timer = setTimeout(() => {
-      socket.destroy();
-      resolve('silent');
-    }, ASK_MS);
-    const finish = (answer: number | 'dead' | 'silent'): void => {
-      clearTimeout(timer);
-      resolve(answer);
-    };
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1').slice(0, 16);
-    });
-    socket.on('error', (cause: NodeJS.ErrnoException) => finish(cause.code === 'ECONNREFUSED' ? 'dead' : 'silent'));
-    socket.on('close', () => finish(/^\d+$/.test(text) ? Number(text) : 'silent'));
-  });
+const highest = (folder: string): number =>
+  Math.max(0, ...readdirSync(folder).map((name) => Number(FILE.exec(name)?.[1] ?? 0)));
+
+/** True when the number is ours now. */
+const claim = (folder: string, number: number, content: Claim): boolean => {
+  const draft = writeDraft(folder, content);
+  try {
+    linkSync(draft, join(folder, `${NAME}.${number}`));
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new OptaError('storage', `The lock of ${folder} cannot be taken: ${String(cause)}`);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+};
+
+const writeDraft = (folder: string, content: Claim): string => {
+  const file = join(folder, `${NAME}-draft-${content.pid}-${randomBytes(6).toString('hex')}`);
+  const fd = openSync(file, 'wx', 0o600);
+  try {
+    writeSync(fd, JSON.stringify(content));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  return file;
+};
+
+/** Null for a file that is gone, or whose content a power cut took: nobody can be alive behind either. */
+const readClaim = (file: string): Claim | null => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new OptaError('storage', `The lock ${file} cannot be read: ${String(cause)}`);
+  }
+  return parseClaim(text);
+};
+
+const parseClaim = (text: string): Claim | null => {
+  let found: Partial<Claim> | null;
+  try {
+    found = JSON.parse(text) as Partial<Claim> | null;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return null;
+    throw cause;
+  }
+  if (typeof found !== 'object' || found === null || !Number.isSafeInteger(found.pid) || Number(found.pid) <= 0)
+    return null;
+  const started = typeof found.started === 'string' ? found.started : null;
+  return { pid: Number(found.pid), started, released: found.released === true };
+};
+
+/** Removes what is two or more below the lock, and drafts of the dead. The file just below stays for those who are reading. */
+const sweep = (folder: string, mine: number): void => {
+  for (const name of readdirSync(folder)) {
+    const number = Number(FILE.exec(name)?.[1] ?? 0);
+    const author = Number(DRAFT.exec(name)?.[1] ?? 0);
+    const old = number > 0 && number < mine - 1;
+    const abandoned = author > 0 && author !== process.pid && !isAlive({ pid: author, started: null });
+    if (old || abandoned) rmSync(join(folder, name), { force: true });
+  }
+};

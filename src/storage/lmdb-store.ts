@@ -1,193 +1,235 @@
-import { mkdirSync, statfsSync } from 'node:fs';
 import { LIMITS } from '../actors/limits.ts';
-import type { Done, IndexEntry, LogStore, SessionCommit, StoredRecord, StoreStatus } from '../actors/ports.ts';
+import type { Done, Log, LogStore, StoreStatus } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
-import { settle } from './deadline.ts';
-import { openTables, type Tables } from './tables.ts';
+import { nextTurn, settle, storageError, within } from './deadline.ts';
+import { createDiskGuard } from './disk-guard.ts';
+import { type Environment, openEnvironment } from './environment.ts';
+import { listPage, loadSession, readPage } from './reads.ts';
+import type { Schema, Tables } from './tables.ts';
+import { writeBatch } from './writes.ts';
 
 /**
  * The event log in LMDB. One commit of the journal is one transaction: records, index, open set and snapshot land together.
  *
  * "Committed" is LMDB's commit: visible to every reader and safe from `kill -9`, since the pages are the kernel's. "Flushed" is
- * the sync behind it: safe from a power cut. After a failed commit LMDB stays stuck until the environment is opened anew, so
- * nothing is written until `reopen`; reading goes on.
+ * the sync behind it: safe from a power cut. After a failed commit nothing is written until `reopen`; reading goes on. Only a
+ * probe that was written and flushed makes the status `ok` again.
  */
 export interface LmdbStoreOptions {
   /** Folder of the environment; made if missing, for its owner alone. */
   path: string;
+  log?: Log;
   /** Commits are refused with `storage-full` below this, before LMDB meets the end of the disk. */
   diskFreeBytesMin?: number;
+  commitDeadlineMs?: number;
+  flushDeadlineMs?: number;
   now?: () => number;
+  /** Bytes free where the folder is; by default what the file system says. */
+  freeBytes?: () => number;
+  schema?: Schema;
 }
 
-const STATFS_EVERY_MS = 250;
+export interface LmdbStore extends LogStore {
+  status(): StoreStatus;
+  /** Entries read from LMDB since the environment was opened, its opening included. */
+  entriesRead(): number;
+}
+
 const CLOSE_DEADLINE_MS = 2_000;
-const LAST_SEQ = Number.MAX_SAFE_INTEGER;
 
-export const openLmdbStore = (options: LmdbStoreOptions): LogStore & { status(): StoreStatus } => {
-  mkdirSync(options.path, { recursive: true, mode: 0o700 });
-  const now = options.now ?? Date.now;
-  const diskFreeBytesMin = options.diskFreeBytesMin ?? LIMITS.diskFreeBytesMin;
-  let tables = openTables(options.path);
-  let status: StoreStatus = { state: 'ok' };
-  let checkedAtMs = Number.NEGATIVE_INFINITY;
-  let free = Number.POSITIVE_INFINITY;
-
-  const diskFull = (): OptaError | null => {
-    if (now() - checkedAtMs >= STATFS_EVERY_MS) {
-      checkedAtMs = now();
-      const { bavail, bsize } = statfsSync(options.path);
-      free = bavail * bsize;
-    }
-    return free >= diskFreeBytesMin
-      ? null
-      : new OptaError('storage-full', `Only ${Math.floor(free / 1048576)} MiB are free on the disk of the event log.`);
-  };
-  const broke = (error: OptaError): OptaError => {
-    if (status.state === 'ok') status = { state: 'read-only', reason: error.message, since: now() };
-    return error;
-  };
-  /** Synchronous LMDB reads as answers that never come in the caller's own stack. */
-  const reading = <T>(what: string, done: Done<T>, read: () => T): void => {
-    settle(
-      Promise.resolve().then(read),
-      what,
-      LIMITS.commitDeadlineMs,
-      done,
-    );
-  };
-
+/** Throws `storage` when the folder cannot be opened or a newer version wrote it. */
+export const openLmdbStore = (options: LmdbStoreOptions): LmdbStore => {
+  const store = new Store(options);
   return {
-    status: () => status,
-
-    commit(batch, done) {
-      const refusal = status.state === 'ok' ? diskFull() : new OptaError('storage', 'storage waits to be opened anew');
-      if (refusal) {
-        setImmediate(() => done(broke(refusal), undefined));
-        return;
-      }
-      const t = tables;
-      const work = t.env.transaction(() => writeBatch(t, batch));
-      settle(work, 'commit', LIMITS.commitDeadlineMs, (error) => done(error ? broke(error) : null, undefined));
-    },
-
-    flush(done) {
-      settle(Promise.resolve(tables.env.flushed), 'flush', LIMITS.flushDeadlineMs, (error) =>
-        done(error ? broke(error) : null, undefined),
-      );
-    },
-
-    load(sessionId, done) {
-      reading('load', done, () => {
-        if (!tables.index.get(sessionId)) return null;
-        const snapshot = tables.snapshots.get(sessionId) ?? null;
-        const records = scan(tables, sessionId, snapshot?.seq ?? 0, LAST_SEQ, Number.POSITIVE_INFINITY);
-        return { snapshot, records };
-      });
-    },
-
-    read(sessionId, afterSeq, bounds, done) {
-      reading('read', done, () => ({
-        head: tables.index.get(sessionId)?.seq ?? 0,
-        records: scan(tables, sessionId, afterSeq, bounds.recordsMax, bounds.bytesMax),
-      }));
-    },
-
-    list(page, done) {
-      reading('list', done, () => listPage(tables, page));
-    },
-
-    open(done) {
-      reading('open', done, () => [...tables.open.getKeys()]);
-    },
-
-    reopen(done) {
-      const again = async (): Promise<void> => {
-        const full = diskFull();
-        if (full) throw full;
-        await closed(tables);
-        tables = openTables(options.path);
-        const probe = tables;
-        await probe.env.transaction(() => probe.meta.put('probe', now()));
-        status = { state: 'ok' };
-      };
-      settle(again(), 'reopen', LIMITS.commitDeadlineMs, (error) => done(error ? broke(error) : null, undefined));
-    },
-
-    close(done) {
-      settle(closed(tables), 'close', CLOSE_DEADLINE_MS * 2, (error) => done(error, undefined));
-    },
+    status: () => store.status,
+    entriesRead: () => store.env?.reads.entries ?? 0,
+    commit: (batch, done) => store.commit((t) => writeBatch(t, batch), done),
+    flush: (done) => store.flush(done),
+    load: (sessionId, done) => store.reading('load', done, (tables) => loadSession(tables, sessionId)),
+    read: (sessionId, afterSeq, bounds, done) =>
+      store.reading('read', done, (tables) => readPage(tables(), sessionId, afterSeq, bounds)),
+    list: (page, done) => store.reading('list', done, (tables) => listPage(tables(), page)),
+    open: (done) => store.reading('open', done, (tables) => [...tables().open.getKeys()]),
+    reopen: (done) => settle(store.reopen(), 'reopen', store.commitDeadlineMs, done),
+    close: (done) => settle(store.close(), 'close', store.commitDeadlineMs, done),
   };
 };
 
-/** A stuck environment may never finish closing; it is left behind then, and its memory is given back when the process ends. */
-const closed = async (tables: Tables): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_DEADLINE_MS);
-  });
-  const close = Promise.resolve(tables.env.close()).catch(() => undefined);
-  await Promise.race([close, late]);
-  clearTimeout(timer);
-};
+class Store {
+  status: StoreStatus = { state: 'ok' };
+  env: Environment | null;
+  readonly commitDeadlineMs: number;
+  readonly #flushDeadlineMs: number;
+  /** For one of the waits of which closing and reopening consist, so that together they keep the deadline. */
+  readonly #stepDeadlineMs: number;
+  readonly #options: LmdbStoreOptions;
+  readonly #guard: ReturnType<typeof createDiskGuard>;
+  readonly #now: () => number;
+  /** The error that made the store read-only. */
+  #cause: OptaError | null = null;
+  /** The environment may be stuck: it is opened anew before it is trusted. */
+  #suspect = false;
+  #closed = false;
+  #reopening: Promise<void> | null = null;
+  /** Between closing one environment and opening the next, readers wait for this. */
+  #between: Promise<void> | null = null;
 
-const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
-  // Checked before the first write: throwing later would not undo what was put.
-  for (const c of batch) {
-    const head = t.index.get(c.sessionId)?.seq ?? 0;
-    c.records.forEach((r, i) => {
-      if (r.seq !== head + 1 + i) {
-        throw new OptaError('internal', `${c.sessionId}: record ${r.seq} cannot follow ${head + i}`);
-      }
+  constructor(options: LmdbStoreOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.commitDeadlineMs = options.commitDeadlineMs ?? LIMITS.commitDeadlineMs;
+    this.#flushDeadlineMs = options.flushDeadlineMs ?? LIMITS.flushDeadlineMs;
+    this.#stepDeadlineMs = Math.min(CLOSE_DEADLINE_MS, this.commitDeadlineMs / 6);
+    this.env = this.#openEnvironment();
+    this.#guard = createDiskGuard({
+      folder: options.path,
+      freeBytesMin: options.diskFreeBytesMin ?? LIMITS.diskFreeBytesMin,
+      now: this.#now,
+      ...(options.freeBytes ? { freeBytes: options.freeBytes } : {}),
     });
   }
-  for (const c of batch) {
-    for (const r of c.records) t.events.put([c.sessionId, r.seq], Buffer.from(r.text, 'utf8'));
-    const before = t.index.get(c.sessionId);
-    const updatedAtMs = Date.parse(c.index.updatedAt) || 0;
-    const beforeMs = before ? Date.parse(before.updatedAt) || 0 : null;
-    if (beforeMs !== updatedAtMs) {
-      if (beforeMs !== null) t.recent.remove([beforeMs, c.sessionId]);
-      t.recent.put([updatedAtMs, c.sessionId], true);
+
+  commit(change: (tables: Tables) => void, done: Done): void {
+    const env = this.env;
+    const refusal = this.#refusal();
+    if (refusal || !env) {
+      setImmediate(() => done(refusal ?? gone(), undefined));
+      return;
     }
-    t.index.put(c.sessionId, c.index);
-    if (c.open) t.open.put(c.sessionId, true);
-    else if (t.open.get(c.sessionId)) t.open.remove(c.sessionId);
-    if (c.snapshot) t.snapshots.put(c.sessionId, c.snapshot);
+    settle(env.write(change), 'commit', this.commitDeadlineMs, (error) => {
+      // `internal` is the caller's mistake: the transaction was aborted and the environment is as good as before.
+      if (error && error.code !== 'internal') this.#fail(error, env);
+      done(error, undefined);
+    });
   }
-};
 
-/** Records after `afterSeq`, oldest first; at least one if there is one. */
-const scan = (t: Tables, sessionId: string, afterSeq: number, recordsMax: number, bytesMax: number): StoredRecord[] => {
-  const out: StoredRecord[] = [];
-  let bytes = 0;
-  const start: [string, number] = [sessionId, afterSeq + 1];
-  const limit = Math.min(recordsMax, 0x7fffffff);
-  for (const { key, value } of t.events.getRange({ start, end: [sessionId, LAST_SEQ], limit })) {
-    bytes += value.length;
-    if (out.length > 0 && bytes > bytesMax) break;
-    out.push({ seq: key[1], text: value.toString('utf8') });
+  flush(done: Done): void {
+    const env = this.env;
+    settle(env ? env.flushed() : Promise.reject(gone()), 'flush', this.#flushDeadlineMs, (error) => {
+      if (error && env) this.#fail(error, env);
+      done(error, undefined);
+    });
   }
-  return out;
-};
 
-const listPage = (
-  t: Tables,
-  page: { limit: number; cursor?: string },
-): { sessions: IndexEntry[]; cursor?: string; total: number } => {
-  const start = page.cursor === undefined ? undefined : parseCursor(page.cursor);
-  const keys = [
-    ...t.recent.getKeys({ reverse: true, limit: page.limit + 1, ...(start ? { start, exclusiveStart: true } : {}) }),
-  ];
-  const shown = keys.slice(0, page.limit);
-  const sessions = shown.flatMap(([, id]) => t.index.get(id) ?? []);
-  const last = shown.at(-1);
-  const total = (t.index.getStats() as { entryCount: number }).entryCount;
-  return keys.length > page.limit && last ? { sessions, cursor: `${last[0]}.${last[1]}`, total } : { sessions, total };
-};
+  /** LMDB reads are synchronous: each gets a turn of the event loop of its own, so that many readers do not add up to a block. */
+  reading<T>(what: string, done: Done<T>, read: (tables: () => Tables) => T | Promise<T>): void {
+    const tables = (): Tables => {
+      if (!this.env) throw gone();
+      return this.env.tables;
+    };
+    const work = async (): Promise<T> => {
+      await nextTurn();
+      if (this.#between) await this.#between;
+      return read(tables);
+    };
+    settle(work(), what, this.commitDeadlineMs, done);
+  }
 
-const parseCursor = (cursor: string): [number, string] => {
-  const match = /^(\d{1,16})\.([A-Za-z0-9_-]{1,64})$/.exec(cursor);
-  if (!match?.[1] || !match[2]) throw new OptaError('invalid-request', 'Invalid query: cursor');
-  return [Number(match[1]), match[2]];
-};
+  /** One at a time: whoever comes meanwhile gets the same outcome. */
+  reopen(): Promise<void> {
+    this.#reopening ??= this.#reopen().finally(() => {
+      this.#reopening = null;
+    });
+    return this.#reopening;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#reopening) await within(this.#reopening, this.commitDeadlineMs);
+    const env = this.env;
+    if (!env) return;
+    if (!(await env.idle(this.commitDeadlineMs / 2))) throw stuck();
+    this.env = null;
+    await env.close(this.#stepDeadlineMs);
+  }
+
+  async #reopen(): Promise<void> {
+    await nextTurn();
+    if (this.#closed) throw gone();
+    try {
+      const full = this.#guard.checkNow();
+      if (full) throw full;
+      if (this.#suspect || !this.env) await this.#renew();
+      await this.#probe();
+    } catch (cause) {
+      throw this.#fail(await storageError(cause, 'reopen'), null);
+    }
+    if (this.status.state !== 'ok') this.#options.log?.info('storage is writable again');
+    this.status = { state: 'ok' };
+    this.#cause = null;
+  }
+
+  async #renew(): Promise<void> {
+    const old = this.env;
+    // Waiting first and closing then: until it is idle the old environment still serves readers. And nothing that was under
+    // way can land after this, which is what the sessions that are reloaded next rely on.
+    if (old && !(await old.idle(this.#stepDeadlineMs))) throw stuck();
+    let open: () => void = () => undefined;
+    this.#between = new Promise((resolve) => {
+      open = resolve;
+    });
+    try {
+      this.env = null;
+      await old?.close(this.#stepDeadlineMs);
+      this.env = this.#openEnvironment();
+      this.#suspect = false;
+    } finally {
+      this.#between = null;
+      open();
+    }
+  }
+
+  async #probe(): Promise<void> {
+    const env = this.env;
+    if (!env) throw gone();
+    this.#suspect = true;
+    const written = env.write((t) => {
+      t.meta.put('probe', this.#now());
+    });
+    if (!(await within(written, this.#stepDeadlineMs)))
+      throw new OptaError('storage', 'the probe was not written in time');
+    await written;
+    if (!(await within(env.flushed(), this.#stepDeadlineMs)))
+      throw new OptaError('storage', 'the probe was not flushed in time');
+    await env.flushed();
+    this.#suspect = false;
+  }
+
+  #refusal(): OptaError | null {
+    if (this.#closed) return gone();
+    if (this.status.state !== 'ok') {
+      const code = this.#cause?.code === 'storage-full' ? 'storage-full' : 'storage-read-only';
+      return new OptaError(code, `The event log is read-only: ${this.status.reason}`);
+    }
+    const full = this.#guard.check();
+    return full ? this.#fail(full, null) : null;
+  }
+
+  /** `env` is the environment that failed; null when nothing was written, so that nothing can be stuck. */
+  #fail(error: OptaError, env: Environment | null): OptaError {
+    if (env && env === this.env) this.#suspect = true;
+    if (env && env !== this.env) return error;
+    if (this.status.state === 'ok') this.#options.log?.error('storage is read-only', { reason: error.message });
+    const since = this.status.state === 'ok' ? this.#now() : this.status.since;
+    this.status = { state: 'read-only', reason: error.message, since };
+    this.#cause = error;
+    return error;
+  }
+
+  #openEnvironment(): Environment {
+    try {
+      return openEnvironment(this.#options.path, this.#options.schema);
+    } catch (cause) {
+      if (cause instanceof OptaError) throw cause;
+      const text = cause instanceof Error ? cause.message : String(cause);
+      throw new OptaError('storage', `The event log in ${this.#options.path} cannot be opened: ${text}`);
+    }
+  }
+}
+
+const gone = (): OptaError => new OptaError('storage', 'The event log is closed.');
+const stuck = (): OptaError =>
+  new OptaError(
+    'storage',
+    'A write to the event log does not return from the disk; only a restart of the daemon can help.',
+  );

@@ -1,4 +1,4 @@
-import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
 import type { IndexEntry } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { SessionState } from '../protocol/session-state.ts';
@@ -8,10 +8,9 @@ import type { SessionState } from '../protocol/session-state.ts';
  *
  * `events` is ordered by session and `seq`, so a page is one range scan and the stored bytes are sent as they are. `recent` orders
  * sessions by their last change, so a list costs what it shows. `open` holds the sessions with work that is not over, so a boot
- * costs what is open and not what is stored.
+ * costs what is open and not what is stored. `meta` has the schema's version, the number of sessions, and the last probe.
  */
 export interface Tables {
-  env: RootDatabase;
   events: Database<Buffer, [sessionId: string, seq: number]>;
   index: Database<IndexEntry, string>;
   recent: Database<boolean, [updatedAtMs: number, sessionId: string]>;
@@ -20,34 +19,77 @@ export interface Tables {
   meta: Database<number, string>;
 }
 
-/** Raised with every change of the tables' shape; `MIGRATIONS[n]` brings version n to n + 1. */
-export const SCHEMA = 1;
-const MIGRATIONS: { [from: number]: (tables: Tables) => void } = {};
+/** How many entries were read from the environment: a boot is judged by this count and not by a clock. */
+export interface ReadCount {
+  entries: number;
+}
 
-/** Throws `storage` for an environment that a newer version wrote. */
-export const openTables = (folder: string): Tables => {
-  const env = open({ path: folder, noSubdir: false, maxDbs: 8 });
-  const tables: Tables = {
-    env,
-    events: env.openDB({ name: 'events', encoding: 'binary' }),
-    index: env.openDB({ name: 'index', encoding: 'json' }),
-    recent: env.openDB({ name: 'recent', encoding: 'json' }),
-    open: env.openDB({ name: 'open', encoding: 'json' }),
-    snapshots: env.openDB({ name: 'snapshots', encoding: 'json' }),
-    meta: env.openDB({ name: 'meta', encoding: 'json' }),
+export const openTables = (env: RootDatabase, reads: ReadCount): Tables => {
+  const table = <V, K extends string | [string | number, string | number]>(
+    name: string,
+    encoding: 'binary' | 'json',
+  ): Database<V, K> => counted(env.openDB<V, K>({ name, encoding }), reads);
+  return {
+    events: table('events', 'binary'),
+    index: table('index', 'json'),
+    recent: table('recent', 'json'),
+    open: table('open', 'json'),
+    snapshots: table('snapshots', 'json'),
+    meta: table('meta', 'json'),
   };
-  migrate(tables);
-  return tables;
 };
 
-const migrate = (tables: Tables): void => {
+/** Counts at the table itself, so that a scan added later is counted too. */
+const counted = <V, K extends string | [string | number, string | number]>(
+  db: Database<V, K>,
+  reads: ReadCount,
+): Database<V, K> => {
+  const { get, getRange, getKeys } = db;
+  const each = function* <T>(entries: Iterable<T>): Generator<T> {
+    for (const entry of entries) {
+      reads.entries++;
+      yield entry;
+    }
+  };
+  return Object.assign(db, {
+    get: (...args: Parameters<typeof get>) => {
+      reads.entries++;
+      return get.apply(db, args);
+    },
+    getRange: (...args: Parameters<typeof getRange>) => each(getRange.apply(db, args)),
+    getKeys: (...args: Parameters<typeof getKeys>) => each(getKeys.apply(db, args)),
+  });
+};
+
+export interface Schema {
+  version: number;
+  /** `from[n]` brings version n to n + 1, inside the migration's one transaction. */
+  from: { [version: number]: (tables: Tables) => void };
+}
+
+/** Raised with every change of the tables' shape. */
+export const SCHEMA: Schema = { version: 1, from: {} };
+
+/**
+ * Brings the tables to this version, all steps in one transaction or none. Throws `storage` for what a newer version wrote:
+ * reading it with old eyes could lose what it says.
+ */
+export const migrate = (env: RootDatabase, tables: Tables, schema: Schema = SCHEMA): void => {
   const found = tables.meta.get('schema');
-  if (found !== undefined && found > SCHEMA) {
-    throw new OptaError('storage', `The stored sessions have schema ${found}; this version knows ${SCHEMA}. Use a newer opta.`);
+  if (found === schema.version) return;
+  if (found !== undefined && found > schema.version) {
+    throw new OptaError(
+      'storage',
+      `The stored sessions have schema ${found}; this version knows ${schema.version}. Use a newer opta.`,
+      { schema: found, known: schema.version },
+    );
   }
-  if (found === SCHEMA) return;
-  tables.env.transactionSync(() => {
-    for (let version = found ?? SCHEMA; version < SCHEMA; version++) MIGRATIONS[version]?.(tables);
-    tables.meta.putSync('schema', SCHEMA);
+  env.transactionSync(() => {
+    for (let version = found ?? schema.version; version < schema.version; version++) {
+      const step = schema.from[version];
+      if (!step) throw new OptaError('internal', `No migration leads from schema ${version} to ${version + 1}.`);
+      step(tables);
+    }
+    tables.meta.putSync('schema', schema.version);
   });
 };

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { LIMITS } from '../actors/limits.ts';
-import { OptaError } from '../protocol/errors.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { printable } from './outcome.ts';
 import { type Lookup, type Node, type Stat, systemLookup } from './path-lookup.ts';
 
@@ -280,13 +280,13 @@ const SYSTEM: { [code: string]: string } = {
 const errno = (error: unknown): string => SYSTEM[code(error)] ?? (code(error) || 'unknown error');
 
 /** A system error in words, with the path that was asked for: the system's own text names descriptors, not paths. */
-export const fromSystem = (error: unknown, path: string): OptaError =>
-  error instanceof OptaError
-    ? error
-    : new OptaError(
-        code(error) === 'ENOENT' ? 'not-found' : 'tool-failed',
-        `${printable(path || '.')}: ${errno(error)}`,
-      );
+export const fromSystem = (error: unknown, path: string): OptaError => {
+  if (error instanceof OptaError || code(error) === '') return toOptaError(error);
+  return new OptaError(
+    code(error) === 'ENOENT' ? 'not-found' : 'tool-failed',
+    `${printable(path || '.')}: ${errno(error)}`,
+  );
+};
 
 /** Whether two looks saw the same file with the same content, as far as the system tells. */
 export const sameVersion = (a: Stat, b: Stat): boolean =>

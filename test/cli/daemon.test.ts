@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { restartDaemonCommand, startDaemonCommand } from '../../src/cli/commands/daemon.ts';
 import { type EnsuredDaemon, ensureDaemon, stopDaemon } from '../../src/cli/daemon-process.ts';
+import { createOutput } from '../../src/cli/output.ts';
 import { isAlive } from '../../src/client/daemon-state.ts';
+import { discover } from '../../src/client/discover.ts';
 import { optaPaths } from '../../src/config/paths.ts';
 import { cli, cliEnv, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
@@ -21,11 +25,12 @@ afterEach(() => {
 });
 
 const FAKE_MAIN = fileURLToPath(new URL('../support/fake-main.ts', import.meta.url));
+const LAUNCHER = { command: process.execPath, args: ['--import', import.meta.resolve('tsx'), FAKE_MAIN] };
 const ensure = async (mode = ''): Promise<EnsuredDaemon> => {
   const ensured = await ensureDaemon({
     paths: optaPaths({ OPTA_HOME: home }),
     env: cliEnv(home, { FAKE_MAIN_MODE: mode }),
-    launcher: { command: process.execPath, args: ['--import', import.meta.resolve('tsx'), FAKE_MAIN] },
+    launcher: LAUNCHER,
   });
   if (ensured.state.pid !== process.pid) started.push(ensured.state.pid);
   return ensured;
@@ -101,6 +106,33 @@ describe('stopping', () => {
   });
 });
 
+test('a restart keeps the engine and the port: a demo daemon never turns to the configured inference host', async () => {
+  const paths = optaPaths({ OPTA_HOME: home });
+  const ctx = {
+    output: createOutput(new PassThrough() as never, new PassThrough() as never),
+    env: cliEnv(home),
+    paths,
+    cwd: home,
+    launcher: LAUNCHER,
+    trace: () => undefined,
+  };
+  const running = async () => {
+    const found = await discover(paths.stateFile);
+    if (found.kind !== 'running') throw new Error(`the daemon is ${found.kind}`);
+    started.push(found.state.pid);
+    return found;
+  };
+  await startDaemonCommand(ctx, { engine: 'demo' });
+  const before = await running();
+  await restartDaemonCommand(ctx, {});
+  const after = await running();
+  expect(after.state.pid).not.toBe(before.state.pid);
+  expect(after.state.port).toBe(before.state.port);
+  expect(after.health.engine).toEqual({ engine: 'demo' });
+  await restartDaemonCommand(ctx, { engine: 'lmx' });
+  expect((await running()).health.engine).toEqual({ engine: 'lmx' });
+});
+
 describe('opta daemon status', () => {
   test('[AC1] the token is hidden unless asked for; the shape is the one that scripts know; exit 0 either way', async () => {
     const daemon = await new FakeDaemon().start();
@@ -159,16 +191,20 @@ describe('opta daemon logs', () => {
 
   test('--follow shows what is added, also after the log was cut, until it is interrupted', async () => {
     mkdirSync(join(home, 'daemon'));
-    writeFileSync(log(), line(1));
+    // The last line is still being written: it is shown once, when it is whole.
+    const half = line(2).slice(0, 40);
+    writeFileSync(log(), line(1) + half);
     const child = startCli(home, ['daemon', 'logs', '--follow', '--lines', '10']);
+    started.push(child.pid as number);
     let seen = '';
     child.stdout?.on('data', (part) => {
       seen += part;
     });
     const end = endOf(child);
     await until(() => seen.includes('m1'), 'the old line');
-    appendFileSync(log(), line(2));
+    appendFileSync(log(), line(2).slice(40));
     await until(() => seen.includes('m2'), 'the new line');
+    expect(seen.trim().split('\n')).toHaveLength(2);
     truncateSync(log(), 0);
     await new Promise((resolve) => setTimeout(resolve, 400));
     appendFileSync(log(), line(3));

@@ -35,9 +35,10 @@ const demo = async (mode: string, words: string[]) => {
     env,
     paths: optaPaths(env),
     cwd: workspace,
+    launcher,
     trace: () => undefined,
   };
-  const code = await demoCommand(ctx, words, launcher);
+  const code = await demoCommand(ctx, words);
   return { code, screen, pid: Number(/pid (\d+), started/.exec(screen)?.[1]) };
 };
 

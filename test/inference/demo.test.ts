@@ -71,6 +71,7 @@ test.each([
   '🤔',
   'read it',
   'x'.repeat(50_000),
+  'how many lines '.repeat(50_000),
 ])('[IN7] what it does not understand gets no call and says what it can do: %.30s', (request) => {
   const { text, calls } = answer(request);
   expect(calls).toEqual([]);

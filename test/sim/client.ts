@@ -1,5 +1,5 @@
-import type { Socket, SocketEnd } from '../../src/transport/port.ts';
 import type { Clock } from '../../src/actors/ports.ts';
+import type { Socket, SocketEnd } from '../../src/transport/port.ts';
 import type { Random } from './random.ts';
 
 /**

@@ -8,13 +8,13 @@ import type { Random } from './random.ts';
  */
 export interface FakeInference extends Inference {
   /** Streams that were started and neither ended nor were cancelled. */
-  readonly live: Set<string>;
+  readonly live: Map<string, { sessionId: string; turnId: string }>;
   /** What the engine said, by turn and step; the log's text must be a beginning of it. */
   readonly said: Map<string, string>;
 }
 
 export const fakeInference = (clock: Clock, random: Random): FakeInference => {
-  const live = new Set<string>();
+  const live: FakeInference['live'] = new Map();
   const said = new Map<string, string>();
   let runs = 0;
 
@@ -22,11 +22,21 @@ export const fakeInference = (clock: Clock, random: Random): FakeInference => {
     const key = `${request.turnId}/${request.step}`;
     const run = `${key}#${++runs}`;
     const r = random.fork();
-    live.add(run);
+    live.set(run, request);
     let cancelled = false;
     let paused = false;
     const rude = r.chance(0.05);
-    const plan = r.weighted({ answer: 10, calls: 8, flood: 2, stall: 1, stallMid: 1, failEarly: 2, failMid: 1, garbage: 1, silentEnd: 1 });
+    const plan = r.weighted({
+      answer: 10,
+      calls: 8,
+      flood: 2,
+      stall: 1,
+      stallMid: 1,
+      failEarly: 2,
+      failMid: 1,
+      garbage: 1,
+      silentEnd: 1,
+    });
     const words = plan === 'flood' ? r.int(50, 200) : plan === 'silentEnd' ? 0 : r.int(0, 8);
     let left = words;
     let spoke = false;
@@ -69,10 +79,13 @@ export const fakeInference = (clock: Clock, random: Random): FakeInference => {
       const facts = r.chance(0.3) ? { retryAfterMs: r.int(1, 50) } : {};
       later(() => end(() => on.fail(new OptaError(code, 'failed before the first word', facts))), r.int(0, 10));
     } else if (plan !== 'stall') {
-      later(() => {
-        on.accepted({ model: 'sim-model', provider: 'sim' });
-        later(speak, r.int(0, 30));
-      }, r.int(0, 10));
+      later(
+        () => {
+          on.accepted({ model: 'sim-model', provider: 'sim' });
+          later(speak, r.int(0, 30));
+        },
+        r.int(0, 10),
+      );
     }
     return {
       cancel: () => {

@@ -40,6 +40,8 @@ export interface Faults {
   /** Of the failing ones, the share that landed. */
   landed: number;
   full: boolean;
+  /** Share of operations that take long. */
+  slow: number;
 }
 
 export const mount = (
@@ -52,7 +54,7 @@ export const mount = (
   let broken = false;
   const later = (fn: () => void): void => {
     if (random.chance(0.5)) clock.soon(fn);
-    else clock.setTimeout(fn, random.int(0, random.chance(0.05) ? 200 : 5));
+    else clock.setTimeout(fn, random.int(0, random.chance(faults.slow) ? 200 : 5));
   };
   const fail = (done: Done<never>, code: 'storage' | 'storage-full'): void =>
     later(() => done(new OptaError(code, 'the disk says no'), undefined as never));
@@ -61,7 +63,8 @@ export const mount = (
     for (const c of batch) {
       const before = disk.rows.get(c.sessionId);
       const head = before?.records.at(-1)?.seq ?? 0;
-      if (c.records[0]?.seq !== head + 1) throw new Error(`EV1: commit of ${c.sessionId} at ${c.records[0]?.seq}, head ${head}`);
+      if (c.records[0]?.seq !== head + 1)
+        throw new Error(`EV1: commit of ${c.sessionId} at ${c.records[0]?.seq}, head ${head}`);
       const records = [...(before?.records ?? []), ...c.records];
       const after = { records, index: c.index, open: c.open, snapshot: c.snapshot ?? before?.snapshot ?? null };
       disk.rows.set(c.sessionId, after);
@@ -108,7 +111,10 @@ export const mount = (
     read(sessionId, afterSeq, bounds, done) {
       later(() => {
         const records = disk.rows.get(sessionId)?.records ?? [];
-        done(null, { records: records.slice(afterSeq, afterSeq + Math.min(bounds.recordsMax, 3)), head: records.length });
+        done(null, {
+          records: records.slice(afterSeq, afterSeq + Math.min(bounds.recordsMax, 3)),
+          head: records.length,
+        });
       });
     },
     list(page, done) {
@@ -118,7 +124,12 @@ export const mount = (
       });
     },
     open(done) {
-      later(() => done(null, [...disk.rows].filter(([, row]) => row.open).map(([id]) => id)));
+      later(() =>
+        done(
+          null,
+          [...disk.rows].filter(([, row]) => row.open).map(([id]) => id),
+        ),
+      );
     },
     reopen(done) {
       if (faults.full) return fail(done, 'storage-full');

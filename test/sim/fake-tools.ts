@@ -4,17 +4,22 @@ import type { Random } from './random.ts';
 /** Tools that take their time, hang, die slowly or never, and report when they were started without the right to. */
 export interface FakeTools extends Tools {
   readonly alive: Map<string, ToolRun>;
-  readonly runs: Map<string, number>;
+  /** Started, not finished, and not told to die. */
+  readonly running: Map<string, ToolRun>;
 }
 
 const CLASSES = { read: 'read', write: 'write', exec: 'exec' } as const;
 
-export const fakeTools = (clock: Clock, random: Random, onStart: (run: ToolRun, alive: Map<string, ToolRun>) => void): FakeTools => {
+export const fakeTools = (
+  clock: Clock,
+  random: Random,
+  onStart: (run: ToolRun, alive: Map<string, ToolRun>) => void,
+): FakeTools => {
   const alive = new Map<string, ToolRun>();
-  const runs = new Map<string, number>();
+  const running = new Map<string, ToolRun>();
   return {
     alive,
-    runs,
+    running,
     offered: () => [],
     plan(name, argsText) {
       let args: unknown;
@@ -25,14 +30,18 @@ export const fakeTools = (clock: Clock, random: Random, onStart: (run: ToolRun, 
       }
       if (!(name in CLASSES)) return `There is no tool ${name}.`;
       if (typeof (args as { path?: unknown })?.path !== 'string') return 'path must be text.';
-      return { toolClass: CLASSES[name as keyof typeof CLASSES], summary: `${name} it`, args: args as { path: string } };
+      return {
+        toolClass: CLASSES[name as keyof typeof CLASSES],
+        summary: `${name} it`,
+        args: args as { path: string },
+      };
     },
     start(run, done) {
       const key = `${run.turnId}/${run.callId}`;
       const r = random.fork();
       onStart(run, alive);
       alive.set(key, run);
-      runs.set(key, (runs.get(key) ?? 0) + 1);
+      running.set(key, run);
       let over = false;
       const how = r.weighted({ ok: 12, fails: 2, hangs: 1 });
       if (how !== 'hangs') {
@@ -41,6 +50,7 @@ export const fakeTools = (clock: Clock, random: Random, onStart: (run: ToolRun, 
             if (over) return;
             over = true;
             alive.delete(key);
+            running.delete(key);
             done({ result: `${run.name} result`, isError: how === 'fails' });
           },
           r.int(0, 40),
@@ -50,6 +60,7 @@ export const fakeTools = (clock: Clock, random: Random, onStart: (run: ToolRun, 
         kill(dead) {
           if (over) return clock.soon(dead);
           over = true;
+          running.delete(key);
           if (r.chance(0.1)) {
             // Dies, but nobody is told: the deadline must go on by itself.
             clock.setTimeout(() => alive.delete(key), 1);

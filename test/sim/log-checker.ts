@@ -16,24 +16,39 @@ export class LogChecker {
   readonly stepTexts = new Map<string, string>();
   readonly #queue: string[] = [];
   #active: string | null = null;
-  readonly #openRequests = new Map<string, string>();
+  readonly #openRequests = new Map<string, { turnId: string; untilMs: number }>();
   readonly #allowed = new Map<string, string>();
   readonly #started = new Set<string>();
   readonly #ended = new Set<string>();
+  readonly #turns = new Map<string, { writerId: string; mode: string }>();
+  readonly #steps = new Set<string>();
+  readonly #cancelNamed = new Set<string>();
 
   readonly sessionId: string;
   readonly #report: (violation: string) => void;
   readonly #cancelDeadlineMs: number;
+  readonly #queueTurnsMax: number;
 
-  constructor(sessionId: string, cancelDeadlineMs: number, report: (violation: string) => void) {
+  constructor(
+    sessionId: string,
+    limits: { cancelDeadlineMs: number; queueTurnsMax: number },
+    report: (violation: string) => void,
+  ) {
     this.sessionId = sessionId;
     this.#report = report;
-    this.#cancelDeadlineMs = cancelDeadlineMs;
+    this.#cancelDeadlineMs = limits.cancelDeadlineMs;
+    this.#queueTurnsMax = limits.queueTurnsMax;
     this.state = emptySession(sessionId);
   }
 
   get head(): number {
     return this.texts.length;
+  }
+
+  /** Deadlines do not hold across a crash or while the disk refuses. */
+  excuse(): void {
+    for (const turnId of this.cancelledAtMs.keys()) this.cancelledAtMs.set(turnId, Number.NaN);
+    for (const open of this.#openRequests.values()) open.untilMs = Number.POSITIVE_INFINITY;
   }
 
   /** The call may run now: allowed, started, and all of that committed. */
@@ -49,7 +64,8 @@ export class LogChecker {
       this.#report(`EV1: ${this.sessionId} committed seq ${r.seq} after ${this.texts.length}`);
       return;
     }
-    if (envelope.sessionId !== this.sessionId) this.#report(`EV1: record of ${envelope.sessionId} in ${this.sessionId}`);
+    if (envelope.sessionId !== this.sessionId)
+      this.#report(`EV1: record of ${envelope.sessionId} in ${this.sessionId}`);
     try {
       checkRecord(r);
     } catch (cause) {
@@ -68,7 +84,8 @@ export class LogChecker {
     const turnId = 'turnId' in r.payload ? r.payload.turnId : undefined;
     if (r.event !== 'session.cancelled' && turnId !== undefined) {
       if (this.terminal.has(turnId)) this.#bad('TQ3: a record follows the terminal of its turn', r);
-      if (r.event !== 'turn.queued' && !this.accepted.has(turnId)) this.#bad('TQ6: a record of a turn that was never accepted', r);
+      if (r.event !== 'turn.queued' && !this.accepted.has(turnId))
+        this.#bad('TQ6: a record of a turn that was never accepted', r);
     }
     switch (r.event) {
       case 'turn.queued':
@@ -77,6 +94,8 @@ export class LogChecker {
         this.contents.set(r.payload.content, r.payload.turnId);
         if (r.payload.onBusy === 'interrupt') this.#queue.unshift(r.payload.turnId);
         else this.#queue.push(r.payload.turnId);
+        if (this.#queue.length > this.#queueTurnsMax) this.#bad('TQ4: the queue is above its bound', r);
+        this.#turns.set(r.payload.turnId, r.payload);
         return;
       case 'turn.start':
         if (this.#active !== null) this.#bad('TQ1: two turns run', r);
@@ -87,19 +106,34 @@ export class LogChecker {
       case 'turn.token': {
         if (this.#active !== r.payload.turnId) this.#bad('TQ1: text of a turn that does not run', r);
         const key = `${r.payload.turnId}/${r.payload.step}`;
+        if (!this.#steps.has(key)) this.#bad('TQ3: text of a step that was not announced', r);
         this.stepTexts.set(key, (this.stepTexts.get(key) ?? '') + r.payload.text);
         return;
       }
+      case 'turn.progress':
+        if (r.payload.phase === 'model.request') this.#steps.add(`${r.payload.turnId}/${r.payload.step}`);
+        return;
       case 'session.cancelled':
         if (r.payload.turnId !== undefined) this.cancelledAtMs.set(r.payload.turnId, Date.parse(r.ts));
+        this.#nameCancelled(r.payload);
         return;
       case 'permission.request':
-        this.#openRequests.set(r.payload.requestId, r.payload.turnId);
+        this.#openRequests.set(r.payload.requestId, {
+          turnId: r.payload.turnId,
+          untilMs: Date.parse(r.payload.expiresAt),
+        });
         return;
       case 'permission.resolved': {
         const { requestId, callId } = r.payload;
         const key = `${r.payload.turnId}/${callId}`;
-        if (r.payload.reason === 'person' && !this.#openRequests.has(requestId)) this.#bad('PM2: decided a request that is not open', r);
+        if (r.payload.reason === 'person' && !this.#openRequests.has(requestId))
+          this.#bad('PM2: decided a request that is not open', r);
+        if (r.payload.decision === 'allow' && r.payload.reason !== 'person') this.#bad('PM3: allowed by nobody', r);
+        // A recovery closes what a dead daemon left open, whenever it comes.
+        const late =
+          r.payload.reason !== 'interrupted' &&
+          Date.parse(r.ts) > (this.#openRequests.get(requestId)?.untilMs ?? Number.POSITIVE_INFINITY);
+        if (late) this.#bad('PM3: decided after its deadline', r);
         this.#openRequests.delete(requestId);
         if (r.payload.decision === 'allow') this.#allowed.set(key, r.payload.decidedBy);
         return;
@@ -108,10 +142,14 @@ export class LogChecker {
         const key = `${r.payload.turnId}/${r.payload.id}`;
         const by = r.payload.decidedBy;
         if (this.#started.has(key) && !this.#ended.has(key)) this.#bad('PM4: a call started twice', r);
-        if (by.startsWith('person:') && this.#allowed.get(key) !== by) this.#bad('PM4: started without the allow it names', r);
+        if (by.startsWith('person:') && this.#allowed.get(key) !== by)
+          this.#bad('PM4: started without the allow it names', r);
         if (!by.startsWith('person:') && !by.startsWith('rule:')) this.#bad('PM4: started by nobody', r);
         if ((r.payload.name === 'write' || r.payload.name === 'exec') && !by.startsWith('person:')) {
           this.#bad('PM4: a call that must be asked for was started by a rule', r);
+        }
+        if (this.#turns.get(r.payload.turnId)?.mode === 'plan' && r.payload.name !== 'read') {
+          this.#bad('PM4: a read-only turn runs a tool that changes things', r);
         }
         if (this.#started.size > this.#ended.size) this.#bad('TL2: two calls of one turn run at once', r);
         this.#started.add(key);
@@ -131,15 +169,27 @@ export class LogChecker {
     }
   }
 
+  #nameCancelled(target: { turnId?: string | undefined; writerId?: string | undefined }): void {
+    for (const [turnId, turn] of this.#turns) {
+      if (this.terminal.has(turnId)) continue;
+      if (target.turnId === undefined ? turn.writerId === target.writerId : turnId === target.turnId)
+        this.#cancelNamed.add(turnId);
+    }
+  }
+
   #end(r: LogRecord & { event: 'turn.done' | 'turn.error' }): void {
     const { turnId, outcome } = r.payload;
     this.terminal.set(turnId, outcome);
-    if ([...this.#openRequests.values()].includes(turnId)) this.#bad('PM1: a request outlives its turn', r);
-    if (this.#active === turnId && this.#started.size !== this.#ended.size) this.#bad('CX4: a call outlives its turn', r);
+    if (outcome === 'cancelled' && !this.#cancelNamed.has(turnId)) this.#bad('CX1: cancelled and never named', r);
+    if ([...this.#openRequests.values()].some((open) => open.turnId === turnId))
+      this.#bad('PM1: a request outlives its turn', r);
+    if (this.#active === turnId && this.#started.size !== this.#ended.size)
+      this.#bad('CX4: a call outlives its turn', r);
     const since = this.cancelledAtMs.get(turnId);
     if (since !== undefined) {
       if (outcome === 'done' || outcome === 'error') this.#bad('CX3: cancelled and yet not', r);
-      if (outcome === 'cancelled' && Date.parse(r.ts) - since > this.#cancelDeadlineMs) this.#bad('CX2: the cancel took too long', r);
+      if (outcome === 'cancelled' && Date.parse(r.ts) - since > this.#cancelDeadlineMs)
+        this.#bad('CX2: the cancel took too long', r);
     }
     if (this.#active === turnId) this.#active = null;
     else if (this.#queue.includes(turnId)) this.#queue.splice(this.#queue.indexOf(turnId), 1);

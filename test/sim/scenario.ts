@@ -17,6 +17,7 @@ export const simulate = async (seed: number, operations = 60, dump?: (world: Wor
   const { random } = world;
   const calm = random.chance(0.3);
   world.poison = !calm;
+  if (random.chance(0.2)) world.faults.slow = 0.5;
   try {
     await live(world, operations, calm);
   } catch (cause) {
@@ -43,7 +44,11 @@ const WRITERS = ['w1', 'w2', 'w3'];
 
 const create = async (world: World): Promise<void> => {
   for (const sessionId of world.sessionIds) {
-    void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId, metadata: { workspace: '/w' } } });
+    void world.daemon?.dispatch('sessions.create', {
+      params: {},
+      query: {},
+      body: { sessionId, metadata: { workspace: '/w' } },
+    });
   }
   await world.settle(60);
 };
@@ -140,7 +145,14 @@ const cancel = (world: World, client: SimClient): void => {
   const requestId = world.id('q');
   const by = random.weighted({ turn: 6, writer: 2, nothing: 1, unknown: 1 });
   const turnId = by === 'turn' && turns.length > 0 ? random.pick(turns) : undefined;
-  const target = by === 'writer' ? { writerId: random.pick(WRITERS) } : by === 'unknown' ? { turnId: 'nope' } : turnId ? { turnId } : {};
+  const target =
+    by === 'writer'
+      ? { writerId: random.pick(WRITERS) }
+      : by === 'unknown'
+        ? { turnId: 'nope' }
+        : turnId
+          ? { turnId }
+          : {};
   world.pending.set(requestId, { kind: 'cancel', sessionId: client.sessionId, ...(turnId ? { turnId } : {}) });
   client.send({ type: 'turn.cancel', requestId, sessionId: client.sessionId, ...target });
 };
@@ -155,21 +167,38 @@ const decide = (world: World, client: SimClient): void => {
   const request = random.pick(open);
   const ackId = world.id('q');
   const decidedBy = world.id('p');
-  world.pending.set(ackId, { kind: wrong ? 'wrong' : 'decide', sessionId: client.sessionId, turnId: request, decidedBy });
+  world.pending.set(ackId, {
+    kind: wrong ? 'wrong' : 'decide',
+    sessionId: client.sessionId,
+    turnId: request,
+    decidedBy,
+  });
   const decision = random.chance(0.7) ? 'allow' : 'deny';
-  client.send({ type: 'permission.resolve', sessionId: client.sessionId, requestId: request, decision, decidedBy, ackId });
+  client.send({
+    type: 'permission.resolve',
+    sessionId: client.sessionId,
+    requestId: request,
+    decision,
+    decidedBy,
+    ackId,
+  });
 };
 
 /** What HTTP answers is committed, and the same bytes. */
 const read = (world: World, sessionId: string): void => {
   const daemon = world.daemon;
   if (!daemon?.ready) return;
-  void daemon.dispatch('events.read', { params: { id: sessionId }, query: { afterSeq: '0' }, body: undefined }).then((o) => {
-    if (!o.ok || !daemon.life.alive) return;
-    const { events } = ('json' in o.answer ? JSON.parse(o.answer.json) : o.answer.body) as { events: { seq: number }[] };
-    const texts = world.checker(sessionId).texts;
-    for (const e of events) if (JSON.stringify(e) !== texts[e.seq - 1]) world.report(`EV3: events of ${sessionId} differ from its log`);
-  });
+  void daemon
+    .dispatch('events.read', { params: { id: sessionId }, query: { afterSeq: '0' }, body: undefined })
+    .then((o) => {
+      if (!o.ok || !daemon.life.alive) return;
+      const { events } = ('json' in o.answer ? JSON.parse(o.answer.json) : o.answer.body) as {
+        events: { seq: number }[];
+      };
+      const texts = world.checker(sessionId).texts;
+      for (const e of events)
+        if (JSON.stringify(e) !== texts[e.seq - 1]) world.report(`EV3: events of ${sessionId} differ from its log`);
+    });
 };
 
 const stop = async (world: World): Promise<void> => {
@@ -188,6 +217,7 @@ const stop = async (world: World): Promise<void> => {
 const peace = async (world: World): Promise<void> => {
   world.faults.failing = 0;
   world.faults.full = false;
+  world.faults.slow = 0.05;
   world.poison = false;
   if (world.daemon?.system.health().quarantined.length) world.crash(false);
   if (!world.daemon) world.boot();
@@ -223,7 +253,12 @@ const quiet = (world: World): boolean => {
   if (!d?.ready) return false;
   const { registry, asks } = d.system.parts;
   const working = [...world.checkers.values()].some((c) => [...c.accepted].some((t) => !c.terminal.has(t)));
-  return !working && registry.slots.size === 0 && asks.size === 0 && world.clients.every((c) => c.cursor === world.checker(c.sessionId).head);
+  return (
+    !working &&
+    registry.slots.size === 0 &&
+    asks.size === 0 &&
+    world.clients.every((c) => c.cursor === world.checker(c.sessionId).head)
+  );
 };
 
 /** [SV3] Nothing outlives its reason: actors, timers, answers, attachments, tools, streams. */

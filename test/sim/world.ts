@@ -40,6 +40,7 @@ export const SIM_LIMITS: Limits = {
   ringBytesMax: 4_000,
   inboxCommandsMax: 8,
   storageReopenBackoffMs: 40,
+  restartBackoffBaseMs: 1,
   drainDeadlineMs: 2_000,
 };
 
@@ -59,7 +60,7 @@ export class World {
   readonly violations: string[] = [];
   readonly clock = new VirtualClock();
   readonly random: Random;
-  readonly faults: Faults = { failing: 0, landed: 0.25, full: false };
+  readonly faults: Faults = { failing: 0, landed: 0.25, full: false, slow: 0.05 };
   readonly disk: Disk = emptyDisk();
   readonly clients: SimClient[] = [];
   readonly sessionIds: string[];
@@ -67,7 +68,10 @@ export class World {
   checkers = new Map<string, LogChecker>();
   daemon: Daemon | null = null;
   /** Commands that wait for their answer, by requestId. */
-  readonly pending = new Map<string, { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string }>();
+  readonly pending = new Map<
+    string,
+    { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string }
+  >();
   readonly refused = new Set<string>();
   readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
   poison = true;
@@ -87,7 +91,8 @@ export class World {
   }
 
   report = (violation: string): void => {
-    if (this.violations.length < 20) this.violations.push(`t+${this.clock.time - Date.parse('2026-01-01')}ms ${violation}`);
+    if (this.violations.length < 20)
+      this.violations.push(`t+${this.clock.time - Date.parse('2026-01-01')}ms ${violation}`);
   };
 
   id(prefix: string): string {
@@ -97,7 +102,7 @@ export class World {
   checker(sessionId: string): LogChecker {
     const found = this.checkers.get(sessionId);
     if (found) return found;
-    const made = new LogChecker(sessionId, SIM_LIMITS.cancelDeadlineMs, this.report);
+    const made = new LogChecker(sessionId, SIM_LIMITS, this.report);
     this.checkers.set(sessionId, made);
     return made;
   }
@@ -113,7 +118,8 @@ export class World {
       if (!this.checker(run.sessionId).mayRun(run.turnId, run.callId)) {
         this.report(`PM4: ${run.name} of ${run.turnId} ran before its permission was committed`);
       }
-      if ([...alive.values()].some((other) => other.turnId === run.turnId)) this.report('TL2: two tools of one turn at once');
+      if ([...alive.values()].some((other) => other.turnId === run.turnId))
+        this.report('TL2: two tools of one turn at once');
     });
     const plan = tools.plan.bind(tools);
     const store = mount(this.disk, clock, random.fork(), this.faults, (id, records) => this.#committed(id, records));
@@ -129,13 +135,20 @@ export class World {
       tools: {
         ...tools,
         plan: (name, args) => {
-          if (this.poison && this.random.chance(0.02)) throw new Error('poisoned');
+          if (this.poison && this.random.chance(0.01)) throw new Error('poisoned');
           return plan(name, args);
         },
       },
       rules: [],
       permissionDeadlineMs: SIM_LIMITS.permissionDeadlineMs,
       defaultModel: 'sim-model',
+      // A fault in the middle of whatever a session was doing.
+      check: (record) => {
+        if (this.poison && record.event !== 'session.snapshot' && this.random.chance(0.001)) {
+          this.excuse();
+          throw new Error('poisoned');
+        }
+      },
     });
     const onFault = (where: string, fault: unknown): void => this.report(`SV1: fault in ${where}: ${String(fault)}`);
     const latency = new Latency();
@@ -205,16 +218,16 @@ export class World {
     this.excuse();
   }
 
-  /** Deadlines do not hold across a crash or while the disk refuses. */
   excuse(): void {
-    for (const c of this.checkers.values()) for (const id of c.cancelledAtMs.keys()) c.cancelledAtMs.set(id, Number.NaN);
+    for (const c of this.checkers.values()) c.excuse();
   }
 
   #rebuild(): void {
     this.checkers = new Map();
     for (const [sessionId, row] of this.disk.rows) for (const r of row.records) this.checker(sessionId).add(r.text);
     for (const { sessionId, seq, turnId } of this.acked) {
-      if (this.checker(sessionId).head < seq) this.report(`EV5: turn ${turnId} was acknowledged and is gone after a power cut`);
+      if (this.checker(sessionId).head < seq)
+        this.report(`EV5: turn ${turnId} was acknowledged and is gone after a power cut`);
     }
     for (const c of this.clients) {
       const head = this.checker(c.sessionId).head;
@@ -232,11 +245,13 @@ export class World {
       const said = this.daemon?.inference.said;
       if (record.event === 'turn.token') {
         const key = `${record.payload.turnId}/${record.payload.step}`;
-        if (!(said?.get(key) ?? '').startsWith(checker.stepTexts.get(key) ?? '')) this.report(`EV3: text of ${key} is not what was said`);
+        if (!(said?.get(key) ?? '').startsWith(checker.stepTexts.get(key) ?? ''))
+          this.report(`EV3: text of ${key} is not what was said`);
       }
       if (record.event === 'turn.done') {
         for (const [key, text] of checker.stepTexts) {
-          if (key.startsWith(`${record.payload.turnId}/`) && said?.get(key) !== text) this.report(`EV3: text of ${key} was lost`);
+          if (key.startsWith(`${record.payload.turnId}/`) && said?.get(key) !== text)
+            this.report(`EV3: text of ${key} was lost`);
         }
       }
     }
@@ -267,16 +282,22 @@ export class World {
     if (asked.kind === 'submit') {
       if (frame.type === 'ack') {
         const { seq, turnId } = frame as { seq: number; turnId: string };
-        if ((this.disk.flushed.get(asked.sessionId) ?? 0) < seq) this.report(`EV5: ${turnId} was acknowledged before it was flushed`);
+        if ((this.disk.flushed.get(asked.sessionId) ?? 0) < seq)
+          this.report(`EV5: ${turnId} was acknowledged before it was flushed`);
         if (!checker.accepted.has(turnId)) this.report(`EV5: ${turnId} was acknowledged and is not in the log`);
         this.acked.push({ sessionId: asked.sessionId, seq, turnId });
-      } else if (frame.code !== 'outcome-unknown' && frame.code !== 'timeout' && asked.content) this.refused.add(asked.content);
+      } else if (frame.code !== 'outcome-unknown' && frame.code !== 'timeout' && asked.content)
+        this.refused.add(asked.content);
     }
     if (asked.kind === 'cancel' && frame.type === 'ack' && asked.turnId) {
-      const { cancelledActive, cancelledQueued } = frame.cancelled as { cancelledActive: boolean; cancelledQueued: number };
+      const { cancelledActive, cancelledQueued } = frame.cancelled as {
+        cancelledActive: boolean;
+        cancelledQueued: number;
+      };
       const outcome = checker.terminal.get(asked.turnId);
       const hit = cancelledActive || cancelledQueued > 0;
-      if (hit && outcome !== 'cancelled') this.report(`CX3: ${asked.turnId} was said to be cancelled and is ${outcome}`);
+      if (hit && outcome !== 'cancelled')
+        this.report(`CX3: ${asked.turnId} was said to be cancelled and is ${outcome}`);
       if (!hit && outcome === undefined && checker.accepted.has(asked.turnId) && this.daemon?.ready) {
         this.report(`CX1: a cancel of ${asked.turnId} missed it`);
       }
@@ -284,8 +305,11 @@ export class World {
     if (asked.kind === 'decide' && frame.type === 'ack') {
       const result = frame.result as { ok: boolean; conflict: boolean; decidedBy?: string };
       const taken = checker.state.decisions.find((d) => d.requestId === asked.turnId);
-      if (result.ok && taken?.decidedBy !== `person:${asked.decidedBy}`) this.report('PM2: told it won and the log names another');
-      if (result.conflict && taken && taken.decidedBy !== result.decidedBy) this.report('PM2: the loser was told of another winner');
+      if (result.ok && taken?.decidedBy !== `person:${asked.decidedBy}`)
+        this.report('PM2: told it won and the log names another');
+      if (!result.ok && !result.conflict && taken) this.report('PM2: the loser was not told who won');
+      if (result.conflict && taken && taken.decidedBy !== result.decidedBy)
+        this.report('PM2: the loser was told of another winner');
     }
   }
 
@@ -297,6 +321,19 @@ export class World {
       this.steps++;
     }
     await this.drain();
+    this.#orphans();
+  }
+
+  /** What a session started never runs without it. */
+  #orphans(): void {
+    const d = this.daemon;
+    if (!d) return;
+    const owners = [...d.tools.running.values(), ...d.inference.live.values()];
+    for (const { sessionId, turnId } of owners) {
+      const slot = d.system.parts.registry.slots.get(sessionId);
+      const active = slot?.state === 'live' ? slot.actor.getSnapshot().context.f.active?.turnId : undefined;
+      if (active !== turnId) this.report(`CX4: something of ${turnId} runs and the turn does not`);
+    }
   }
 
   /** Promises of the dispatch are let through; without one under way there is nothing to let through. */

@@ -52,6 +52,8 @@ export class FakeDaemon {
   /** Answers a request instead of the daemon when it returns true. */
   intercept: (req: IncomingMessage, res: ServerResponse, path: string) => boolean = () => false;
   contract: unknown = { name: 'opta-daemon-v3', version: 1 };
+  /** What `/v3/health` says of the engine. */
+  engine: unknown = { engine: 'lmx' };
   connections = 0;
   port = 0;
   #server: Server;
@@ -312,7 +314,14 @@ export class FakeDaemon {
   }
 
   #health() {
-    return { status: 'ok', version: '0', daemonId: this.daemonId, contract: this.contract, runtime: {} };
+    return {
+      status: 'ok',
+      version: '0',
+      daemonId: this.daemonId,
+      contract: this.contract,
+      runtime: {},
+      engine: this.engine,
+    };
   }
 
   #actor() {

@@ -29,7 +29,9 @@ if (!locked()) {
 }
 // Long enough for a second starter to meet the lock before there is a state file.
 await new Promise((resolve) => setTimeout(resolve, 300));
-const daemon = await new FakeDaemon().start();
+const flag = (name: string): string | undefined => process.argv[process.argv.indexOf(`--${name}`) + 1];
+const daemon = await new FakeDaemon().start(process.argv.includes('--port') ? Number(flag('port')) : 0);
+daemon.engine = { engine: process.argv.includes('--engine') ? flag('engine') : 'lmx' };
 const logFile = join(home, 'daemon', 'log.jsonl');
 if (mode === 'durable') {
   if (existsSync(logFile)) recover();

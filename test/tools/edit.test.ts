@@ -229,11 +229,12 @@ test.each([false, true])(
       const seen = new Set<string>();
       for (let n = 1; ; n++) {
         const start = name === 'edit' ? `^${before}` : before;
-        fs.writeFileSync(join(at.ws, 'c'), start);
-        const ws = new Workspace(at.ws);
+        const folder = fs.mkdtempSync(join(at.ws, 'crash-'));
+        fs.writeFileSync(join(folder, 'c'), start);
+        const ws = new Workspace(folder);
         const crashed = crashingAt(n, half, () => run(ws));
         ws.close();
-        const now = fs.readFileSync(join(at.ws, 'c'), 'utf8');
+        const now = fs.readFileSync(join(folder, 'c'), 'utf8');
         seen.add(
           now === start ? 'old' : now === after ? 'new' : `mixture of ${now.length} characters at call ${n} of ${name}`,
         );

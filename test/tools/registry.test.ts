@@ -64,6 +64,7 @@ test('[PM1] what a person is asked is one short line, whatever the arguments hol
       expect(planned.summary.length).toBeLessThanOrEqual(300);
       expect(planned.args).toEqual({ path, content });
     }),
+    { numRuns: 50 },
   );
 });
 

@@ -97,12 +97,16 @@ test('[PM4] arguments that plan would refuse are refused at execution too, witho
 test('[TL1] a session without a workspace gets a clear error; a FIFO does not hang', async () => {
   expect((await starter(tools, '')('list_dir', {}).result).result).toMatch(/no workspace folder/);
   execFileSync('mkfifo', [join(at.ws, 'fifo')]);
-  const tried = await Promise.all([
-    start('read_file', { path: 'fifo' }).result,
-    start('write_file', { path: 'fifo', content: 'x' }).result,
-    start('search_files', { pattern: 'x', path: 'fifo' }).result,
-  ]);
-  for (const { result } of tried) expect(result).toMatch(/fifo is not a regular file/);
+  const more = { content: 'x', pattern: 'x' };
+  for (const [name, args] of [
+    ['read_file', []],
+    ['write_file', ['content']],
+    ['search_files', ['pattern']],
+  ] as const) {
+    const picked = Object.fromEntries(args.map((key) => [key, more[key]]));
+    const { result } = await start(name, { path: 'fifo', ...picked }).result;
+    expect(result).toMatch(/fifo is not a regular file/);
+  }
 });
 
 test('[CX4] a kill in the middle of a search and of an endless job leaves no process of the group', async () => {

@@ -3,7 +3,8 @@ import type { IndexEntry } from '../ports.ts';
 
 /** What lists show of a session; a projection of its state, stored with every commit. */
 export const indexEntry = (s: SessionState): IndexEntry => {
-  const { sessionId, title, model, workspace, createdAt, updatedAt, toolCallCount, queuedTurns, activeTurnId } = toSnapshot(s);
+  const { sessionId, title, model, workspace, createdAt, updatedAt, toolCallCount, queuedTurns, activeTurnId } =
+    toSnapshot(s);
   return {
     sessionId,
     ...(title === undefined ? {} : { title }),

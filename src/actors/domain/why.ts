@@ -17,10 +17,19 @@ export const explain = (s: SessionState, below: Below, limits: { cancelDeadlineM
   const base = { sessionId: s.sessionId };
   const turn = s.active;
   if (!turn) {
-    return { ...base, state: 'idle', text: 'Nothing runs and nothing waits.', since: s.updatedAt, unblock: 'submit a turn' };
+    return {
+      ...base,
+      state: 'idle',
+      text: 'Nothing runs and nothing waits.',
+      since: s.updatedAt,
+      unblock: 'submit a turn',
+    };
   }
   const who = `Turn ${turn.turnId} of ${turn.writerId}`;
-  const behind = s.queue.length === 0 ? '' : ` ${s.queue.length} more ${s.queue.length === 1 ? 'turn waits' : 'turns wait'} behind it.`;
+  const behind =
+    s.queue.length === 0
+      ? ''
+      : ` ${s.queue.length} more ${s.queue.length === 1 ? 'turn waits' : 'turns wait'} behind it.`;
   const cancel = `opta: cancel turn ${turn.turnId}`;
   if (turn.cancelling || below.session.includes('cancelling')) {
     return {
@@ -53,7 +62,13 @@ export const explain = (s: SessionState, below: Below, limits: { cancelDeadlineM
     };
   }
   if (below.stream.includes('streaming')) {
-    return { ...base, state: 'streaming', text: `${who} writes its answer (step ${turn.step}).${behind}`, since: turn.startedAt, unblock: cancel };
+    return {
+      ...base,
+      state: 'streaming',
+      text: `${who} writes its answer (step ${turn.step}).${behind}`,
+      since: turn.startedAt,
+      unblock: cancel,
+    };
   }
   const retry = below.stream.includes('backoff') ? ' after a failed attempt' : '';
   return {

@@ -46,8 +46,14 @@ export const createAsks = (journal: () => Journal): Asks => {
       w.answered = true;
       journal().flushed(w.sessionId, afterSeq, (problem) => {
         if (problem === null) settle(ask, null, value);
-        else if (problem === 'lost') settle(ask, new OptaError('storage', 'The command could not be stored; it was not carried out.'), null);
-        else settle(ask, new OptaError('outcome-unknown', 'Nobody can tell whether this was stored; read the session again.'), null);
+        else if (problem === 'lost')
+          settle(ask, new OptaError('storage', 'The command could not be stored; it was not carried out.'), null);
+        else
+          settle(
+            ask,
+            new OptaError('outcome-unknown', 'Nobody can tell whether this was stored; read the session again.'),
+            null,
+          );
       });
     },
     refuse(ask, code, message, facts) {

@@ -35,7 +35,12 @@ export const inferenceEffect = (inference: Inference, journal: Journal, limits: 
       chars += text.length;
       if (chars > limits.stepTextCharsMax) {
         cut();
-        finish({ type: 'fail', ...PLAIN_FAIL, code: 'budget-exceeded', message: 'The model wrote more than one step may hold.' });
+        finish({
+          type: 'fail',
+          ...PLAIN_FAIL,
+          code: 'budget-exceeded',
+          message: 'The model wrote more than one step may hold.',
+        });
         source?.cancel();
         return;
       }
@@ -68,6 +73,9 @@ export const inferenceEffect = (inference: Inference, journal: Journal, limits: 
     source = inference.stream(request, {
       accepted: ({ model, provider }) => {
         if (!over) tell({ type: 'accepted', model, provider });
+      },
+      alive: () => {
+        if (!over) tell({ type: 'keepalive' });
       },
       text: (delta) => onDelta('text', delta),
       thinking: (delta) => onDelta('thinking', delta),

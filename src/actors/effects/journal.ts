@@ -169,12 +169,15 @@ export const createJournal = (parts: JournalParts): Journal => {
   return {
     append(state, records) {
       const sessionId = state.sessionId;
+      // All of them or none: a record that cannot be encoded must not leave a part of its batch behind.
+      const encoded = records.map((record) => {
+        parts.check?.(record);
+        return { seq: record.seq, text: encodeEnvelope(parts.daemonId, sessionId, record) };
+      });
       const tail = next.get(sessionId) ?? { state, records: [], bytes: 0 };
       tail.state = state;
-      for (const record of records) {
-        parts.check?.(record);
-        const text = encodeEnvelope(parts.daemonId, sessionId, record);
-        tail.records.push({ seq: record.seq, text });
+      for (const { seq, text } of encoded) {
+        tail.records.push({ seq, text });
         tail.bytes += text.length;
         tailBytes += text.length;
       }
@@ -235,7 +238,9 @@ export const createJournal = (parts: JournalParts): Journal => {
       return tailBytes;
     },
     get waiting() {
-      return toFlush.length + [waiters, parked].reduce((n, m) => n + [...m.values()].reduce((k, l) => k + l.length, 0), 0);
+      return (
+        toFlush.length + [waiters, parked].reduce((n, m) => n + [...m.values()].reduce((k, l) => k + l.length, 0), 0)
+      );
     },
     get paused() {
       return paused;

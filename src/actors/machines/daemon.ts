@@ -6,7 +6,7 @@ export interface DaemonInput {
   limits: RestartLimits & { storageReopenBackoffMs: number; drainDeadlineMs: number };
 }
 
-interface DaemonContext extends DaemonInput {
+export interface DaemonContext extends DaemonInput {
   /** Recent crash times of sessions that crashed lately; empty for everybody else. */
   crashes: ReadonlyMap<string, number[]>;
   quarantined: ReadonlyMap<string, { reason: string; atMs: number }>;

@@ -1,41 +1,23 @@
 import { enqueueActions, setup } from 'xstate';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
 import type { Fact, LogRecord } from '../../protocol/events.ts';
-import { fold, openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import { openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import { cancelHits, conflicts, queueFull } from '../domain/arbitration.ts';
 import { closing, type Ending } from '../domain/closing.ts';
-import { type PermissionRule, turnPolicy } from '../domain/permission-policy.ts';
 import { callName, cancelFacts, requestIsOpen, toolStart, turnQueued } from '../domain/session-facts.ts';
 import { turnStats } from '../domain/turn-stats.ts';
-import type { Limits } from '../limits.ts';
-import type { Ask, SessionEvent, TurnEvent, TurnOutcome } from '../messages.ts';
-import type { Tools } from '../ports.ts';
-import { type TurnInput, turnMachine } from './turn.ts';
-
-/** What a session needs to know of the daemon. The functions read; they change nothing. */
-export interface SessionEnv {
-  now: () => number;
-  limits: Limits;
-  tools: Pick<Tools, 'offered' | 'plan'>;
-  rules: PermissionRule[];
-  permissionDeadlineMs: number;
-  /** Somebody is attached who could answer a permission request. */
-  attended: (sessionId: string) => boolean;
-}
-
-export interface SessionInput {
-  state: SessionState;
-  env: SessionEnv;
-}
-
-interface SessionContext {
-  f: SessionState;
-  env: SessionEnv;
-  /** Cancels that wait for the running turn's terminal event. */
-  cancelAsks: { ask: Ask; cancelled: number; cancelledQueued: number }[];
-  firstDeltaAtMs: number | null;
-  stopping: boolean;
-}
+import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
+import {
+  answer,
+  commit,
+  deny,
+  refusal,
+  type SessionContext,
+  type SessionInput,
+  tell,
+  turnInput,
+} from './session-context.ts';
+import { turnMachine } from './turn.ts';
 
 type Internal = { type: 'xstate.done.actor.turn'; output: TurnOutcome } | { type: 'deadline' };
 type Command<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;
@@ -401,79 +383,3 @@ const STOPPED = 'The daemon stopped while this turn ran. What it had written so 
 const DECLINED = 'User declined this action.';
 const EXPIRED = 'Nobody allowed this call in time, so it was not run.';
 const UNATTENDED = 'This call needs permission and nobody is attached who could give it, so it was not run.';
-
-/**
- * What the actions below enqueue. XState types an enqueue inside `setup` without the actions that are being declared, so it is
- * named here once.
- */
-interface Enqueue {
-  (action: { type: 'append' | 'answer' | 'refuse'; params: object }): void;
-  assign(change: Partial<SessionContext>): void;
-  sendTo(child: 'turn', event: TurnEvent): void;
-}
-const on = (enqueue: unknown): Enqueue => enqueue as Enqueue;
-
-const answer = (enqueue: unknown, f: SessionState, ask: Ask, value: object): void =>
-  on(enqueue)({ type: 'answer', params: { ask, sessionId: f.sessionId, afterSeq: f.seq, value } });
-
-/** The only place where `seq` is given. Moves the state by the same records that the journal stores. */
-const commit = (context: SessionContext, enqueue: unknown, facts: Fact[]): SessionState => {
-  if (facts.length === 0) return context.f;
-  const ts = new Date(context.env.now()).toISOString();
-  const records = facts.map((fact, i) => ({ ...fact, seq: context.f.seq + 1 + i, ts }));
-  const f = records.reduce(fold, context.f);
-  on(enqueue).assign({ f });
-  on(enqueue)({ type: 'append', params: { state: f, records } });
-  return f;
-};
-
-const tell = (enqueue: unknown, event: TurnEvent): void => on(enqueue).sendTo('turn', event);
-
-const refusal = (
-  enqueue: unknown,
-  event: { type: string; ask?: Ask },
-  code: ErrorCode,
-  message: string,
-  facts?: ErrorFacts,
-): void => {
-  if (event.ask === undefined) return;
-  on(enqueue)({ type: 'refuse', params: { ask: event.ask, code, message, ...(facts ? { facts } : {}) } });
-};
-
-const deny = (
-  context: SessionContext,
-  enqueue: unknown,
-  d: {
-    callId: string;
-    requestId: string;
-    reason: 'person' | 'rule' | 'timeout' | 'unattended' | 'invalid' | 'cancelled' | 'interrupted';
-    by: string;
-    message: string;
-  },
-): SessionState => {
-  const { callId, requestId, reason, message } = d;
-  const at = { turnId: context.f.active?.turnId ?? '', requestId, callId, toolName: callName(context.f, callId) };
-  const payload = { ...at, decision: 'deny', reason, decidedBy: d.by, message } as const;
-  const f = commit(context, enqueue, [{ event: 'permission.resolved', payload }]);
-  tell(enqueue, { type: 'call.refused', callId });
-  return f;
-};
-
-const turnInput = (context: SessionContext, self: TurnInput['session']): TurnInput => {
-  const { f, env } = context;
-  const turn = f.active;
-  if (!turn) throw new Error('no active turn');
-  return {
-    sessionId: f.sessionId,
-    turnId: turn.turnId,
-    mode: turn.mode,
-    model: turn.overrides?.model ?? f.model,
-    workspace: f.workspace,
-    policy: turnPolicy(turn.mode, turn.overrides, env.rules),
-    tools: env.tools,
-    limits: env.limits,
-    permissionDeadlineMs: env.permissionDeadlineMs,
-    session: self,
-    now: env.now,
-  };
-};

@@ -1,4 +1,4 @@
-import { type AnyActorRef, assign, type CallbackActorLogic, fromCallback, sendParent, setup } from 'xstate';
+import { type AnyActorRef, assign, type CallbackActorLogic, fromCallback, sendTo, setup } from 'xstate';
 import type { StreamEvent, StreamOutcome } from '../messages.ts';
 import type { InferenceRequest } from '../ports.ts';
 
@@ -16,7 +16,7 @@ export interface StreamInput {
   limits: StreamLimits;
 }
 
-interface StreamContext extends StreamInput {
+export interface StreamContext extends StreamInput {
   attempt: number;
   retryAfterMs: number;
   outcome: StreamOutcome | null;
@@ -82,13 +82,16 @@ export const streamMachine = setup({
       on: {
         end: { target: 'over', actions: 'answered' },
         accepted: {
-          actions: sendParent(({ event, context }) => ({
-            type: 'step.accepted',
-            turnId: context.request.turnId,
-            step: context.request.step,
-            model: event.model,
-            provider: event.provider,
-          })),
+          actions: sendTo(
+            ({ context }) => context.session,
+            ({ event, context: { request } }) => ({
+              type: 'step.accepted',
+              turnId: request.turnId,
+              step: request.step,
+              model: event.model,
+              provider: event.provider,
+            }),
+          ),
         },
       },
       states: {
@@ -96,6 +99,7 @@ export const streamMachine = setup({
           after: { firstDelta: { target: '#stream.over', actions: 'silentStart' } },
           on: {
             alive: 'streaming',
+            keepalive: { target: 'opening', reenter: true },
             fail: [
               { guard: 'mayRetry', target: '#stream.backoff', actions: 'planRetry' },
               { target: '#stream.over', actions: 'broken' },
@@ -104,7 +108,11 @@ export const streamMachine = setup({
         },
         streaming: {
           after: { gap: { target: '#stream.over', actions: 'silentGap' } },
-          on: { alive: { target: 'streaming', reenter: true }, fail: { target: '#stream.over', actions: 'broken' } },
+          on: {
+            alive: { target: 'streaming', reenter: true },
+            keepalive: { target: 'streaming', reenter: true },
+            fail: { target: '#stream.over', actions: 'broken' },
+          },
         },
       },
     },

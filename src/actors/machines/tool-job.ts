@@ -9,7 +9,7 @@ export interface ToolJobInput {
   killDeadlineMs: number;
 }
 
-interface ToolJobContext extends ToolJobInput {
+export interface ToolJobContext extends ToolJobInput {
   result: ToolResult | null;
 }
 

@@ -24,18 +24,20 @@ export interface TurnInput {
 }
 
 /** The call that the turn is busy with. */
-interface CurrentCall {
+export interface CurrentCall {
   call: RequestedCall;
   plan: ToolPlan | null;
   verdict: Verdict | { action: 'invalid'; message: string };
   requestId: string;
 }
 
-interface TurnContext extends TurnInput {
+export interface TurnContext extends TurnInput {
   step: number;
   calls: RequestedCall[];
   next: number;
   callsTotal: number;
+  /** Ids of all calls of the turn so far. */
+  callIds: string[];
   current: CurrentCall | null;
   afterSeq: number;
   toolStartedAtMs: number;
@@ -100,8 +102,9 @@ export const turnMachine = setup({
     }),
     takeCalls: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'xstate.done.actor.stream' || event.output.kind !== 'answered') return;
-      const calls = distinct(event.output.calls, context.step);
-      enqueue.assign({ calls, next: 0, callsTotal: context.callsTotal + calls.length });
+      const calls = distinct(event.output.calls, context.callIds, context.step);
+      const callIds = [...context.callIds, ...calls.map((c) => c.id)];
+      enqueue.assign({ calls, next: 0, callsTotal: callIds.length, callIds });
       const { turnId, step } = context;
       enqueue.sendTo(context.session, report({ type: 'step.calls', turnId, step, calls, usage: event.output.usage }));
     }),
@@ -182,6 +185,7 @@ export const turnMachine = setup({
     calls: [],
     next: 0,
     callsTotal: 0,
+    callIds: [],
     current: null,
     afterSeq: 0,
     toolStartedAtMs: 0,
@@ -325,8 +329,8 @@ const judgeCall = (c: TurnContext): CurrentCall => {
 };
 
 /** Servers repeat or omit call ids; ours must name one call of one turn. */
-const distinct = (calls: RequestedCall[], step: number): RequestedCall[] => {
-  const seen = new Set<string>();
+const distinct = (calls: RequestedCall[], taken: string[], step: number): RequestedCall[] => {
+  const seen = new Set(taken);
   return calls.map((call, i) => {
     const id = call.id === '' || seen.has(call.id) ? `call_${step}_${i}` : call.id;
     seen.add(id);

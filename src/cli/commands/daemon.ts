@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { type DaemonState, readDaemonState } from '../../client/daemon-state.ts';
+import type { DaemonState } from '../../client/daemon-state.ts';
 import { discover } from '../../client/discover.ts';
-import type { Context } from '../context.ts';
-import { type DaemonFlags, daemonArgs, daemonLauncher, ensureDaemon, stopDaemon } from '../daemon-process.ts';
+import { type Context, daemonOf } from '../context.ts';
+import { type DaemonFlags, daemonArgs, daemonLauncher, stopDaemon } from '../daemon-process.ts';
 import { EXIT, UsageError } from '../exit.ts';
 import { colour, oneLine } from '../output.ts';
 
@@ -14,7 +14,7 @@ export interface StartOptions extends DaemonFlags {
 
 export const startDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
   refuseLan(options);
-  const { state, started } = await ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: flagsOf(options) });
+  const { state, started } = await daemonOf(ctx, flagsOf(options));
   if (options.json) ctx.output.pretty(shown(state, options.showToken));
   else {
     ctx.output.out(`Daemon ${started ? 'started' : 'already running'}: ${place(state)}\n`);
@@ -34,14 +34,27 @@ const STOPPED = {
   'not-running': 'Daemon is not running',
 } as const;
 
-/** Comes back at the same port, so that what was configured by hand still finds it. */
+/**
+ * Comes back at the same port, so that what was configured by hand still finds it, and with the same engine: a daemon that was
+ * started with another one than the configuration names must not turn to the configured host by being restarted.
+ */
 export const restartDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
   refuseLan(options);
-  const before = readDaemonState(ctx.paths.stateFile);
+  const before = await discover(ctx.paths.stateFile);
   const stopped = await stopDaemon(ctx.paths);
   if (!options.json) ctx.output.err(`${STOPPED[stopped]}\n`);
-  const port = options.port ?? (before !== null && before !== 'unreadable' ? before.port : undefined);
-  return startDaemonCommand(ctx, port === undefined ? options : { ...options, port });
+  const port = before.kind === 'none' ? undefined : before.state?.port;
+  const engine = before.kind === 'running' ? engineOf(before.health) : undefined;
+  return startDaemonCommand(ctx, {
+    ...(port === undefined ? {} : { port }),
+    ...(engine === undefined ? {} : { engine }),
+    ...options,
+  });
+};
+
+const engineOf = (health: { [field: string]: unknown }): string | undefined => {
+  const named = (health.engine as { engine?: unknown } | null | undefined)?.engine;
+  return typeof named === 'string' ? named : undefined;
 };
 
 export const daemonStatusCommand = async (

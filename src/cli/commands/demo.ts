@@ -6,8 +6,8 @@ import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import { optaPaths } from '../../config/paths.ts';
 import { toOptaError } from '../../protocol/errors.ts';
 import { askPerson, type Decide, PermissionDesk, question } from '../ask.ts';
-import type { Context } from '../context.ts';
-import { type EnsuredDaemon, ensureDaemon, type Launcher, stopDaemon } from '../daemon-process.ts';
+import { type Context, daemonOf } from '../context.ts';
+import { type EnsuredDaemon, stopDaemon } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
 import { canAsk, colour, oneLine, seconds } from '../output.ts';
 import { TurnPrinter } from '../turn-printer.ts';
@@ -28,7 +28,7 @@ export interface DemoWorld {
 }
 
 /** What `npm start` runs: one turn on the files of the current folder, on a daemon that is gone afterwards. */
-export const demoCommand = async (given: Context, words: readonly string[], launcher?: Launcher): Promise<number> => {
+export const demoCommand = async (given: Context, words: readonly string[]): Promise<number> => {
   const home = mkdtempSync(join(realpathSync(tmpdir()), 'opta-demo-'));
   const ctx = demoContext(given, home);
   const say = (text: string): void => ctx.output.out(`${text}\n`);
@@ -40,8 +40,7 @@ export const demoCommand = async (given: Context, words: readonly string[], laun
   try {
     say(colour.bold('opta demo') + colour.dim(': fixed rules instead of a model; nothing leaves this machine'));
     const startedAt = performance.now();
-    const start = (): Promise<EnsuredDaemon> =>
-      ensureDaemon({ paths: ctx.paths, env: ctx.env, flags: { engine: 'demo' }, ...(launcher ? { launcher } : {}) });
+    const start = (): Promise<EnsuredDaemon> => daemonOf(ctx, { engine: 'demo' });
     const daemon = await start();
     http = daemonHttp(daemon.state);
     // npm moves to the package's folder; the person is where INIT_CWD says.
@@ -168,5 +167,5 @@ const allowAloud =
   (request) => {
     ctx.output.err(`${colour.yellow('?')} ${oneLine(request.toolName)}  ${oneLine(request.summary, 300)}\n`);
     const note = `  allowed by this demo: there is no terminal to ask at`;
-    return Promise.resolve({ decision: 'allow', decidedBy: 'opta demo', note });
+    return Promise.resolve({ decision: 'allow', decidedBy: 'opta-demo', note });
   };

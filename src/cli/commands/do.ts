@@ -120,7 +120,7 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   const ended = endings(ctx, job, control);
   let http: DaemonHttp | undefined;
   try {
-    const { state, started } = await daemonOf(ctx, job.env);
+    const { state, started } = await daemonOf(ctx, {}, job.env);
     if (job.options.device !== undefined && !started) {
       throw new OptaError(
         'daemon-already-running',

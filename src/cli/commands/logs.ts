@@ -14,44 +14,60 @@ export const logsCommand = async (
 ): Promise<number> => {
   if (options.json && options.follow) throw new UsageError('--json is one array, which never ends with --follow');
   const file = ctx.paths.logFile;
-  const lines = lastLines(file, options.lines);
+  const { lines, end } = lastLines(file, options.lines, options.follow === true);
   if (options.json) {
     ctx.output.pretty(lines.map(parseLine));
     return EXIT.ok;
   }
   if (lines.length === 0 && !options.follow) ctx.output.err(`No log yet: ${file}\n`);
   for (const line of lines) ctx.output.out(`${formatLine(line)}\n`);
-  return options.follow ? follow(ctx, file) : EXIT.ok;
+  return options.follow ? follow(ctx, file, end) : EXIT.ok;
 };
 
-/** The last `count` lines, read from the end: a log of gigabytes costs no more than its tail. */
-const lastLines = (file: string, count: number): string[] => {
+/** How far a file was read, and which file that was. */
+interface Place {
+  size: number;
+  id: number;
+}
+
+/**
+ * The last `count` lines, read from the end: a log of gigabytes costs no more than its tail. With `whole`, a last line that
+ * is still being written is left for later; `end` is where reading goes on, so that nothing falls between the two.
+ */
+const lastLines = (file: string, count: number, whole: boolean): { lines: string[]; end: Place } => {
   let fd: number;
   try {
     fd = openSync(file, 'r');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], end: { size: 0, id: 0 } };
     throw cause;
   }
   try {
-    let at = fstatSync(fd).size;
-    const chunks: Buffer[] = [];
-    let newlines = 0;
-    while (at > 0 && newlines <= count) {
-      const take = Math.min(CHUNK_BYTES, at);
-      const chunk = Buffer.alloc(take);
-      readSync(fd, chunk, 0, take, at - take);
-      at -= take;
-      newlines += chunk.reduce((n, byte) => (byte === 10 ? n + 1 : n), 0);
-      chunks.unshift(chunk);
-    }
-    const lines = Buffer.concat(chunks).toString('utf8').split('\n');
+    const { size, ino } = fstatSync(fd);
+    const tail = tailOf(fd, size, count);
+    const partial = whole ? tail.length - (tail.lastIndexOf(10) + 1) : 0;
+    const lines = tail.toString('utf8', 0, tail.length - partial).split('\n');
     // The first one is cut unless the file was read to its beginning.
-    if (at > 0) lines.shift();
-    return lines.filter((line) => line.trim() !== '').slice(-count);
+    if (tail.length < size) lines.shift();
+    return { lines: lines.filter((line) => line.trim() !== '').slice(-count), end: { size: size - partial, id: ino } };
   } finally {
     closeSync(fd);
   }
+};
+
+/** The end of the file, from its beginning or from before the last `count` line ends. */
+const tailOf = (fd: number, size: number, count: number): Buffer => {
+  const chunks: Buffer[] = [];
+  let newlines = 0;
+  for (let at = size; at > 0 && newlines <= count; ) {
+    const take = Math.min(CHUNK_BYTES, at);
+    const chunk = Buffer.alloc(take);
+    readSync(fd, chunk, 0, take, at - take);
+    at -= take;
+    newlines += chunk.reduce((n, byte) => (byte === 10 ? n + 1 : n), 0);
+    chunks.unshift(chunk);
+  }
+  return Buffer.concat(chunks);
 };
 
 const parseLine = (line: string): unknown => {
@@ -64,13 +80,13 @@ const parseLine = (line: string): unknown => {
 };
 
 /** Until Ctrl-C, or until nobody reads any more. A log that is rotated or cut is followed from its new beginning. */
-const follow = async (ctx: Context, file: string): Promise<number> => {
+const follow = async (ctx: Context, file: string, from: Place): Promise<number> => {
   let stopped = false;
   const stop = (): void => {
     stopped = true;
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  let at = sizeAndId(file);
+  let at = from;
   let rest = '';
   const decoder = new TextDecoder();
   while (!stopped && !ctx.output.closed) {
@@ -90,7 +106,7 @@ const follow = async (ctx: Context, file: string): Promise<number> => {
   return stopped ? EXIT.interrupted : EXIT.ok;
 };
 
-const sizeAndId = (file: string): { size: number; id: number } => {
+const sizeAndId = (file: string): Place => {
   try {
     const { size, ino } = statSync(file);
     return { size, id: ino };

@@ -1,0 +1,75 @@
+import { LIMITS } from '../actors/limits.ts';
+import type { IndexEntry, LogPage, StoredRecord, StoredSession } from '../actors/ports.ts';
+import { OptaError } from '../protocol/errors.ts';
+import { formatCursor, parseCursor } from './batch.ts';
+import { nextTurn } from './deadline.ts';
+import type { Tables } from './tables.ts';
+
+export interface PageBounds {
+  recordsMax: number;
+  bytesMax: number;
+}
+
+export const readPage = (t: Tables, sessionId: string, afterSeq: number, bounds: PageBounds): LogPage => {
+  const head = t.index.get(sessionId)?.seq ?? 0;
+  return { head, records: scan(t, sessionId, afterSeq, head, bounds) };
+};
+
+/**
+ * Snapshot and the records after it, up to the head of now. A log without a snapshot can be long and LMDB reads block the event
+ * loop, so it is read a page a turn. The log only grows, so pages of different turns fit together.
+ */
+export const loadSession = async (current: () => Tables, sessionId: string): Promise<StoredSession | null> => {
+  const head = current().index.get(sessionId)?.seq;
+  if (head === undefined) return null;
+  const snapshot = current().snapshots.get(sessionId) ?? null;
+  const records: StoredRecord[] = [];
+  const bounds = { recordsMax: LIMITS.readPageRecordsMax, bytesMax: LIMITS.readPageBytesMax };
+  for (let at = snapshot?.seq ?? 0; at < head; ) {
+    if (records.length > 0) await nextTurn();
+    const page = scan(current(), sessionId, at, head, bounds);
+    for (const record of page) records.push(record);
+    at += page.length;
+  }
+  return { snapshot, records };
+};
+
+export const listPage = (
+  t: Tables,
+  page: { limit: number; cursor?: string },
+): { sessions: IndexEntry[]; cursor?: string; total: number } => {
+  const start = page.cursor === undefined ? undefined : parseCursor(page.cursor);
+  const limit = Math.max(1, page.limit);
+  const keys = [
+    ...t.recent.getKeys({ reverse: true, limit: limit + 1, ...(start ? { start, exclusiveStart: true } : {}) }),
+  ];
+  const shown = keys.slice(0, limit);
+  const sessions = shown.flatMap(([, id]) => t.index.get(id) ?? []);
+  const last = shown.at(-1);
+  const total = t.meta.get('sessions') ?? 0;
+  return keys.length > limit && last ? { sessions, cursor: formatCursor(last), total } : { sessions, total };
+};
+
+/** Records in (`afterSeq`, `head`], oldest first; at least one if there is one. [EV2] A hole is an error and never skipped. */
+const scan = (t: Tables, sessionId: string, afterSeq: number, head: number, bounds: PageBounds): StoredRecord[] => {
+  const first = Math.max(0, afterSeq) + 1;
+  const limit = Math.min(Math.max(1, bounds.recordsMax), head - first + 1);
+  if (limit <= 0) return [];
+  const out: StoredRecord[] = [];
+  let bytes = 0;
+  let cut = false;
+  for (const { key, value } of t.events.getRange({ start: [sessionId, first], end: [sessionId, head + 1], limit })) {
+    bytes += value.length;
+    if (out.length > 0 && bytes > bounds.bytesMax) {
+      cut = true;
+      break;
+    }
+    const seq = first + out.length;
+    if (key[1] !== seq) throw new OptaError('storage', `${sessionId}: record ${seq} is missing from the log`);
+    out.push({ seq, text: value.toString('utf8') });
+  }
+  if (!cut && out.length < limit) {
+    throw new OptaError('storage', `${sessionId}: record ${first + out.length} is missing from the log`);
+  }
+  return out;
+};

@@ -1,0 +1,27 @@
+import type { SessionCommit } from '../actors/ports.ts';
+import { checkBatch, updatedAtMs } from './batch.ts';
+import type { Tables } from './tables.ts';
+
+/** Puts one batch, inside a transaction. What it throws must abort the transaction. */
+export const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
+  checkBatch(batch, (sessionId) => t.index.get(sessionId)?.seq ?? 0);
+  let added = 0;
+  for (const c of batch) {
+    const before = t.index.get(c.sessionId);
+    if (!before) added++;
+    for (const r of c.records) t.events.put([c.sessionId, r.seq], Buffer.from(r.text, 'utf8'));
+    const atMs = updatedAtMs(c.index);
+    const beforeMs = before ? updatedAtMs(before) : null;
+    if (beforeMs !== atMs) {
+      if (beforeMs !== null) t.recent.remove([beforeMs, c.sessionId]);
+      t.recent.put([atMs, c.sessionId], true);
+    }
+    t.index.put(c.sessionId, c.index);
+    const wasOpen = t.open.get(c.sessionId) === true;
+    if (c.open && !wasOpen) t.open.put(c.sessionId, true);
+    if (!c.open && wasOpen) t.open.remove(c.sessionId);
+    if (c.snapshot) t.snapshots.put(c.sessionId, c.snapshot);
+  }
+  // Kept beside the tables, since LMDB's own count walks the whole list of free pages.
+  if (added > 0) t.meta.put('sessions', (t.meta.get('sessions') ?? 0) + added);
+};

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+
+export const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
+
+export interface Received {
+  atUs: number;
+  bytes: Buffer;
+}
+
+/**
+ * A WebSocket client that costs next to nothing while it is measured: it keeps what arrives, with the time, and is read
+ * afterwards. Client, source and daemon share the cores, so a client that parsed each frame would be what is measured.
+ */
+export interface BenchSocket {
+  readonly received: Received[];
+  readonly bytes: number;
+  /** Resolves with the time when the bytes `marker` arrive; looks only at what comes from now on. */
+  until(marker: string, deadlineMs: number): Promise<number>;
+  /** Resolves with the time when `count` bytes have arrived since the upgrade. */
+  untilBytes(count: number, deadlineMs: number): Promise<number>;
+  close(): void;
+}
+
+export interface SocketOptions {
+  port: number;
+  path: string;
+  token?: string;
+  /** False: bytes are counted and forgotten. */
+  keep?: boolean;
+}
+
+interface Wait {
+  done: (bytes: Buffer, total: number) => boolean;
+}
+
+export const openSocket = (options: SocketOptions): Promise<BenchSocket> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(options.port, '127.0.0.1');
+    socket.setNoDelay(true);
+    socket.once('error', reject);
+    socket.once('connect', () => socket.write(upgradeOf(options)));
+    let head = Buffer.alloc(0);
+    const onHead = (chunk: Buffer): void => {
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      socket.off('data', onHead);
+      if (!head.subarray(0, 12).equals(Buffer.from('HTTP/1.1 101'))) {
+        socket.destroy();
+        reject(new Error(`upgrade refused: ${head.subarray(0, end).toString()}`));
+        return;
+      }
+      const open = new OpenSocket(socket, options.keep !== false);
+      open.take(head.subarray(end + 4));
+      resolve(open);
+    };
+    socket.on('data', onHead);
+  });
+
+const upgradeOf = ({ port, path, token }: SocketOptions): string =>
+  [
+    `GET ${path} HTTP/1.1`,
+    `Host: 127.0.0.1:${port}`,
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
+    'Sec-WebSocket-Version: 13',
+    ...(token === undefined ? [] : [`Authorization: Bearer ${token}`]),
+    '\r\n',
+  ].join('\r\n');
+
+/** Longest marker that may lie across two chunks. */
+const OVERLAP = 64;
+
+class OpenSocket implements BenchSocket {
+  readonly received: Received[] = [];
+  bytes = 0;
+  readonly #socket: Socket;
+  readonly #keep: boolean;
+  #wait: Wait | null = null;
+  #tail: Buffer = Buffer.alloc(0);
+
+  constructor(socket: Socket, keep: boolean) {
+    this.#socket = socket;
+    this.#keep = keep;
+    socket.on('data', (chunk) => this.take(chunk));
+    socket.on('error', () => socket.destroy());
+  }
+
+  take(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    if (this.#keep) this.received.push({ atUs: nowUs(), bytes: chunk });
+    this.bytes += chunk.length;
+    if (this.#wait?.done(chunk, this.bytes)) this.#wait = null;
+  }
+
+  until(marker: string, deadlineMs: number): Promise<number> {
+    const wanted = Buffer.from(marker);
+    return this.#waitFor(`"${marker}"`, deadlineMs, (chunk) => {
+      const found = chunk.includes(wanted) || Buffer.concat([this.#tail, chunk.subarray(0, OVERLAP)]).includes(wanted);
+      this.#tail = Buffer.from(chunk.subarray(-OVERLAP));
+      return found;
+    });
+  }
+
+  untilBytes(count: number, deadlineMs: number): Promise<number> {
+    if (this.bytes >= count) return Promise.resolve(nowUs());
+    return this.#waitFor(`${count} bytes`, deadlineMs, (_chunk, total) => total >= count);
+  }
+
+  #waitFor(what: string, deadlineMs: number, met: (chunk: Buffer, total: number) => boolean): Promise<number> {
+    this.#tail = Buffer.alloc(0);
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(new Error(`${what} did not arrive within ${deadlineMs} ms; ${this.bytes} bytes did`)),
+        deadlineMs,
+      );
+      this.#wait = {
+        done: (chunk, total) => {
+          if (!met(chunk, total)) return false;
+          clearTimeout(late);
+          resolve(nowUs());
+          return true;
+        },
+      };
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
