@@ -113,7 +113,8 @@ export const createSystem = (p: SystemParts): System => {
         restartSession: (_, { sessionId, delayMs }) => registry.restart(sessionId, delayMs),
         quarantineSession: (_, { sessionId, reason }) => registry.quarantine(sessionId, reason),
         reopenStorage: reopen,
-        stopSessions: () => registry.stopAll(() => daemon.send({ type: 'drained' })),
+        // Not in the daemon's own stack: every session answers the stop with transitions of its own.
+        stopSessions: () => clock.soon(() => registry.stopAll(() => daemon.send({ type: 'drained' }))),
         allStopped: () => onStopped?.(),
       },
     }),

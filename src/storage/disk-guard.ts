@@ -7,9 +7,16 @@ export interface DiskGuard {
   check(): OptaError | null;
   /** Looks now. */
   checkNow(): OptaError | null;
+  /**
+   * The same error, or `storage-full` when there was no room for what was being written: a transaction that LMDB had begun to
+   * write out before its end fails on a full disk with "Input/output error".
+   */
+  explain(error: OptaError, bytes: number): OptaError;
 }
 
 const LOOK_EVERY_MS = 250;
+/** What a commit writes besides its records: pages of the trees it changes, index, snapshot. */
+const OVERHEAD_BYTES = 256 * 1024;
 
 export const createDiskGuard = (options: {
   folder: string;
@@ -32,9 +39,26 @@ export const createDiskGuard = (options: {
   };
   return {
     checkNow,
+    explain: (error, bytes) => {
+      const free = quietly(freeBytes);
+      return error.code === 'storage' && free !== null && free < 2 * bytes + OVERHEAD_BYTES
+        ? new OptaError('storage-full', `${error.message} (only ${mib(free)} MiB are free on its disk)`, {
+            freeBytes: free,
+          })
+        : error;
+    },
     // A clock that was set back must not switch the guard off.
     check: () => (Math.abs(options.now() - lookedAtMs) >= LOOK_EVERY_MS ? checkNow() : verdict),
   };
+};
+
+/** Null when even that cannot be found out. */
+const quietly = (freeBytes: () => number): number | null => {
+  try {
+    return freeBytes();
+  } catch {
+    return null;
+  }
 };
 
 const freeOn = (folder: string): number => {

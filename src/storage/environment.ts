@@ -39,7 +39,7 @@ export const openEnvironment = (folder: string, schema?: Schema): Environment =>
     tables = openTables(root, reads);
     migrate(root, tables, schema);
   } catch (cause) {
-    closeNative(root);
+    closeAtOnce(root);
     throw cause;
   }
   const inside = new Gate();
@@ -80,19 +80,22 @@ export const openEnvironment = (folder: string, schema?: Schema): Environment =>
     flushed: () => synced,
     idle: (deadlineMs) => within(inside.empty(), deadlineMs),
     async close(deadlineMs) {
-      const closing = Promise.resolve(root.close());
       // A broken environment waits for a flush that never comes; a turn later its write has left the native code for good.
       if (broken) await nextTurn();
-      else await within(closing, deadlineMs);
-      closing.catch(() => undefined);
-      closeNative(root);
+      else await within(Promise.resolve(root.close()), deadlineMs);
+      closeAtOnce(root);
     },
   };
 };
 
-/** LMDB's own close, without waiting for its promises. It marks a closed handle with address 0, and so do we. */
-const closeNative = (root: RootDatabase): void => {
+/**
+ * Closes without waiting for LMDB's promises. Its `close` is called all the same, since it takes the timer of the read transaction
+ * with it; what it waits for then is of no interest. It marks a closed handle with address 0, and so do we.
+ */
+const closeAtOnce = (root: RootDatabase): void => {
   const { env } = root as unknown as { env: { address: number; close(): void } };
+  if (env.address === 0) return;
+  Promise.resolve(root.close()).catch(() => undefined);
   if (env.address === 0) return;
   env.address = 0;
   env.close();

@@ -1,5 +1,5 @@
 import { LIMITS } from '../actors/limits.ts';
-import type { Done, Log, LogStore, StoreStatus } from '../actors/ports.ts';
+import type { Done, Log, LogStore, SessionCommit, StoreStatus } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import { nextTurn, settle, storageError, within } from './deadline.ts';
 import { createDiskGuard } from './disk-guard.ts';
@@ -43,7 +43,7 @@ export const openLmdbStore = (options: LmdbStoreOptions): LmdbStore => {
   return {
     status: () => store.status,
     entriesRead: () => store.env?.reads.entries ?? 0,
-    commit: (batch, done) => store.commit((t) => writeBatch(t, batch), done),
+    commit: (batch, done) => store.commit(batch, done),
     flush: (done) => store.flush(done),
     load: (sessionId, done) => store.reading('load', done, (tables) => loadSession(tables, sessionId)),
     read: (sessionId, afterSeq, bounds, done) =>
@@ -89,17 +89,18 @@ class Store {
     });
   }
 
-  commit(change: (tables: Tables) => void, done: Done): void {
+  commit(batch: SessionCommit[], done: Done): void {
     const env = this.env;
     const refusal = this.#refusal();
     if (refusal || !env) {
       setImmediate(() => done(refusal ?? gone(), undefined));
       return;
     }
-    settle(env.write(change), 'commit', this.commitDeadlineMs, (error) => {
+    const work = env.write((tables) => writeBatch(tables, batch));
+    settle(work, 'commit', this.commitDeadlineMs, (error) => {
       // `internal` is the caller's mistake: the transaction was aborted and the environment is as good as before.
-      if (error && error.code !== 'internal') this.#fail(error, env);
-      done(error, undefined);
+      if (!error || error.code === 'internal') return done(error, undefined);
+      done(this.#fail(this.#guard.explain(error, bytesOf(batch)), env), undefined);
     });
   }
 
@@ -226,6 +227,9 @@ class Store {
     }
   }
 }
+
+const bytesOf = (batch: SessionCommit[]): number =>
+  batch.reduce((sum, c) => c.records.reduce((bytes, r) => bytes + r.text.length, sum), 0);
 
 const gone = (): OptaError => new OptaError('storage', 'The event log is closed.');
 const stuck = (): OptaError =>

@@ -39,12 +39,12 @@ export const openTables = (env: RootDatabase, reads: ReadCount): Tables => {
   };
 };
 
-/** Counts at the table itself, so that a scan added later is counted too. */
+/** Counts at the table itself, so that a scan added later is counted too. LMDB's other ways to iterate end in `getRange`. */
 const counted = <V, K extends string | [string | number, string | number]>(
   db: Database<V, K>,
   reads: ReadCount,
 ): Database<V, K> => {
-  const { get, getRange, getKeys } = db;
+  const { get, getRange } = db;
   const each = function* <T>(entries: Iterable<T>): Generator<T> {
     for (const entry of entries) {
       reads.entries++;
@@ -57,7 +57,6 @@ const counted = <V, K extends string | [string | number, string | number]>(
       return get.apply(db, args);
     },
     getRange: (...args: Parameters<typeof getRange>) => each(getRange.apply(db, args)),
-    getKeys: (...args: Parameters<typeof getKeys>) => each(getKeys.apply(db, args)),
   });
 };
 

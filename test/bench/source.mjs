@@ -62,7 +62,9 @@ const PAGES = {
 
 const server = createServer((req, res) => {
   const page = PAGES[req.url];
-  res.writeHead(page ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(page?.() ?? {}));
+  const body = JSON.stringify(page?.() ?? {});
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  res.writeHead(page ? 200 : 404, headers).end(body);
 });
 const sockets = new WebSocketServer({ server, path: '/v1/chat/stream', perMessageDeflate: false });
 sockets.on('connection', (socket) => {

@@ -4,6 +4,7 @@
  */
 const J = 'src/actors/effects/journal.ts';
 const S = 'src/actors/machines/session.ts';
+const C = 'src/actors/machines/session-context.ts';
 const A = 'src/actors/effects/attachments.ts';
 const R = 'src/actors/registry.ts';
 
@@ -18,7 +19,7 @@ export const MUTANTS = [
   {
     name: 'reuse a seq',
     rule: 'EV1',
-    file: S,
+    file: C,
     find: 'seq: context.f.seq + 1 + i, ts',
     replace: 'seq: Math.max(1, context.f.seq + i), ts',
   },
@@ -121,7 +122,7 @@ export const MUTANTS = [
   {
     name: 'silence allows',
     rule: 'PM3',
-    file: S,
+    file: C,
     find: "decision: 'deny', reason, decidedBy: d.by, message } as const;",
     replace: "decision: reason === 'timeout' ? 'allow' : 'deny', reason, decidedBy: d.by, message } as const;",
   },

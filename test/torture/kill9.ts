@@ -416,7 +416,7 @@ const MOMENTS: { [plan in Plan]: { on: string; nth: number; delayMs: number } } 
   stream: { on: 'turn.token', nth: 40, delayMs: 30 },
   flood: { on: 'turn.token', nth: 20, delayMs: 20 },
   boot: { on: 'turn.token', nth: 20, delayMs: 20 },
-  tool: { on: 'tool.start', nth: 2, delayMs: 60 },
+  tool: { on: 'tool.start', nth: 2, delayMs: 500 },
   permission: { on: 'permission.request', nth: 2, delayMs: 10 },
   ack: { on: 'ack', nth: 10, delayMs: 0 },
   create: { on: 'created', nth: 60, delayMs: 0 },

@@ -246,6 +246,12 @@ export const sessionMachine = setup({
       const value = { ok: false, conflict: true, message, decision: won.decision, decidedBy: won.decidedBy };
       answer(enqueue, context.f, ask, value);
     }),
+    /** The turn was cancelled first: its open request is as good as denied, and the log will say so. */
+    decideCancelled: enqueueActions(({ context, event, enqueue }) => {
+      const { ask } = event as Command<'permission.resolve'>;
+      const message = 'The turn was cancelled before this decision';
+      answer(enqueue, context.f, ask, { ok: false, conflict: true, message, decision: 'deny', decidedBy: 'daemon' });
+    }),
     refuseUnknownRequest: enqueueActions(({ event, enqueue }) =>
       refusal(enqueue, event, 'permission-not-found', 'Unknown permission request'),
     ),
@@ -272,7 +278,11 @@ export const sessionMachine = setup({
   context: ({ input }) => ({ f: input.state, env: input.env, cancelAsks: [], firstDeltaAtMs: null, stopping: false }),
   initial: 'recovering',
   on: {
-    'permission.resolve': [{ guard: 'isDecided', actions: 'decideLate' }, { actions: 'refuseUnknownRequest' }],
+    'permission.resolve': [
+      { guard: 'isDecided', actions: 'decideLate' },
+      { guard: 'isOpenRequest', actions: 'decideCancelled' },
+      { actions: 'refuseUnknownRequest' },
+    ],
     'turn.cancel': { actions: 'cancelQueued' },
   },
   states: {

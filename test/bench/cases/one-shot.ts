@@ -11,7 +11,7 @@ const RUNS = 3;
 const spawned = async (args: readonly string[], home: string, cwd: string): Promise<{ ms: number; out: string }> => {
   const startedAt = performance.now();
   const env = { ...process.env, OPTA_HOME: home, OPTA_LOOPBACK_ONLY: '1', OPTA_HOST: '127.0.0.1' };
-  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'ignore'] });
   let out = '';
   child.stdout.on('data', (chunk) => {
     out += chunk;
@@ -23,7 +23,7 @@ const spawned = async (args: readonly string[], home: string, cwd: string): Prom
 
 /** The whole command, less what the model took from the request to its last frame. */
 const once = async (world: World, daemon: Daemon, source: Connection, cwd: string): Promise<number> => {
-  const command = [join(world.app, 'bin', 'opta.js'), 'do', '--quiet', 'bench tokens=50 tps=200 first=1'];
+  const command = [join(world.app, 'bin', 'opta.js'), 'do', 'bench tokens=50 tps=200 first=1'];
   const { ms, out } = await spawned(command, daemon.home, cwd);
   if (!out.includes(' 49:')) throw new Error(`the answer is not all there: ${out}`);
   const { answerMs } = JSON.parse((await source.request('GET', '/last')).body);

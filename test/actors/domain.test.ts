@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { deltaGate, split } from '../../src/actors/domain/delta-gate.ts';
+import { judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
+import { mayRestart, restartDelayMs, withCrash } from '../../src/actors/domain/restart-policy.ts';
+import { ModeSchema } from '../../src/protocol/turn.ts';
+
+describe('permission policy', () => {
+  const rule = (tool: string, action: 'allow' | 'ask' | 'deny', path?: string) => ({ tool, action, path });
+
+  test('[PM4] the defaults of each mode and flag', () => {
+    const table = [
+      ['chat', {}, 'read', 'allow'],
+      ['chat', {}, 'write', 'ask'],
+      ['do', {}, 'write', 'ask'],
+      ['do', { auto: true }, 'write', 'allow'],
+      ['do', { auto: true }, 'exec', 'ask'],
+      ['do', { dangerous: true }, 'exec', 'allow'],
+      ['plan', { dangerous: true }, 'write', 'deny'],
+      ['review', { auto: true }, 'exec', 'deny'],
+      ['research', {}, 'read', 'allow'],
+    ] as const;
+    for (const [mode, overrides, toolClass, action] of table) {
+      expect(judge(turnPolicy(mode, overrides, []), 't', toolClass, undefined).action, `${mode} ${toolClass}`).toBe(action);
+    }
+  });
+
+  test('[PM5] for any rules, mode and flags a deny that matches is never a run', () => {
+    const rules = fc.array(fc.record({ tool: fc.constantFrom('*', 'write_*', 'write_file', 'x'), action: fc.constantFrom('allow', 'ask', 'deny') }));
+    fc.assert(
+      fc.property(rules, rules, fc.constantFrom(...ModeSchema.options), fc.boolean(), fc.boolean(), (before, after, mode, auto, dangerous) => {
+        const all = [...before, rule('write_file', 'deny'), ...after];
+        return judge(turnPolicy(mode, { auto, dangerous }, all), 'write_file', 'write', 'a').action === 'deny';
+      }),
+    );
+  });
+
+  test('[PM4] for any rules a read-only mode never lets a writer run', () => {
+    const rules = fc.array(fc.record({ tool: fc.constantFrom('*', 'w'), action: fc.constantFrom('allow', 'ask', 'deny') }));
+    fc.assert(
+      fc.property(rules, fc.constantFrom('plan', 'review', 'research'), fc.constantFrom('write', 'exec', 'network', 'delegate'), (all, mode, cls) =>
+        judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', cls, undefined).action === 'deny',
+      ),
+    );
+  });
+
+  test('[PM5] rules match by glob on tool and path, last match wins, and no pattern is slow', () => {
+    const rules = [rule('*', 'allow'), rule('write_*', 'ask', 'src/*'), rule('write_file', 'deny', 'src/secret*')];
+    const at = (path: string | undefined) => judge(turnPolicy('do', {}, rules), 'write_file', 'write', path).action;
+    expect([at('docs/a'), at('src/a'), at('src/secrets'), at(undefined)]).toEqual(['allow', 'ask', 'deny', 'allow']);
+    const hostile = turnPolicy('do', {}, [rule(`${'*a'.repeat(200)}b`, 'deny')]);
+    expect(judge(hostile, 'a'.repeat(2_000), 'read', undefined).action).toBe('allow');
+  });
+});
+
+test('[SV1] restart intensity: allowed within the bound, then not; old crashes are forgotten; back-off is bounded', () => {
+  const limits = { restartsMax: 3, restartWindowMs: 1_000, restartBackoffBaseMs: 10, restartBackoffMaxMs: 50 };
+  let history: number[] = [];
+  const verdicts = [0, 100, 200, 300].map((at) => {
+    history = withCrash(history, at, limits);
+    return [mayRestart(history, limits), restartDelayMs(history, limits)];
+  });
+  expect(verdicts).toEqual([
+    [true, 10],
+    [true, 20],
+    [true, 40],
+    [false, 50],
+  ]);
+  expect(withCrash(history, 2_000, limits)).toEqual([2_000]);
+});
+
+describe('delta gate', () => {
+  test('[EV3] for any deltas and any bound: nothing lost, order kept, no surrogate pair parted, every piece within the bound', () => {
+    const delta = fc.tuple(fc.constantFrom('text', 'thinking'), fc.string({ unit: 'grapheme', maxLength: 40 }));
+    fc.assert(
+      fc.property(fc.array(delta, { maxLength: 30 }), fc.integer({ min: 2, max: 20 }), (deltas, charsMax) => {
+        const gate = deltaGate(charsMax);
+        for (const [kind, text] of deltas) gate.push(kind as 'text', text);
+        const out = gate.cut();
+        const flat = (items: readonly (readonly [string, string])[], kind: string) => items.filter(([k]) => k === kind).map(([, t]) => t).join('');
+        const pieces = out.flatMap((run) => run.texts.map((t) => [run.kind, t] as const));
+        expect(flat(pieces, 'text')).toBe(flat(deltas, 'text'));
+        expect(flat(pieces, 'thinking')).toBe(flat(deltas, 'thinking'));
+        expect(gate.size).toBe(0);
+        for (const [, t] of pieces) {
+          expect(t.length).toBeLessThanOrEqual(charsMax);
+          expect(t.length).toBeGreaterThan(0);
+          expect(/[\uD800-\uDBFF]$/.test(t) || /^[\uDC00-\uDFFF]/.test(t)).toBe(false);
+        }
+      }),
+    );
+  });
+
+  test('[EV3] a lone surrogate at the cut does not loop', () => {
+    expect(split('\uD800\uD800\uD800', 1)).toEqual(['\uD800', '\uD800', '\uD800']);
+  });
+});

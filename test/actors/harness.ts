@@ -1,0 +1,155 @@
+import type { Limits } from '../../src/actors/limits.ts';
+import type { Inference, Reader, Tools } from '../../src/actors/ports.ts';
+import { createSystem, type System } from '../../src/actors/system.ts';
+import { decodeEnvelope } from '../../src/protocol/envelope.ts';
+import { OptaError } from '../../src/protocol/errors.ts';
+import type { LogRecord } from '../../src/protocol/events.ts';
+import { SubmitTurnSchema } from '../../src/protocol/turn.ts';
+import { VirtualClock } from '../sim/clock.ts';
+import { type Disk, emptyDisk, type Faults, mount } from '../sim/fake-store.ts';
+import { Random } from '../sim/random.ts';
+import { SIM_LIMITS } from '../sim/world.ts';
+
+/**
+ * The real system on a virtual clock, with a model that does what the prompt says: `hang`, `say TEXT`, `call NAME`, `fail CODE`,
+ * `poison` (the plan of its call throws).
+ */
+export class Harness {
+  readonly clock = new VirtualClock();
+  readonly disk: Disk = emptyDisk();
+  readonly faults: Faults = { failing: 0, landed: 0, full: false, slow: 0 };
+  readonly ran: string[] = [];
+  readonly killed: string[] = [];
+  system: System;
+  #ids = 0;
+
+  constructor(limits: Partial<Limits> = {}) {
+    this.system = this.boot(limits);
+  }
+
+  boot(limits: Partial<Limits> = {}): System {
+    const clock = this.clock.for({ alive: true });
+    const random = new Random(7);
+    const inference: Inference = {
+      stream: (request, on) => {
+        const content = request.messages.findLast((m) => m.role === 'user')?.content ?? '';
+        const [verb, ...rest] = content.split(' ');
+        let over = false;
+        clock.setTimeout(() => {
+          if (over || verb === 'hang') return;
+          const answered = request.messages.at(-1)?.role === 'tool';
+          if (verb === 'fail') return on.fail(new OptaError(rest[0] as 'lmx-busy', 'scripted failure'));
+          on.accepted({ model: 'm', provider: 'p' });
+          if ((verb === 'call' || verb === 'poison') && !answered) {
+            const calls = rest.map((name, i) => ({ id: `c${i}`, name, args: verb === 'poison' ? 'poison' : '{"path":"f"}' }));
+            return on.end({ finishReason: 'tool_calls', calls });
+          }
+          on.text(rest.join(' ') || 'ok');
+          on.end({ finishReason: 'stop', calls: [] });
+        }, 5);
+        return {
+          cancel: () => {
+            over = true;
+          },
+          pause: () => undefined,
+          resume: () => undefined,
+        };
+      },
+    };
+    const tools: Tools = {
+      offered: () => [],
+      plan: (name, args) => {
+        if (args === 'poison') throw new Error('poisoned plan');
+        return { toolClass: name === 'read' ? 'read' : 'write', summary: name, args: { path: 'f' } };
+      },
+      start: (run, done) => {
+        this.ran.push(run.name);
+        const timer = run.name === 'slow' ? null : clock.setTimeout(() => done({ result: 'r', isError: false }), 3);
+        return {
+          kill: (dead) => {
+            this.killed.push(run.name);
+            clock.clearTimeout(timer);
+            clock.setTimeout(dead, 2);
+          },
+        };
+      },
+    };
+    this.system = createSystem({
+      daemonId: 'daemon_t',
+      clock,
+      ids: { turn: () => `t${++this.#ids}`, session: () => `g${++this.#ids}`, request: () => `r${++this.#ids}` },
+      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      limits: { ...SIM_LIMITS, ...limits },
+      store: mount(this.disk, clock, random, this.faults, () => undefined),
+      inference,
+      tools,
+      rules: [],
+      permissionDeadlineMs: 200,
+      defaultModel: 'm',
+    });
+    this.system.start(() => undefined);
+    this.run(20);
+    return this.system;
+  }
+
+  /** Virtual milliseconds pass. */
+  run(ms: number): void {
+    const until = this.clock.time + ms;
+    for (;;) {
+      const next = this.clock.nextAt();
+      if (this.clock.idle && (next === null || next > until)) break;
+      if (!this.clock.step()) break;
+    }
+    this.clock.time = Math.max(this.clock.time, until);
+  }
+
+  create(sessionId: string): void {
+    this.system.create({ sessionId: sessionId as never }, () => undefined);
+    this.run(20);
+  }
+
+  submit(sessionId: string, content: string, more: object = {}): { answer: unknown } {
+    const out: { answer: unknown } = { answer: 'none' };
+    const input = SubmitTurnSchema.parse({ clientId: 'c', writerId: 'w', content, mode: 'do', ...more });
+    this.system.submit(sessionId, input, (error, value) => {
+      out.answer = error ? error.code : value;
+    });
+    return out;
+  }
+
+  cancel(sessionId: string, target: object): { answer: unknown } {
+    const out: { answer: unknown } = { answer: 'none' };
+    this.system.cancel(sessionId, target, (error, value) => {
+      out.answer = error ? error.code : value;
+    });
+    return out;
+  }
+
+  attach(sessionId: string): { frames: string[]; attachment: ReturnType<System['attach']> } {
+    const frames: string[] = [];
+    const reader: Reader = {
+      send: (f) => frames.push(f),
+      bufferedBytes: () => 0,
+      warn: () => undefined,
+      close: () => undefined,
+    };
+    return { frames, attachment: this.system.attach(sessionId, 0, reader) };
+  }
+
+  log(sessionId: string): LogRecord[] {
+    return (this.disk.rows.get(sessionId)?.records ?? []).map((r) => decodeEnvelope(r.text).record);
+  }
+
+  events(sessionId: string): string[] {
+    return this.log(sessionId).map((r) => r.event);
+  }
+
+  ends(sessionId: string): [content: string, outcome: string][] {
+    const contents = new Map(
+      this.log(sessionId).flatMap((r) => (r.event === 'turn.queued' ? [[r.payload.turnId, r.payload.content] as const] : [])),
+    );
+    return this.log(sessionId).flatMap((r) =>
+      r.event === 'turn.done' || r.event === 'turn.error' ? [[contents.get(r.payload.turnId) ?? '', r.payload.outcome] as [string, string]] : [],
+    );
+  }
+}

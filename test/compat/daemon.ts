@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { cliEnv, removeDir, tempDir, until } from '../support/cli.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+  /** The parsed text; the text itself when it is not JSON. */
+  body: unknown;
+}
+
+export interface Ask {
+  method?: string;
+  /** `$TOKEN` stands for the token. */
+  path: string;
+  headers?: { [name: string]: string };
+  /** A string is sent as it is; anything else as JSON, with its content type. */
+  body?: unknown;
+}
+
+/** One JSON frame as it came. */
+export interface Frame {
+  event?: string;
+  seq?: number;
+  type?: string;
+  payload?: { [field: string]: unknown };
+  [field: string]: unknown;
+}
+
+export interface Client {
+  readonly frames: Frame[];
+  /** The text of each frame, byte for byte. */
+  readonly texts: string[];
+  readonly closed: { code: number; reason: string } | null;
+  send(frame: object): void;
+  /** The first frame that `fits`; fails after `deadlineMs`. */
+  frame(fits: (frame: Frame) => boolean, what: string, deadlineMs?: number): Promise<Frame>;
+  close(): Promise<void>;
+  /** Cuts the connection without a word. */
+  cut(): Promise<void>;
+}
+
+export interface RealDaemon {
+  readonly port: number;
+  readonly token: string;
+  readonly daemonId: string;
+  readonly home: string;
+  ask(what: Ask): Promise<Answer>;
+  /** With the token in its header. */
+  authed(what: Ask): Promise<Answer>;
+  get(path: string): Promise<Answer>;
+  post(path: string, body?: unknown): Promise<Answer>;
+  connect(path: string): Promise<Client>;
+  stop(): Promise<void>;
+}
+
+/** The daemon as users run it: its own process, from source, in a folder of its own, with `lmxPort` as its inference server. */
+export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}): Promise<RealDaemon> => {
+  const home = tempDir();
+  const args = ['--import', import.meta.resolve('tsx'), MAIN, '--port', '0'];
+  const child = spawn(process.execPath, args, {
+    cwd: home,
+    // Every answer and every recorded event is also checked against its schema on the way out.
+    env: cliEnv(home, { OPTA_ENGINE: 'lmx', OPTA_PORT: String(lmxPort), OPTA_CHECK: '1', ...env }),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.on('data', (part: Buffer) => {
+    said = (said + part).slice(-4_000);
+  });
+  const state = (): { port: number; token: string; daemonId: string } | null => {
+    try {
+      return JSON.parse(readFileSync(join(home, 'daemon', 'state.json'), 'utf8'));
+    } catch {
+      // Not written yet.
+      return null;
+    }
+  };
+  try {
+    await until(() => state() !== null || child.exitCode !== null, 'the daemon to be ready', 20_000);
+    const ready = state();
+    if (!ready) throw new Error(`the daemon ended with ${child.exitCode}: ${said}`);
+    return daemonAt(ready, home, child);
+  } catch (cause) {
+    child.kill('SIGKILL');
+    removeDir(home);
+    throw cause;
+  }
+};
+
+const daemonAt = (
+  { port, token, daemonId }: { port: number; token: string; daemonId: string },
+  home: string,
+  child: ChildProcess,
+): RealDaemon => {
+  const clients = new Set<WebSocket>();
+  const ask = (what: Ask) => askHttp(port, { ...what, path: what.path.replaceAll('$TOKEN', token) });
+  const authed = (what: Ask) => ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${token}` } });
+  return {
+    port,
+    token,
+    daemonId,
+    home,
+    ask,
+    authed,
+    get: (path) => authed({ path }),
+    post: (path, body) => authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) }),
+    connect: async (path) => {
+      const ws = new WebSocket(`ws://127.0.0.1:${port}${path.replaceAll('$TOKEN', token)}`);
+      clients.add(ws);
+      const client = follow(ws);
+      await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
+      return client;
+    },
+    stop: async () => {
+      for (const ws of clients) ws.terminate();
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      if (child.exitCode === null) {
+        child.kill('SIGTERM');
+        const late = setTimeout(() => child.kill('SIGKILL'), 8_000);
+        await gone;
+        clearTimeout(late);
+      }
+      removeDir(home);
+    },
+  };
+};
+
+const ANSWER_DEADLINE_MS = 10_000;
+
+const askHttp = (port: number, { method = 'GET', path, headers = {}, body }: Ask): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    const type = text !== undefined && typeof body !== 'string' ? { 'content-type': 'application/json' } : {};
+    const length = text === undefined ? {} : { 'content-length': String(Buffer.byteLength(text)) };
+    const req = request(
+      { host: '127.0.0.1', port, method, path, headers: { ...type, ...length, ...headers }, agent: false },
+      (res) => {
+        const parts: Buffer[] = [];
+        res.on('data', (part: Buffer) => parts.push(part));
+        res.on('error', reject);
+        res.on('end', () => {
+          const said = Buffer.concat(parts).toString();
+          resolve({ status: res.statusCode ?? 0, headers: res.headers, text: said, body: parsed(said) });
+        });
+      },
+    );
+    req.setTimeout(ANSWER_DEADLINE_MS, () => req.destroy(new Error(`${method} ${path}: no answer`)));
+    req.on('error', reject);
+    req.end(text);
+  });
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+};
+
+const follow = (ws: WebSocket): Client => {
+  const frames: Frame[] = [];
+  const texts: string[] = [];
+  let closed: Client['closed'] = null;
+  ws.on('message', (data) => {
+    texts.push(String(data));
+    frames.push(JSON.parse(String(data)) as Frame);
+  });
+  ws.on('close', (code, reason) => {
+    closed = { code, reason: String(reason) };
+  });
+  ws.on('error', () => undefined);
+  const ended = () => until(() => closed !== null, 'the socket to close');
+  return {
+    frames,
+    texts,
+    get closed() {
+      return closed;
+    },
+    send: (frame) => ws.send(JSON.stringify(frame)),
+    frame: async (fits, what, deadlineMs = 8_000) => {
+      let found: Frame | undefined;
+      const look = () => {
+        found = frames.find(fits);
+        return found !== undefined;
+      };
+      await until(look, `${what}; got ${frames.map((f) => f.event ?? f.type ?? 'error').join(' ')}`, deadlineMs).catch(
+        (cause: unknown) => {
+          // What had come by the deadline, not what had come before it.
+          const got = texts.slice(-12).join('\n  ');
+          throw new Error(`no frame within ${deadlineMs} ms: ${what}; the last were\n  ${got}`, { cause });
+        },
+      );
+      return found as unknown as Frame;
+    },
+    close: async () => {
+      ws.close();
+      await ended();
+    },
+    cut: async () => {
+      ws.terminate();
+      await ended();
+    },
+  };
+};

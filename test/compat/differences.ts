@@ -1,0 +1,95 @@
+/**
+ * Where this daemon answers otherwise than the one that existing clients were written against, and why. Each row is asserted in
+ * `scenarios.test.ts`; the replay of recordings accepts a deviation only under one of these names. `docs/COMPATIBILITY.md` is
+ * the same list for people.
+ */
+export const DIFFERENCES = {
+  'added-fields': {
+    what: 'Objects have fields that the old daemon did not send; none is missing, renamed or of another type.',
+    why: 'Existing readers pass over what they do not know; new ones need codes, cursors and revisions.',
+  },
+  'text-stored': {
+    what: 'turn.token is stored: a replay holds the text of every turn.',
+    why: '[EV3] A reader that reconnects in mid-turn must not lose what passed meanwhile.',
+  },
+  'no-thinking-double': {
+    what: 'Plain text comes once, as turn.token while it is generated; turn.thinking holds reasoning and nothing else.',
+    why: 'The old daemon sent plain text token by token as turn.thinking and once more, whole, at the end.',
+  },
+  'progress-phases': {
+    what: 'turn.progress has the phases model.request and model.response.',
+    why: 'They mark facts that are needed to rebuild a conversation; the old standby phase said nothing.',
+  },
+  'no-lost-events': {
+    what: 'A live reader gets every event, turn.progress included.',
+    why: '[EV2] The old daemon lost stored events that token events had overtaken.',
+  },
+  'ack-after-flush': {
+    what: 'The ack of a submit may come after turn.start; it still comes after turn.queued.',
+    why: '[EV5] An ack says that the turn is on disk, and the turn does not wait for the ack.',
+  },
+  'queued-count': {
+    what: '`queued` of a submit counts the turns before this one, at the moment it was accepted.',
+    why: 'The old number was taken later, so several acks in a row carried the same one.',
+  },
+  'stats-from-usage': {
+    what: 'Token counts of turn.done are those of the inference server.',
+    why: 'The old ones were a quarter of the number of characters.',
+  },
+  'updated-after-end': {
+    what: 'The snapshot of session.updated no longer names the finished turn, nor counts its writer.',
+    why: 'It describes the session after the turn; the old one was taken before the turn was put away.',
+  },
+  'text-byte-for-byte': {
+    what: 'Stored text keeps its leading and trailing spaces.',
+    why: 'Trimming ran words of some models together.',
+  },
+  'cancel-code': {
+    what: 'The turn.error of a cancelled turn has `code: "cancelled"` and an outcome.',
+    why: 'A program should not have to search the message.',
+  },
+  'messages-kept': {
+    what: 'Prompt and partial answer of a cancelled or failed turn stay in the conversation, also for the model.',
+    why: '[CR1] What people typed and saw is not forgotten.',
+  },
+  'no-second-snapshot': {
+    what: 'A POST that opens an existing session records no second session.snapshot.',
+    why: 'Nothing happened to the session. The answer is the same as before: 201 and the session as it is.',
+  },
+  'metadata-kept': {
+    what: 'Metadata given at creation is kept and returned.',
+    why: 'The old daemon dropped it; it names the workspace now.',
+  },
+  'bad-session-id': {
+    what: 'A session id that is none is 400, not 500.',
+    why: 'It is the mistake of the request.',
+  },
+  'issue-shapes': {
+    what: '`details` of a 400 are issues of the current schema library: `path` and `code` stay, other members differ.',
+    why: 'The library changed them; nothing that was read looks at more than path and message.',
+  },
+  'framework-errors': {
+    what: 'Broken JSON and a wrong media type are answered with { error, code, retryable } like every other failure.',
+    why: 'The old bodies were those of its web framework, in a shape of their own.',
+  },
+  'empty-json': {
+    what: 'An empty body with a JSON content type counts as {}.',
+    why: 'Some clients send the header with every POST.',
+  },
+  'plain-text-body': {
+    what: 'A text/plain body is 415 instead of 400.',
+    why: 'It never was accepted; the status now says what is wrong.',
+  },
+  'health-stream': {
+    what: 'GET /v3/health/stream is 404: not built yet.',
+    why: 'It is a later milestone. /v3/health answers the same facts.',
+  },
+} as const;
+
+export type DifferenceId = keyof typeof DIFFERENCES;
+
+/** The rows that an assertion has named; a row that none names is a claim without a test. */
+export const namedDifferences = new Set<DifferenceId>();
+
+/** Says that the assertion beside it is about this difference. */
+export const differs = (id: DifferenceId): void => void namedDifferences.add(id);
