@@ -70,7 +70,10 @@ const run = async (): Promise<void> => {
     host,
     ports: { first: config.daemon.port, fallback: config.daemon.port === 0 ? [] : DEFAULT_PORTS.fallback },
     version,
-    facts: () => ({ toolWorkers: tools.status(), engine: engine.status() }),
+    facts: () => ({
+      toolWorkers: tools.status(),
+      engine: { ...engine.status(), loopbackOnly: config.connection.loopbackOnly ?? false },
+    }),
     allowedOrigins: [],
     log,
   });

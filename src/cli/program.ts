@@ -152,6 +152,7 @@ const addInspect = (program: Command, ctx: Context, done: Done): void => {
     .description('the statechart of every live actor, with its active states')
     .argument('[session]', 'only this session')
     .option('--json', 'as JSON')
+    .option('--tree', 'as an indented tree instead of Mermaid text')
     .action(async (session: string | undefined, options: { json?: boolean }) => {
       const { inspectCommand } = await import('./commands/inspect.ts');
       done(await inspectCommand(ctx, session, options));

@@ -18,7 +18,7 @@ export interface Answer {
 
 export interface Ask {
   method?: string;
-  /** `$TOKEN` stands for the token. */
+  /** `$TOKEN` in the path or a header stands for the token. */
   path: string;
   headers?: { [name: string]: string };
   /** A string is sent as it is; anything else as JSON, with its content type. */
@@ -101,7 +101,13 @@ const daemonAt = (
   child: ChildProcess,
 ): RealDaemon => {
   const clients = new Set<WebSocket>();
-  const ask = (what: Ask) => askHttp(port, { ...what, path: what.path.replaceAll('$TOKEN', token) });
+  const filled = (text: string): string => text.replaceAll('$TOKEN', token);
+  const ask = (what: Ask) =>
+    askHttp(port, {
+      ...what,
+      path: filled(what.path),
+      headers: Object.fromEntries(Object.entries(what.headers ?? {}).map(([name, value]) => [name, filled(value)])),
+    });
   const authed = (what: Ask) => ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${token}` } });
   return {
     port,
@@ -113,7 +119,7 @@ const daemonAt = (
     get: (path) => authed({ path }),
     post: (path, body) => authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) }),
     connect: async (path) => {
-      const ws = new WebSocket(`ws://127.0.0.1:${port}${path.replaceAll('$TOKEN', token)}`);
+      const ws = new WebSocket(`ws://127.0.0.1:${port}${filled(path)}`);
       clients.add(ws);
       const client = follow(ws);
       await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));

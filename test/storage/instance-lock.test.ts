@@ -40,10 +40,10 @@ test('[EV1] the second holder is refused with the pid of the first, until the fi
   next.release();
 });
 
-test('[EV1] a thousand starts leave two files and no drafts', () => {
+test('[EV1] fifty starts leave two files and no drafts', () => {
   const folder = folderOf();
-  for (let i = 0; i < 1_000; i++) acquireInstanceLock(folder).release();
-  expect(locks(folder)).toEqual(['instance-lock.1000', 'instance-lock.999']);
+  for (let i = 0; i < 50; i++) acquireInstanceLock(folder).release();
+  expect(locks(folder)).toEqual(['instance-lock.49', 'instance-lock.50']);
 });
 
 test('[EV1] a dead pid, a pid that another process has now, and a file that a power cut emptied do not hold the lock', () => {
@@ -83,36 +83,81 @@ test('[EV1] a process is itself, and neither its successor with the same pid nor
     isAlive({ pid: process.pid, started: 'other' }),
     isAlive({ pid: 4_194_305, started: null }),
   ]).toEqual([true, false, false]);
-  const proc = child('instance-lock.child.ts', folderOf(), '0');
-  await saidUntil(proc, (text) => text.includes('won'));
+  const proc = child('instance-lock.child.ts', folderOf());
+  await saidUntil(proc, (text) => text.includes('ready'));
   expect(isAlive({ pid: proc.pid!, started: null })).toBe(true);
   proc.kill('SIGKILL');
   await ended(proc);
   expect(isAlive({ pid: proc.pid!, started: null })).toBe(false);
 });
 
+/** A contender that says `ready`, and what it said since it was last asked. */
+const contender = (folder: string) => {
+  const proc = child('instance-lock.child.ts', folder);
+  cleanups.push(() => proc.kill('SIGKILL'));
+  let text = '';
+  let wake: () => void = () => undefined;
+  proc.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+    wake();
+  });
+  proc.stdout.on('end', () => {
+    text += 'ended\n';
+    wake();
+  });
+  const line = async (): Promise<string> => {
+    while (!text.includes('\n')) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    const [first, ...rest] = text.split('\n');
+    text = rest.join('\n');
+    return first ?? '';
+  };
+  return { proc, line, ask: (what: string) => proc.stdin.write(`${what}\n`) };
+};
+
 test('[EV1] of four processes that start at once exactly one wins, ten times over the lock of a killed one', async () => {
   const folder = folderOf();
-  const races = 10;
-  const contenders = 4;
-  let previous = '';
-  for (let round = 0; round < races; round++) {
-    // Long enough to load: the shot must find all of them waiting.
-    const atMs = Date.now() + 700;
-    const procs = Array.from({ length: contenders }, () => child('instance-lock.child.ts', folder, String(atMs)));
-    try {
-      const said = await Promise.all(procs.map((p) => saidUntil(p, (text) => text.endsWith('\n'))));
-      const won = said.filter((text) => text.startsWith('won'));
-      expect(won).toHaveLength(1);
-      const pid = won[0]!.trim().split(' ')[1]!;
-      expect(said.filter((text) => text === `lost daemon-already-running ${pid}\n`)).toHaveLength(contenders - 1);
-      expect(pid).not.toBe(previous);
-      previous = pid;
-    } finally {
-      // The winner dies without a word; the next round finds its lock.
-      for (const p of procs) p.kill('SIGKILL');
-      await Promise.all(procs.map(ended));
+  const shots = folderOf();
+  let racers = Array.from({ length: 4 }, () => contender(folder));
+  for (let round = 1; round <= 10; round++) {
+    // Started while this round runs, so that the next need not wait for it.
+    const spare = contender(folder);
+    const shot = join(shots, String(round));
+    for (const racer of racers) {
+      expect(await racer.line()).toBe('ready');
+      racer.ask(`race ${shot}`);
     }
+    for (const racer of racers) expect(await racer.line()).toBe('set');
+    writeFileSync(shot, '');
+    const said = await Promise.all(racers.map((racer) => racer.line()));
+    const winners = racers.filter((_, i) => said[i] === 'won');
+    expect(winners).toHaveLength(1);
+    const { proc } = winners[0]!;
+    expect(said.filter((text) => text === `lost daemon-already-running ${proc.pid}`)).toHaveLength(3);
+    // It dies without a word; the next round finds its lock.
+    proc.kill('SIGKILL');
+    await ended(proc);
+    racers = [...racers.filter((racer) => racer.proc !== proc), spare];
   }
   expect(locks(folder)).toEqual(['instance-lock.10', 'instance-lock.9']);
-}, 40_000);
+}, 30_000);
+
+test('[EV1] four processes that take and leave the lock hundreds of times never hold it together', async () => {
+  const folder = folderOf();
+  const shot = join(folderOf(), 'shot');
+  const racers = Array.from({ length: 4 }, () => contender(folder));
+  for (const racer of racers) {
+    expect(await racer.line()).toBe('ready');
+    racer.ask(`churn ${shot} 150`);
+  }
+  for (const racer of racers) expect(await racer.line()).toBe('set');
+  writeFileSync(shot, '');
+  const said = await Promise.all(racers.map((racer) => racer.line()));
+  expect(said).toEqual(Array.from({ length: 4 }, () => 'held 150 times alone'));
+  const left = locks(folder);
+  expect(left).toHaveLength(2);
+  expect(left).toContain('instance-lock.600');
+}, 30_000);

@@ -45,12 +45,18 @@ export const restartDaemonCommand = async (ctx: Context, options: StartOptions):
   if (!options.json) ctx.output.err(`${STOPPED[stopped]}\n`);
   const port = before.kind === 'none' ? undefined : before.state?.port;
   const engine = before.kind === 'running' ? engineOf(before.health) : undefined;
-  return startDaemonCommand(ctx, {
+  // A guard that the daemon ran under stays, even when the shell that restarts it does not know of it (IN1).
+  const guarded = before.kind === 'running' && isLoopbackOnly(before.health);
+  const next = guarded ? { ...ctx, env: { ...ctx.env, OPTA_LOOPBACK_ONLY: '1' } } : ctx;
+  return startDaemonCommand(next, {
     ...(port === undefined ? {} : { port }),
     ...(engine === undefined ? {} : { engine }),
     ...options,
   });
 };
+
+const isLoopbackOnly = (health: { [field: string]: unknown }): boolean =>
+  (health.engine as { loopbackOnly?: unknown } | null | undefined)?.loopbackOnly === true;
 
 const engineOf = (health: { [field: string]: unknown }): string | undefined => {
   const named = (health.engine as { engine?: unknown } | null | undefined)?.engine;

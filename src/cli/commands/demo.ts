@@ -2,10 +2,12 @@ import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireDaemon } from '../../client/discover.ts';
+import type { InspectedActor } from '../../client/http.ts';
 import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import { optaPaths } from '../../config/paths.ts';
 import { toOptaError } from '../../protocol/errors.ts';
 import { askPerson, type Decide, PermissionDesk, question } from '../ask.ts';
+import { chartTree } from '../chart-tree.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { type EnsuredDaemon, stopDaemon } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
@@ -13,7 +15,6 @@ import { canAsk, colour, oneLine, seconds } from '../output.ts';
 import { TurnPrinter } from '../turn-printer.ts';
 import { runTurn } from '../turn-run.ts';
 import { crashDemo } from './demo-crash.ts';
-import { formatActor } from './inspect.ts';
 
 /** A daemon of the demo's own: a folder that goes away with it, an engine without a model, nothing beyond loopback. */
 export interface DemoWorld {
@@ -25,6 +26,8 @@ export interface DemoWorld {
   workspace: string;
   signal: AbortSignal;
   say(text: string): void;
+  /** The actors of the session while a permission was open. */
+  seen: { asked?: InspectedActor };
 }
 
 /** What `npm start` runs: one turn on the files of the current folder, on a daemon that is gone afterwards. */
@@ -49,7 +52,7 @@ export const demoCommand = async (given: Context, words: readonly string[]): Pro
     say(`daemon     http://${host}:${port}, pid ${pid}, started in ${seconds(performance.now() - startedAt)}`);
     say(`data       ${home} (removed at the end)`);
     say(`workspace  ${workspace}`);
-    const world: DemoWorld = { ctx, http, daemon, start, workspace, signal: control.signal, say };
+    const world: DemoWorld = { ctx, http, daemon, start, workspace, signal: control.signal, say, seen: {} };
     return words[0] === 'crash' && words.length === 1 ? await crashDemo(world) : await taskDemo(world, words.join(' '));
   } catch (cause) {
     if (!control.signal.aborted) throw cause;
@@ -88,10 +91,14 @@ const taskDemo = async (world: DemoWorld, words: string): Promise<number> => {
     say(colour.dim(`removed ${note}, which this demo had written`));
   }
   if (world.signal.aborted) return EXIT.interrupted;
-  say(`\n${colour.bold('The session as a statechart')}, active states marked:\n`);
-  say(formatActor(await http.inspect(session.sessionId)).trimEnd());
+  const { asked } = world.seen;
+  const when = asked ? 'while it waited for permission' : 'as it is now';
   say(
-    `\nThe engine was a demo. With a real model, on any OpenAI-compatible server:\n  OPTA_HOST=127.0.0.1 OPTA_PORT=1234 npx opta do "${oneLine(task, 60)}"\n`,
+    `\n${colour.bold('The session as statecharts')} ${when}, active states marked (opta inspect shows them at any time):\n`,
+  );
+  say(chartTree(asked ?? (await http.inspect(session.sessionId))).trimEnd());
+  say(
+    `\nThe engine was a demo. With a real model, on any OpenAI-compatible server:\n  OPTA_HOST=127.0.0.1 OPTA_PORT=1234 npm run dev -- do "${oneLine(task, 60)}"\n`,
   );
   if (canAsk(ctx.env) && process.stdout.isTTY) await talk(world, session.sessionId);
   return exitCode;
@@ -120,10 +127,14 @@ const showTurn = async (world: DemoWorld, sessionId: string, afterSeq: number, t
   const { ctx, http, signal, say } = world;
   say(`\n${colour.bold('task')}  ${oneLine(task, 200)}`);
   const printer = new TurnPrinter(ctx.output, 'text');
+  const answer = canAsk(ctx.env) ? askPerson(ctx.output) : allowAloud(ctx);
   const desk = new PermissionDesk(
     http,
     sessionId,
-    canAsk(ctx.env) ? askPerson(ctx.output) : allowAloud(ctx),
+    async (request, ...rest) => {
+      world.seen.asked ??= await http.inspect(sessionId);
+      return answer(request, ...rest);
+    },
     ctx.output,
   );
   const beganAt = performance.now();

@@ -1,5 +1,6 @@
 import { requireDaemon } from '../../client/discover.ts';
 import { type DaemonHttp, daemonHttp, type InspectedActor } from '../../client/http.ts';
+import { chartTree } from '../chart-tree.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { colour, oneLine, printable } from '../output.ts';
@@ -19,11 +20,12 @@ const looking = async (ctx: Context, look: (http: DaemonHttp) => Promise<void>):
 export const inspectCommand = (
   ctx: Context,
   sessionId: string | undefined,
-  options: { json?: boolean },
+  options: { json?: boolean; tree?: boolean },
 ): Promise<number> =>
   looking(ctx, async (http) => {
     const root = await http.inspect(sessionId);
     if (options.json) ctx.output.pretty(root);
+    else if (options.tree) ctx.output.out(chartTree(root));
     else ctx.output.out(formatActor(root));
   });
 

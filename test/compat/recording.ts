@@ -1,0 +1,280 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Answer, Client, Frame, RealDaemon } from './daemon.ts';
+import { type DifferenceId, differs } from './differences.ts';
+import { missingFrom } from './shape.ts';
+
+/** One step of a recording: what a client sent (c2s), or what it was sent. */
+export interface Step {
+  i: number;
+  dir: 'c2s' | 's2c' | 'note';
+  channel?: 'http' | 'ws' | 'sse';
+  client?: string;
+  method?: string;
+  path?: string;
+  status?: number;
+  headers?: { [name: string]: string };
+  body?: unknown;
+  frame?: Frame;
+  event?: string;
+  code?: number;
+}
+
+/** A step whose answer deliberately differs, and our status there. A step that agrees after all makes the replay fail. */
+export interface Accepted {
+  step: number;
+  why: DifferenceId;
+  status: number;
+}
+
+/** Members of an HTTP answer whose values are part of the contract. */
+const FIXED = new Set(
+  'ok status daemon name error role title model cancelled cancelledQueued cancelledActive queuedTurns'.split(' '),
+);
+/** The same for frames, where two writers may come in either order. */
+const FIXED_IN_FRAMES = new Set('v event type action mode role cancelledActive'.split(' '));
+
+const SETTLE_DEADLINE_MS = 8_000;
+
+/**
+ * Plays the client's side of a recording and compares what the daemon answers. A step is taken only when everything that the
+ * recording had received before it has arrived here too, so nothing depends on the speed of the machine.
+ */
+export class Replay {
+  readonly #daemon: RealDaemon;
+  readonly #steps: readonly Step[];
+  readonly #accepted: ReadonlyMap<number, Accepted>;
+  readonly #open = new Map<string, { client: Client; since: number }>();
+  /** Ids of the recording and what they are here. */
+  readonly #ids = new Map<string, string>();
+  /** The last `seq` of a closed client, theirs and ours: reconnects name it. */
+  readonly #cursors = new Map<number, number>();
+  readonly #answered = new Set<number>();
+
+  constructor(daemon: RealDaemon, steps: readonly Step[], accepted: readonly Accepted[]) {
+    this.#daemon = daemon;
+    this.#steps = steps;
+    this.#accepted = new Map(accepted.map((a) => [a.step, a]));
+  }
+
+  /** The number of answers and streams that were compared. Throws at the first one that does not agree. */
+  async run(): Promise<number> {
+    await this.#createWhatWasThere();
+    let compared = 0;
+    for (const step of this.#steps) {
+      if (step.dir === 'note') continue;
+      if (step.dir === 's2c' && step.event !== 'close') continue;
+      await this.#caughtUp(step.i);
+      if (step.dir === 's2c') compared += await this.#close(step);
+      else if (step.channel === 'http') compared += await this.#exchange(step);
+      else if (step.channel === 'sse') compared += await this.#stream(step);
+      else if (step.event === 'connect') await this.#connect(step);
+      else this.#clientOf(step).send(this.#ours(step.frame) as object);
+    }
+    return compared;
+  }
+
+  /** Sessions that the recording uses without creating them. */
+  async #createWhatWasThere(): Promise<void> {
+    const sent = this.#steps.filter((s) => s.dir === 'c2s');
+    const created = new Set(sent.map((s) => (s.body as { sessionId?: string } | null | undefined)?.sessionId));
+    for (const step of sent) {
+      const id = /sessions\/([^/?]+)|sessionId=([^&]+)/
+        .exec(step.path ?? '')
+        ?.slice(1)
+        .find(Boolean);
+      if (id === undefined || created.has(id) || this.#answerTo(step)?.status === 404) continue;
+      created.add(id);
+      await this.#daemon.post('/v3/sessions', { sessionId: id });
+    }
+  }
+
+  #answerTo(step: Step): Step | undefined {
+    const fits = (s: Step) =>
+      s.i > step.i && s.dir === 's2c' && s.method === step.method && s.path === step.path && !this.#answered.has(s.i);
+    return step.channel === 'http' ? this.#steps.find(fits) : undefined;
+  }
+
+  async #exchange(step: Step): Promise<number> {
+    const recorded = this.#answerTo(step);
+    if (!recorded) throw new Error(`step ${step.i} has no answer in the recording`);
+    this.#answered.add(recorded.i);
+    const ask = () =>
+      this.#daemon.ask({
+        method: step.method as string,
+        path: step.path as string,
+        headers: step.headers ?? {},
+        ...(step.body === undefined ? {} : { body: this.#ours(step.body) }),
+      });
+    const accepted = this.#accepted.get(recorded.i);
+    const end = Date.now() + SETTLE_DEADLINE_MS;
+    for (;;) {
+      const answer = await ask();
+      const problems = this.#problems(recorded, answer);
+      this.#learn(recorded.body, answer.body);
+      if (accepted) return this.#deviated(recorded, answer, problems, accepted);
+      if (problems.length === 0) return 1;
+      // A turn may still be on its way; reading again changes nothing.
+      if (step.method !== 'GET' || Date.now() > end) throw new Error(told(recorded, answer, problems));
+      await sleep(20);
+    }
+  }
+
+  #problems(recorded: Step, answer: Answer): string[] {
+    const status = answer.status === recorded.status ? [] : [`status: was ${recorded.status}, is ${answer.status}`];
+    const type = answer.headers['content-type'] === recorded.headers?.['content-type'] ? [] : ['content-type differs'];
+    const [was, is] = [eventsOf(recorded.body), eventsOf(answer.body)];
+    const body = was && is ? compareStream(was, is, 'stored') : missingFrom(recorded.body, answer.body, FIXED);
+    return [...status, ...type, ...body];
+  }
+
+  #deviated(recorded: Step, answer: Answer, problems: string[], accepted: Accepted): number {
+    if (problems.length === 0) throw new Error(`step ${recorded.i} agrees by now: "${accepted.why}" is out of date`);
+    if (answer.status !== accepted.status) throw new Error(told(recorded, answer, problems));
+    differs(accepted.why);
+    return 1;
+  }
+
+  /** Event streams over HTTP that are not built answer 404, and say so. */
+  async #stream(step: Step): Promise<number> {
+    const answer = await this.#daemon.ask({ path: step.path as string, headers: step.headers ?? {} });
+    const accepted = this.#accepted.get(step.i);
+    if (!accepted) throw new Error(`step ${step.i}: streams are not replayed`);
+    if (answer.status !== accepted.status) throw new Error(`step ${step.i}: ${answer.status} ${answer.text}`);
+    differs(accepted.why);
+    return 1;
+  }
+
+  async #connect(step: Step): Promise<void> {
+    const path = (step.path as string).replace(
+      /afterSeq=(\d+)/,
+      (_, seq: string) => `afterSeq=${this.#cursors.get(Number(seq)) ?? seq}`,
+    );
+    this.#open.set(step.client as string, { client: await this.#daemon.connect(path), since: step.i });
+  }
+
+  async #close(step: Step): Promise<number> {
+    const name = step.client as string;
+    const { client, since } = this.#open.get(name) as { client: Client; since: number };
+    if (step.code === 1006) await client.cut();
+    else await client.close();
+    if (client.closed?.code !== step.code) throw new Error(`closed with ${client.closed?.code}, was ${step.code}`);
+    const theirs = this.#received(name, since, step.i).findLast((f) => f.seq !== undefined)?.seq;
+    const ours = client.frames.findLast((f) => f.seq !== undefined && f.event)?.seq;
+    if (theirs !== undefined && ours !== undefined) this.#cursors.set(theirs, ours);
+    this.#open.delete(name);
+    return 1;
+  }
+
+  #received(name: string, since: number, before: number): Frame[] {
+    return this.#steps
+      .filter((s) => s.dir === 's2c' && s.client === name && s.i > since && s.i < before && s.frame)
+      .map((s) => s.frame as Frame);
+  }
+
+  async #caughtUp(before: number): Promise<void> {
+    for (const [name, { client, since }] of this.#open) {
+      const recorded = this.#received(name, since, before);
+      const end = Date.now() + SETTLE_DEADLINE_MS;
+      for (;;) {
+        const problems = compareStream(recorded, client.frames, 'live');
+        if (problems.length === 0) break;
+        if (Date.now() > end) {
+          throw new Error(`before step ${before}, ${name}: ${problems.join('; ')}\n${client.texts.join('\n')}`);
+        }
+        await sleep(5);
+      }
+      acksOf(recorded).forEach((ack, i) => {
+        this.#learn(ack, acksOf(client.frames)[i]);
+      });
+    }
+  }
+
+  #learn(theirs: unknown, ours: unknown): void {
+    const [was, is] = [theirs, ours].map((o) => (o as { turnId?: unknown } | null | undefined)?.turnId);
+    if (typeof was === 'string' && typeof is === 'string') this.#ids.set(was, is);
+  }
+
+  #clientOf(step: Step): Client {
+    const open = this.#open.get(step.client as string);
+    if (!open) throw new Error(`step ${step.i}: ${step.client} is not connected`);
+    return open.client;
+  }
+
+  /** What the recording sent, with our ids in it. */
+  #ours(sent: unknown): unknown {
+    if (typeof sent === 'string') return this.#ids.get(sent) ?? sent;
+    if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) return sent;
+    return Object.fromEntries(Object.entries(sent).map(([key, value]) => [key, this.#ours(value)]));
+  }
+}
+
+const told = (recorded: Step, answer: Answer, problems: string[]): string =>
+  `${recorded.method} ${recorded.path} (step ${recorded.i}): ${problems.join('; ')}\n  is ${answer.status} ${answer.text}`;
+
+const eventsOf = (body: unknown): Frame[] | undefined => (body as { events?: Frame[] } | null)?.events;
+const acksOf = (frames: readonly Frame[]): Frame[] => frames.filter((f) => f.event === undefined);
+
+/** Runs of text become one landmark with the whole of it: how it is split is nobody's promise. */
+const landmarks = (frames: readonly Frame[]): Frame[] => {
+  const out: Frame[] = [];
+  for (const frame of frames) {
+    if (frame.event === undefined) continue;
+    const isText = frame.event === 'turn.token' || frame.event === 'turn.thinking';
+    if (!isText) {
+      out.push(frame);
+      continue;
+    }
+    const last = out.at(-1);
+    const text = frame.event === 'turn.token' ? String(frame.payload?.text) : '';
+    if (last?.event === 'text') last.payload = { ...last.payload, text: `${last.payload?.text}${text}` };
+    else out.push({ event: 'text', payload: { text } });
+  }
+  return out;
+};
+
+/**
+ * Every landmark of the recording must come here, in the same order and with the same members. In between there may only be
+ * what the old daemon lost (`no-lost-events`) or did not store (`text-stored`). When a turn is accepted while another runs is a
+ * matter of time, so `turn.queued` is compared in a lane of its own.
+ */
+const compareStream = (theirs: readonly Frame[], ours: readonly Frame[], kind: 'live' | 'stored'): string[] => {
+  const acks = acksOf(ours);
+  const [was, is] = [landmarks(theirs), landmarks(ours)];
+  const lane = (all: Frame[], queued: boolean) => all.filter((f) => (f.event === 'turn.queued') === queued);
+  return [
+    ...acksOf(theirs).flatMap((ack, i) => missingFrom(ack, acks[i] ?? null, FIXED_IN_FRAMES, `ack ${i}`)),
+    ...compareLane(lane(was, true), lane(is, true), kind),
+    ...compareLane(lane(was, false), lane(is, false), kind),
+  ];
+};
+
+const compareLane = (theirs: readonly Frame[], ours: readonly Frame[], kind: 'live' | 'stored'): string[] => {
+  let at = 0;
+  for (const was of theirs) {
+    while (ours[at] && ours[at]?.event !== was.event && mayBeExtra(ours[at] as Frame, kind)) at += 1;
+    const now = ours[at];
+    if (now === undefined || now.event !== was.event) {
+      return [`event ${at}: was ${was.event}, is ${now?.event ?? 'not there'}`];
+    }
+    const problems = compareLandmark(was, now);
+    if (problems.length > 0) return [`event ${at} (${was.event}): ${problems.join(', ')}`];
+    at += 1;
+  }
+  // A page of stored events has an end; a live stream goes on.
+  const rest = kind === 'stored' ? ours.slice(at).filter((f) => !mayBeExtra(f, kind)) : [];
+  return rest.map((f) => `after the end: ${f.event}`);
+};
+
+const mayBeExtra = (frame: Frame, kind: 'live' | 'stored'): boolean =>
+  frame.event === 'text' || (kind === 'live' && frame.event === 'turn.progress');
+
+const compareLandmark = (was: Frame, now: Frame): string[] => {
+  if (was.event === 'text') {
+    const [whole, ours] = [String(was.payload?.text), String(now.payload?.text)];
+    // The old daemon sent plain text as a whole at the end; a reader that came in the middle has its second part here.
+    return whole === '' || whole.endsWith(ours) ? [] : [`text ${JSON.stringify(ours)} is not the end of the recorded`];
+  }
+  const problems = missingFrom(was, now, FIXED_IN_FRAMES);
+  const named = was.event === 'session.updated' ? 'payload.snapshot.activeTurnId: is missing' : null;
+  return problems.filter((p) => p !== named);
+};
