@@ -9,9 +9,6 @@ const REGRESSIONS: [seed: number, what: string][] = [
   [953, 'what landed although its commit failed was never given to the readers'],
 ];
 
-const IDS =
-  '[EV1] [EV2] [EV3] [EV4] [EV5] [TQ1] [TQ2] [TQ3] [TQ4] [TQ6] [CX1] [CX2] [CX3] [CX4] [PM1] [PM2] [PM3] [PM4] [CR1] [CR2] [SV1] [SV2] [SV3] [TL2]';
-
 test.each(REGRESSIONS)('[SV1] seed %i: %s', async (seed) => {
   expect((await simulate(seed)).violations).toEqual([]);
 });
