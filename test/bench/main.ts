@@ -14,7 +14,7 @@ import { type Row, tableOf } from './table.ts';
 import type { World } from './world.ts';
 
 /**
- * `npm run bench [-- --only a,b --reps 5]`. Prints a table, and writes `.build/bench/result.json`. docs/BENCHMARKS.md says what
+ * `npm run bench [-- --only a,b --reps 5 --app folder]`. Builds the program, or takes the one in `folder`. Prints a table, and writes `.build/bench/result.json`. docs/BENCHMARKS.md says what
  * is measured and what is not. Ends with 0 also when a target is missed: the machine decides too, and the table says which.
  */
 const CASES: { [letter: string]: (world: World) => Promise<void> } = {
@@ -30,14 +30,14 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
 };
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, reps: { type: 'string', default: '5' } },
+  options: { only: { type: 'string' }, reps: { type: 'string', default: '5' }, app: { type: 'string' } },
 });
 const only = values.only?.split(',') ?? Object.keys(CASES);
 const unknown = only.filter((letter) => !(letter in CASES));
 if (unknown.length > 0) throw new Error(`no such case: ${unknown.join(', ')}`);
 
 const run = async (): Promise<void> => {
-  const app = buildApp();
+  const app = values.app ?? buildApp();
   const loader = join(app, 'dist', 'transport', 'uws', 'load-uws.js');
   const source = await startScript('source.mjs', []);
   const relay = await startScript('relay.mjs', [loader, String(source.port)]);

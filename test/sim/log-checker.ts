@@ -57,12 +57,12 @@ export class LogChecker {
     return this.#started.has(key) && !this.#ended.has(key) && this.#active === turnId;
   }
 
-  add(text: string): void {
+  add(text: string): LogRecord | null {
     const envelope = decodeEnvelope(text);
     const r = envelope.record;
     if (r.seq !== this.texts.length + 1) {
       this.#report(`EV1: ${this.sessionId} committed seq ${r.seq} after ${this.texts.length}`);
-      return;
+      return null;
     }
     if (envelope.sessionId !== this.sessionId)
       this.#report(`EV1: record of ${envelope.sessionId} in ${this.sessionId}`);
@@ -74,6 +74,7 @@ export class LogChecker {
     this.texts.push(text);
     this.state = fold(this.state, r);
     this.#rules(r);
+    return r;
   }
 
   #bad(rule: string, r: LogRecord): void {

@@ -240,8 +240,8 @@ export class World {
   #committed(sessionId: string, records: StoredRecord[]): void {
     const checker = this.checker(sessionId);
     for (const r of records) {
-      checker.add(r.text);
-      const { record } = decodeEnvelope(r.text);
+      const record = checker.add(r.text);
+      if (!record) return;
       const said = this.daemon?.inference.said;
       if (record.event === 'turn.token') {
         const key = `${record.payload.turnId}/${record.payload.step}`;
