@@ -1,6 +1,6 @@
 import { LIMITS } from '../actors/limits.ts';
 import type { Done, Log, LogStore, SessionCommit, StoreStatus } from '../actors/ports.ts';
-import { OptaError } from '../protocol/errors.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { nextTurn, settle, storageError, within } from './deadline.ts';
 import { createDiskGuard } from './disk-guard.ts';
 import { type Environment, openEnvironment } from './environment.ts';
@@ -96,7 +96,14 @@ class Store {
       setImmediate(() => done(refusal ?? gone(), undefined));
       return;
     }
-    const work = env.write((tables) => writeBatch(tables, batch));
+    const work = env.write((tables) => {
+      try {
+        writeBatch(tables, batch);
+      } catch (cause) {
+        // LMDB's own errors carry a number. Anything else is a batch that cannot be written, and no fault of the disk.
+        throw typeof (cause as { code?: unknown } | null)?.code === 'number' ? cause : toOptaError(cause);
+      }
+    });
     settle(work, 'commit', this.commitDeadlineMs, (error) => {
       // `internal` is the caller's mistake: the transaction was aborted and the environment is as good as before.
       if (!error || error.code === 'internal') return done(error, undefined);

@@ -6,7 +6,11 @@ import { halt } from '../../src/actors/effects/halt.ts';
 
 test('[SV1] docs/statecharts is what the machines are (npm run charts)', () => {
   const files = readdirSync('docs/statecharts').filter((f) => f.endsWith('.mmd'));
-  expect(files.sort()).toEqual(Object.keys(CHARTS).map((n) => `${n}.mmd`).sort());
+  expect(files.sort()).toEqual(
+    Object.keys(CHARTS)
+      .map((n) => `${n}.mmd`)
+      .sort(),
+  );
   for (const [name, machine] of Object.entries(CHARTS)) {
     expect(readFileSync(`docs/statecharts/${name}.mmd`, 'utf8'), name).toBe(toMermaid(machine));
   }
@@ -17,14 +21,27 @@ const eventsOf = (node: AnyStateNode): string[] => nodes(node).flatMap((n) => [.
 
 /** The command table of messages.ts, with the states in which a session must say what it does with each. */
 const COMMANDS = ['turn.submit', 'turn.cancel', 'permission.resolve', 'session.stop'];
-const REPORTS = ['step.ready', 'step.accepted', 'delta', 'step.calls', 'call.allow', 'call.ask', 'call.refuse', 'call.expire', 'call.result'];
+const REPORTS = [
+  'step.ready',
+  'step.accepted',
+  'delta',
+  'step.calls',
+  'call.allow',
+  'call.ask',
+  'call.refuse',
+  'call.expire',
+  'call.result',
+];
 
 test('[TQ2] every command and report is an event of the session chart, and nothing else is', () => {
   const known = new Set([...COMMANDS, ...REPORTS]);
   const events = new Set(eventsOf(CHARTS.session.root).filter((e) => !e.startsWith('xstate.') && e !== ''));
   expect([...events].sort()).toEqual([...known].sort());
   const source = readFileSync('src/actors/messages.ts', 'utf8');
-  const session = source.slice(source.indexOf('export type SessionCommand'), source.indexOf('export type SessionEvent'));
+  const session = source.slice(
+    source.indexOf('export type SessionCommand'),
+    source.indexOf('export type SessionEvent'),
+  );
   expect([...session.matchAll(/type: '([^']+)'/g)].map((m) => m[1]).sort()).toEqual([...known].sort());
 });
 

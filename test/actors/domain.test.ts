@@ -21,25 +21,45 @@ describe('permission policy', () => {
       ['research', {}, 'read', 'allow'],
     ] as const;
     for (const [mode, overrides, toolClass, action] of table) {
-      expect(judge(turnPolicy(mode, overrides, []), 't', toolClass, undefined).action, `${mode} ${toolClass}`).toBe(action);
+      expect(judge(turnPolicy(mode, overrides, []), 't', toolClass, undefined).action, `${mode} ${toolClass}`).toBe(
+        action,
+      );
     }
   });
 
   test('[PM5] for any rules, mode and flags a deny that matches is never a run', () => {
-    const rules = fc.array(fc.record({ tool: fc.constantFrom('*', 'write_*', 'write_file', 'x'), action: fc.constantFrom('allow', 'ask', 'deny') }));
-    fc.assert(
-      fc.property(rules, rules, fc.constantFrom(...ModeSchema.options), fc.boolean(), fc.boolean(), (before, after, mode, auto, dangerous) => {
-        const all = [...before, rule('write_file', 'deny'), ...after];
-        return judge(turnPolicy(mode, { auto, dangerous }, all), 'write_file', 'write', 'a').action === 'deny';
+    const rules = fc.array(
+      fc.record({
+        tool: fc.constantFrom('*', 'write_*', 'write_file', 'x'),
+        action: fc.constantFrom('allow', 'ask', 'deny'),
       }),
+    );
+    fc.assert(
+      fc.property(
+        rules,
+        rules,
+        fc.constantFrom(...ModeSchema.options),
+        fc.boolean(),
+        fc.boolean(),
+        (before, after, mode, auto, dangerous) => {
+          const all = [...before, rule('write_file', 'deny'), ...after];
+          return judge(turnPolicy(mode, { auto, dangerous }, all), 'write_file', 'write', 'a').action === 'deny';
+        },
+      ),
     );
   });
 
   test('[PM4] for any rules a read-only mode never lets a writer run', () => {
-    const rules = fc.array(fc.record({ tool: fc.constantFrom('*', 'w'), action: fc.constantFrom('allow', 'ask', 'deny') }));
+    const rules = fc.array(
+      fc.record({ tool: fc.constantFrom('*', 'w'), action: fc.constantFrom('allow', 'ask', 'deny') }),
+    );
     fc.assert(
-      fc.property(rules, fc.constantFrom('plan', 'review', 'research'), fc.constantFrom('write', 'exec', 'network', 'delegate'), (all, mode, cls) =>
-        judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', cls, undefined).action === 'deny',
+      fc.property(
+        rules,
+        fc.constantFrom('plan', 'review', 'research'),
+        fc.constantFrom('write', 'exec', 'network', 'delegate'),
+        (all, mode, cls) =>
+          judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', cls, undefined).action === 'deny',
       ),
     );
   });
@@ -77,7 +97,11 @@ describe('delta gate', () => {
         const gate = deltaGate(charsMax);
         for (const [kind, text] of deltas) gate.push(kind as 'text', text);
         const out = gate.cut();
-        const flat = (items: readonly (readonly [string, string])[], kind: string) => items.filter(([k]) => k === kind).map(([, t]) => t).join('');
+        const flat = (items: readonly (readonly [string, string])[], kind: string) =>
+          items
+            .filter(([k]) => k === kind)
+            .map(([, t]) => t)
+            .join('');
         const pieces = out.flatMap((run) => run.texts.map((t) => [run.kind, t] as const));
         expect(flat(pieces, 'text')).toBe(flat(deltas, 'text'));
         expect(flat(pieces, 'thinking')).toBe(flat(deltas, 'thinking'));

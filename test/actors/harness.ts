@@ -41,7 +41,11 @@ export class Harness {
           if (verb === 'fail') return on.fail(new OptaError(rest[0] as 'lmx-busy', 'scripted failure'));
           on.accepted({ model: 'm', provider: 'p' });
           if ((verb === 'call' || verb === 'poison') && !answered) {
-            const calls = rest.map((name, i) => ({ id: `c${i}`, name, args: verb === 'poison' ? 'poison' : '{"path":"f"}' }));
+            const calls = rest.map((name, i) => ({
+              id: `c${i}`,
+              name,
+              args: verb === 'poison' ? 'poison' : '{"path":"f"}',
+            }));
             return on.end({ finishReason: 'tool_calls', calls });
           }
           on.text(rest.join(' ') || 'ok');
@@ -146,10 +150,14 @@ export class Harness {
 
   ends(sessionId: string): [content: string, outcome: string][] {
     const contents = new Map(
-      this.log(sessionId).flatMap((r) => (r.event === 'turn.queued' ? [[r.payload.turnId, r.payload.content] as const] : [])),
+      this.log(sessionId).flatMap((r) =>
+        r.event === 'turn.queued' ? [[r.payload.turnId, r.payload.content] as const] : [],
+      ),
     );
     return this.log(sessionId).flatMap((r) =>
-      r.event === 'turn.done' || r.event === 'turn.error' ? [[contents.get(r.payload.turnId) ?? '', r.payload.outcome] as [string, string]] : [],
+      r.event === 'turn.done' || r.event === 'turn.error'
+        ? [[contents.get(r.payload.turnId) ?? '', r.payload.outcome] as [string, string]]
+        : [],
     );
   }
 }

@@ -39,7 +39,12 @@ describe('policies', () => {
     h.create('s');
     const answers = [h.submit('s', 'hang'), ...[1, 2, 3].map((i) => h.submit('s', `say ${i}`))];
     h.run(20);
-    expect(answers.map((a) => (typeof a.answer === 'string' ? a.answer : 'taken'))).toEqual(['taken', 'taken', 'taken', 'queue-full']);
+    expect(answers.map((a) => (typeof a.answer === 'string' ? a.answer : 'taken'))).toEqual([
+      'taken',
+      'taken',
+      'taken',
+      'queue-full',
+    ]);
     h.cancel('s', { turnId: 't1' });
     h.run(300);
     expect(h.ends('s').map(([c]) => c)).toEqual(['hang', 'say 1', 'say 2']);
@@ -91,7 +96,11 @@ describe('cancel', () => {
     const both = h.cancel('s', { turnId: 't2', writerId: 'a' });
     h.run(20);
     const none = { cancelled: 0, cancelledQueued: 0, cancelledActive: false };
-    expect([neither.answer, unknown.answer, both.answer]).toEqual([none, none, { ...none, cancelled: 1, cancelledQueued: 1 }]);
+    expect([neither.answer, unknown.answer, both.answer]).toEqual([
+      none,
+      none,
+      { ...none, cancelled: 1, cancelledQueued: 1 },
+    ]);
     const writer = h.cancel('s', { writerId: 'a' });
     h.run(50);
     expect(writer.answer).toEqual({ cancelled: 2, cancelledQueued: 1, cancelledActive: true });
@@ -109,7 +118,10 @@ describe('permissions', () => {
     h.create('s');
     h.submit('s', 'call write');
     h.run(100);
-    expect(h.log('s').find((r) => r.event === 'permission.resolved')?.payload).toMatchObject({ reason: 'unattended', decision: 'deny' });
+    expect(h.log('s').find((r) => r.event === 'permission.resolved')?.payload).toMatchObject({
+      reason: 'unattended',
+      decision: 'deny',
+    });
     expect(h.ran).toEqual([]);
     h.attach('s');
     h.submit('s', 'call write');
@@ -139,7 +151,11 @@ describe('permissions', () => {
     decide('allow', 'cid');
     h.run(50);
     const lost = { ok: false, conflict: true, decision: 'deny', decidedBy: 'person:ann' };
-    expect(answers).toEqual([{ ok: true, conflict: false, decision: 'deny' }, expect.objectContaining(lost), expect.objectContaining(lost)]);
+    expect(answers).toEqual([
+      { ok: true, conflict: false, decision: 'deny' },
+      expect.objectContaining(lost),
+      expect.objectContaining(lost),
+    ]);
     expect(h.ran).toEqual([]);
   });
 
@@ -167,7 +183,9 @@ describe('supervision', () => {
     h.run(200);
     expect(h.ends('good')).toEqual([['say fine', 'done']]);
     expect(fine.answer).toMatchObject({ queued: 0 });
-    expect(h.system.health().quarantined).toEqual([expect.objectContaining({ sessionId: 'bad', reason: 'poisoned plan' })]);
+    expect(h.system.health().quarantined).toEqual([
+      expect.objectContaining({ sessionId: 'bad', reason: 'poisoned plan' }),
+    ]);
     const refused = h.submit('bad', 'say hello');
     h.run(20);
     expect(refused.answer).toBe('session-quarantined');

@@ -9,7 +9,7 @@ import { oneShot } from './cases/one-shot.ts';
 import { manySessions } from './cases/sessions.ts';
 import { restart, startUp } from './cases/start.ts';
 import { flood, paced } from './cases/stream.ts';
-import { buildApp, endAll, OUT, startScript } from './processes.ts';
+import { buildApp, endAll, OUT, profileDaemons, startScript } from './processes.ts';
 import { type Row, tableOf } from './table.ts';
 import type { World } from './world.ts';
 
@@ -30,7 +30,12 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
 };
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, reps: { type: 'string', default: '5' }, app: { type: 'string' } },
+  options: {
+    only: { type: 'string' },
+    reps: { type: 'string', default: '5' },
+    app: { type: 'string' },
+    profile: { type: 'boolean' },
+  },
 });
 const only = values.only?.split(',') ?? Object.keys(CASES);
 const unknown = only.filter((letter) => !(letter in CASES));
@@ -38,6 +43,7 @@ if (unknown.length > 0) throw new Error(`no such case: ${unknown.join(', ')}`);
 
 const run = async (): Promise<void> => {
   const app = values.app ?? buildApp();
+  if (values.profile) process.stderr.write(`bench: CPU profiles of the daemons in ${profileDaemons()}\n`);
   const loader = join(app, 'dist', 'transport', 'uws', 'load-uws.js');
   const source = await startScript('source.mjs', []);
   const relay = await startScript('relay.mjs', [loader, String(source.port)]);

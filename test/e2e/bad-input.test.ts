@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ERRORS, errorRow, isErrorCode } from '../../src/protocol/errors.ts';
+import { type ERRORS, errorRow, isErrorCode } from '../../src/protocol/errors.ts';
 import { OPERATION_IDS, operation } from '../../src/protocol/operations.ts';
 import { type CallOptions, type Daemon, type Reply, type TestSocket, turnBody } from '../support/daemon.ts';
 import { checkedLog, openWorld, say, type World } from './world.ts';
@@ -53,7 +53,12 @@ const health = async (): Promise<void> => expect((await daemon.get('/health')).s
 describe('HTTP bodies', () => {
   test('[AC1] what is not JSON is refused with invalid-json, on every route that reads a body', async () => {
     const broken = ['{', '{"a":}', 'nonsense', '"\\u12"', '{"a":1}{"b":2}', '\u0000'];
-    const paths = ['/v3/sessions', turns(), `/v3/sessions/${sessionId}/cancel`, `/v3/sessions/${sessionId}/permissions/p1`];
+    const paths = [
+      '/v3/sessions',
+      turns(),
+      `/v3/sessions/${sessionId}/cancel`,
+      `/v3/sessions/${sessionId}/permissions/p1`,
+    ];
     for (const path of paths) for (const raw of broken) refused(await post(path, { raw }), 'invalid-json');
     refused(await post('/v3/sessions', { raw: Buffer.from([0x22, 0xff, 0xfe, 0x22]) }), 'invalid-json');
   });
@@ -80,7 +85,11 @@ describe('HTTP bodies', () => {
     for (const body of [{ turnId: 7 }, { turnId: '../x' }, { writerId: '' }]) {
       refused(await post(`/v3/sessions/${sessionId}/cancel`, { body }), 'invalid-request');
     }
-    for (const body of [{ decision: 'perhaps', decidedBy: 'a' }, { decision: 'allow' }, { decision: 'allow', decidedBy: 7 }]) {
+    for (const body of [
+      { decision: 'perhaps', decidedBy: 'a' },
+      { decision: 'allow' },
+      { decision: 'allow', decidedBy: 7 },
+    ]) {
       refused(await post(`/v3/sessions/${sessionId}/permissions/p1`, { body }), 'invalid-request');
     }
     for (const body of [{ sessionId: '../../x' }, { sessionId: '' }, { model: '' }, { title: 7 }, { metadata: [] }]) {
@@ -101,7 +110,9 @@ describe('HTTP bodies', () => {
   test.fails('[SV1][SV3] metadata nested without end is refused and harms no session', async () => {
     const nested = `{"a":${'{"b":'.repeat(20_000)}1${'}'.repeat(20_000)}}`;
     const pending = async (): Promise<number> =>
-      ((await daemon.get('/v3/metrics')).json.limits as { name: string; value: number }[]).find((g) => g.name === 'answers_pending')?.value ?? 0;
+      ((await daemon.get('/v3/metrics')).json.limits as { name: string; value: number }[]).find(
+        (g) => g.name === 'answers_pending',
+      )?.value ?? 0;
     const before = await pending();
     const created = await post('/v3/sessions', { raw: `{"metadata":${nested}}` });
     const other = await daemon.create();
@@ -121,23 +132,46 @@ describe('HTTP bodies', () => {
     refused(await daemon.get(`/v3/sessions/${'x'.repeat(65)}`), 'invalid-request');
     refused(await daemon.get(`/v3/sessions/${'x'.repeat(101)}`), 'uri-too-long');
     refused(await daemon.get(`/v3/health?q=${'x'.repeat(8_200)}`), 'uri-too-long');
-    refused(await post('/v3/sessions', { raw: '<a/>', headers: { 'content-type': 'text/xml' } }), 'unsupported-media-type');
+    refused(
+      await post('/v3/sessions', { raw: '<a/>', headers: { 'content-type': 'text/xml' } }),
+      'unsupported-media-type',
+    );
     await health();
   });
 
   /** The daemon may close the connection while the rest of a body that it will not read is on its way. */
-  const cut = async (): Promise<Reply> => post(turns(), { raw: ' ', headers: { 'content-length': String((10 << 20) + 1) } });
+  const cut = async (): Promise<Reply> =>
+    post(turns(), { raw: ' ', headers: { 'content-length': String((10 << 20) + 1) } });
 });
 
 describe('ids and routes', () => {
   test('[TL1][AC1] an id that is a path is no id, in any spelling', async () => {
-    const ids = ['..%2f..%2fx', '%2e%2e%2f%2e%2e%2fx', '..%5c..%5cx', '%00', 'a%20b', 'a%0d%0ab', '%2e', '%c3%bc', '%ff', "'--"];
+    const ids = [
+      '..%2f..%2fx',
+      '%2e%2e%2f%2e%2e%2fx',
+      '..%5c..%5cx',
+      '%00',
+      'a%20b',
+      'a%0d%0ab',
+      '%2e',
+      '%c3%bc',
+      '%ff',
+      "'--",
+    ];
     for (const id of ids) {
-      for (const tail of ['', '/events', '/why', '/inspect']) refused(await daemon.get(`/v3/sessions/${id}${tail}`), 'invalid-request');
+      for (const tail of ['', '/events', '/why', '/inspect'])
+        refused(await daemon.get(`/v3/sessions/${id}${tail}`), 'invalid-request');
     }
     refused(await daemon.get('/v3/sessions/%zz'), 'invalid-request');
     // Dots alone are taken for path segments by whoever normalizes; here they name no route.
-    for (const path of ['/v3/sessions/../../etc/passwd', '/../etc/passwd', '//etc/passwd', '/v3', '/v3/nothing', '/V3/health']) {
+    for (const path of [
+      '/v3/sessions/../../etc/passwd',
+      '/../etc/passwd',
+      '//etc/passwd',
+      '/v3',
+      '/v3/nothing',
+      '/V3/health',
+    ]) {
       refused(await daemon.get(path), 'not-found');
     }
     refused(await daemon.call('DELETE', '/v3/health'), 'not-found');
@@ -145,7 +179,15 @@ describe('ids and routes', () => {
   });
 
   test('[AC1] queries that are no numbers are refused', async () => {
-    for (const query of ['afterSeq=-1', 'afterSeq=1e3', 'afterSeq=NaN', 'limit=0', 'limit=x', 'afterSeq=1&afterSeq=2', 'afterSeq=99999999999999999999']) {
+    for (const query of [
+      'afterSeq=-1',
+      'afterSeq=1e3',
+      'afterSeq=NaN',
+      'limit=0',
+      'limit=x',
+      'afterSeq=1&afterSeq=2',
+      'afterSeq=99999999999999999999',
+    ]) {
       refused(await daemon.get(`/v3/sessions/${sessionId}/events?${query}`), 'invalid-request');
     }
     for (const query of ['limit=501', 'cursor=', 'cursor=../x', `cursor=${'9'.repeat(600)}`]) {
@@ -176,22 +218,43 @@ describe('ids and routes', () => {
 
 describe('access', () => {
   const routes = OPERATION_IDS.filter((id) => !operation(id).open);
-  const pathOf = (id: (typeof OPERATION_IDS)[number]): string => operation(id).paths[0].replace(':id', sessionId).replace(':requestId', 'p1');
+  const pathOf = (id: (typeof OPERATION_IDS)[number]): string =>
+    operation(id).paths[0].replace(':id', sessionId).replace(':requestId', 'p1');
 
   test('[AC1] no token, a wrong one, a part of it or one in the wrong place opens nothing', async () => {
     const tokens = [null, '', 'x', daemon.token.slice(1), `${daemon.token}0`, daemon.token.toUpperCase()];
     for (const id of routes) {
       const { method, body } = operation(id);
-      for (const token of tokens) refused(await daemon.call(method, pathOf(id), { token, ...(body ? { body: {} } : {}) }), 'unauthorized');
+      for (const token of tokens)
+        refused(await daemon.call(method, pathOf(id), { token, ...(body ? { body: {} } : {}) }), 'unauthorized');
     }
     refused(await daemon.get('/v3/health', { token: null, headers: { authorization: daemon.token } }), 'unauthorized');
-    refused(await daemon.get('/v3/health', { token: null, headers: { authorization: `Basic ${daemon.token}` } }), 'unauthorized');
-    refused(await daemon.get('/v3/health', { token: null, headers: { cookie: `token=${daemon.token}` } }), 'unauthorized');
+    refused(
+      await daemon.get('/v3/health', { token: null, headers: { authorization: `Basic ${daemon.token}` } }),
+      'unauthorized',
+    );
+    refused(
+      await daemon.get('/v3/health', { token: null, headers: { cookie: `token=${daemon.token}` } }),
+      'unauthorized',
+    );
   });
 
   test('[AC1] a foreign Host or Origin is refused with the right token, on every route and on the socket', async () => {
-    const hosts = ['evil.example', `evil.example:${daemon.port}`, '127.0.0.1', '127.0.0.1:1', `127.0.0.1.evil.example:${daemon.port}`, `localhost:${daemon.port}@evil.example`];
-    const origins = ['https://evil.example', 'null', 'http://127.0.0.1.evil.example', `http://evil.example:${daemon.port}`, 'file://'];
+    const hosts = [
+      'evil.example',
+      `evil.example:${daemon.port}`,
+      '127.0.0.1',
+      '127.0.0.1:1',
+      `127.0.0.1.evil.example:${daemon.port}`,
+      `localhost:${daemon.port}@evil.example`,
+    ];
+    const origins = [
+      'https://evil.example',
+      'null',
+      'http://127.0.0.1.evil.example',
+      `http://evil.example:${daemon.port}`,
+      'file://',
+    ];
     for (const host of hosts) refused(await daemon.get('/v3/health', { headers: { host } }), 'forbidden-host');
     for (const id of routes) {
       const { method, body } = operation(id);
@@ -203,7 +266,10 @@ describe('access', () => {
     }
     const url = `/v3/ws?sessionId=${sessionId}`;
     const authorization = `Bearer ${daemon.token}`;
-    for (const headers of [...origins.map((origin) => ({ origin, authorization })), ...hosts.map((host) => ({ host, authorization }))]) {
+    for (const headers of [
+      ...origins.map((origin) => ({ origin, authorization })),
+      ...hosts.map((host) => ({ host, authorization })),
+    ]) {
       const socket = daemon.rawSocket(url, headers as { [name: string]: string });
       await socket.closed;
       expect(socket.refusedWith, JSON.stringify(headers)).toBe(403);
@@ -245,7 +311,10 @@ describe('frames', () => {
       [{ ...submit, mode: 'root' }, 'invalid-request'],
       [{ ...submit, sessionId: 'nobody' }, 'session-not-found'],
       [{ type: 'turn.cancel', sessionId, turnId: '../x' }, 'invalid-request'],
-      [{ type: 'permission.resolve', sessionId, requestId: 'p1', decision: 'perhaps', decidedBy: 'a' }, 'invalid-request'],
+      [
+        { type: 'permission.resolve', sessionId, requestId: 'p1', decision: 'perhaps', decidedBy: 'a' },
+        'invalid-request',
+      ],
     ];
     for (const [frame, code] of frames) {
       const before = socket.answers.length;
@@ -256,7 +325,13 @@ describe('frames', () => {
     }
     const cancel = await socket.ask({ type: 'turn.cancel', sessionId: 'nobody', turnId: 'x' });
     expect(cancel).toMatchObject({ type: 'ack', cancelled: { cancelledQueued: 0, cancelledActive: false } });
-    const decide = await socket.ask({ type: 'permission.resolve', sessionId: 'nobody', requestId: 'p', decision: 'allow', decidedBy: 'a' });
+    const decide = await socket.ask({
+      type: 'permission.resolve',
+      sessionId: 'nobody',
+      requestId: 'p',
+      decision: 'allow',
+      decidedBy: 'a',
+    });
     expect(decide).toMatchObject({ type: 'ack', result: { ok: false, code: 'session-not-found' } });
     const seqs = socket.records.map((r) => r.seq);
     expect(seqs).toEqual(seqs.map((_, i) => i + 1));
@@ -283,7 +358,15 @@ describe('frames', () => {
 });
 
 test('[SV2] what is no HTTP at all, or only half of it, holds up nobody', async () => {
-  const texts = ['\r\n\r\n', 'GARBAGE\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', 'POST /v3/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n', '\x16\x03\x01\x02\x00', `GET /v3/health HTTP/1.1\r\nHost: 127.0.0.1:${daemon.port}\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`, 'POST /v3/sessions HTTP/1.1\r\n'];
+  const texts = [
+    '\r\n\r\n',
+    'GARBAGE\r\n\r\n',
+    'GET / HTTP/9.9\r\n\r\n',
+    'POST /v3/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n',
+    '\x16\x03\x01\x02\x00',
+    `GET /v3/health HTTP/1.1\r\nHost: 127.0.0.1:${daemon.port}\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`,
+    'POST /v3/sessions HTTP/1.1\r\n',
+  ];
   const sockets = texts.map((text) => {
     const socket = connect(daemon.port, '127.0.0.1', () => socket.write(text));
     socket.on('error', () => socket.destroy());

@@ -46,7 +46,8 @@ const expectEnded = async (turnId: string): Promise<string> => {
 };
 
 /** The server was told, or its connection was closed. */
-const freed = (before: number): Promise<void> => until('the inference server to be told', () => world.lmx.cancels.length > before);
+const freed = (before: number): Promise<void> =>
+  until('the inference server to be told', () => world.lmx.cancels.length > before);
 
 describe('cancel', () => {
   test('[CX1][CX3] of a queued turn: it never runs, the running one goes on', async () => {
@@ -59,7 +60,9 @@ describe('cancel', () => {
       cancelledQueued: 1,
       cancelledActive: false,
     });
-    expect(socket.records.some((r) => 'turnId' in r.payload && r.payload.turnId === running && r.event === 'turn.error')).toBe(false);
+    expect(
+      socket.records.some((r) => 'turnId' in r.payload && r.payload.turnId === running && r.event === 'turn.error'),
+    ).toBe(false);
     expect(await daemon.cancel(sessionId, { turnId: running })).toMatchObject({ cancelled: 1, cancelledActive: true });
     expect(await expectEnded(queued)).toBe('cancelled');
     expect(await expectEnded(running)).toBe('cancelled');
@@ -87,7 +90,9 @@ describe('cancel', () => {
     expect(await daemon.cancel(sessionId, { turnId })).toMatchObject({ cancelled: 1, cancelledActive: true });
     await freed(before);
     expect(await expectEnded(turnId)).toBe('cancelled');
-    const said = ofTurn(socket.records, turnId).map((r) => (r.event === 'turn.token' ? r.payload.text : '')).join('');
+    const said = ofTurn(socket.records, turnId)
+      .map((r) => (r.event === 'turn.token' ? r.payload.text : ''))
+      .join('');
     const { messages } = (await daemon.get(`/v3/sessions/${sessionId}`)).json;
     expect(messages).toContainEqual({ role: 'assistant', content: said });
   });
@@ -96,7 +101,10 @@ describe('cancel', () => {
     const turnId = await submit(say({ tools: [{ name: 'write_file', args: { path: 'asked.txt', content: 'x' } }] }));
     const { requestId } = (await socket.record('permission.request')).payload;
     expect(await daemon.cancel(sessionId, { turnId })).toMatchObject({ cancelled: 1, cancelledActive: true });
-    const late = await daemon.post(`/v3/sessions/${sessionId}/permissions/${requestId}`, { decision: 'allow', decidedBy: 'late' });
+    const late = await daemon.post(`/v3/sessions/${sessionId}/permissions/${requestId}`, {
+      decision: 'allow',
+      decidedBy: 'late',
+    });
     expect([404, 409]).toContain(late.status);
     expect(await expectEnded(turnId)).toBe('cancelled');
     const resolved = ofTurn(socket.records, turnId).filter((r) => r.event === 'permission.resolved');
@@ -105,7 +113,9 @@ describe('cancel', () => {
   });
 
   test('[CX4] of a turn whose tool runs: no process of it is alive when the answer comes', async () => {
-    const turnId = await submit(say({ tools: [{ name: 'search_files', args: { pattern: 'needle', path: 'big.bin' } }] }));
+    const turnId = await submit(
+      say({ tools: [{ name: 'search_files', args: { pattern: 'needle', path: 'big.bin' } }] }),
+    );
     await socket.record('tool.start', (p) => p.turnId === turnId);
     const searching = (): { group: number } | undefined =>
       descendants(daemon.pid).find((p) => /\brg\b/.test(p.command.split(' ')[0] ?? ''));
@@ -175,9 +185,15 @@ describe('cancel', () => {
   test('[CX1] with both ids the turn is the target: its writer loses nothing else', async () => {
     const running = await submit(LONG, { writerId: 'ana' });
     const queued = await submit(say({ tokens: 2 }), { writerId: 'ana' });
-    expect(await daemon.cancel(sessionId, { turnId: queued, writerId: 'ana' })).toMatchObject({ cancelled: 1, cancelledActive: false });
+    expect(await daemon.cancel(sessionId, { turnId: queued, writerId: 'ana' })).toMatchObject({
+      cancelled: 1,
+      cancelledActive: false,
+    });
     await socket.record('turn.token', (p) => p.turnId === running);
-    expect(await daemon.cancel(sessionId, { turnId: running, writerId: 'ana' })).toMatchObject({ cancelled: 1, cancelledActive: true });
+    expect(await daemon.cancel(sessionId, { turnId: running, writerId: 'ana' })).toMatchObject({
+      cancelled: 1,
+      cancelledActive: true,
+    });
     expect(await expectEnded(running)).toBe('cancelled');
   });
 

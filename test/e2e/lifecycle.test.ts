@@ -134,14 +134,17 @@ describe('a stop in the middle of work', () => {
       const reader = await first.socket(sessionId);
       const running = await first.submit(sessionId, { content: say({ tokens: 100_000, tps: 400 }, 'long') });
       const queued = [];
-      for (let i = 0; i < 3; i++) queued.push((await first.submit(sessionId, { content: say({ text: `queued ${i}` }) })).turnId);
+      for (let i = 0; i < 3; i++)
+        queued.push((await first.submit(sessionId, { content: say({ text: `queued ${i}` }) })).turnId);
       await reader.record('turn.token', (p) => p.turnId === running.turnId);
 
       const { code, ms } = await first.stop(signal);
       expect(code).toBe(0);
       expect(ms).toBeLessThan(4_000);
       expect(await reader.closed).toEqual({ code: 1001, reason: 'shutting-down' });
-      expect(endsOf(reader.records, running.turnId)).toMatchObject([{ payload: { outcome: 'interrupted', partial: true } }]);
+      expect(endsOf(reader.records, running.turnId)).toMatchObject([
+        { payload: { outcome: 'interrupted', partial: true } },
+      ]);
       expect(existsSync(stateFile(home))).toBe(false);
       expect(existsSync(pidFile())).toBe(false);
       await until('the inference server to be told', () => lmx.cancels.length > 0);

@@ -71,7 +71,9 @@ describe('permissions', () => {
     expect([reply.status, reply.json]).toEqual([200, { ok: true, conflict: false, decision: 'allow' }]);
     const records = await finished(socket, turnId);
     expect(readFileSync(join(world.workspace, path), 'utf8')).toBe('written');
-    expect(resolutions(records, turnId)).toMatchObject([{ payload: { decision: 'allow', reason: 'person', decidedBy: 'person:ana' } }]);
+    expect(resolutions(records, turnId)).toMatchObject([
+      { payload: { decision: 'allow', reason: 'person', decidedBy: 'person:ana' } },
+    ]);
   });
 
   test('[PM4] deny over the socket: no file, the model is told, the turn goes on to its end', async () => {
@@ -79,7 +81,13 @@ describe('permissions', () => {
     const path = fresh('denied');
     const turnId = await submit(write(path));
     const { requestId } = (await socket.record('permission.request')).payload;
-    const ack = await socket.ask({ type: 'permission.resolve', sessionId, requestId, decision: 'deny', decidedBy: 'ben' });
+    const ack = await socket.ask({
+      type: 'permission.resolve',
+      sessionId,
+      requestId,
+      decision: 'deny',
+      decidedBy: 'ben',
+    });
     expect(ack).toMatchObject({ type: 'ack', action: 'permission.resolve', result: { ok: true, decision: 'deny' } });
     const records = await finished(socket, turnId);
     expect(existsSync(join(world.workspace, path))).toBe(false);
@@ -97,8 +105,10 @@ describe('permissions', () => {
       const { requestId } = (await left.record('permission.request', (p) => p.turnId === turnId)).payload;
       await right.record('permission.request', (p) => p.turnId === turnId);
       const frame = { type: 'permission.resolve', sessionId, requestId };
-      const allow = (): Promise<{ [field: string]: unknown }> => left.ask({ ...frame, decision: 'allow', decidedBy: 'left' });
-      const deny = (): Promise<{ [field: string]: unknown }> => right.ask({ ...frame, decision: 'deny', decidedBy: 'right' });
+      const allow = (): Promise<{ [field: string]: unknown }> =>
+        left.ask({ ...frame, decision: 'allow', decidedBy: 'left' });
+      const deny = (): Promise<{ [field: string]: unknown }> =>
+        right.ask({ ...frame, decision: 'deny', decidedBy: 'right' });
       const [first, second] = i % 2 === 0 ? [allow(), deny()] : [deny(), allow()];
       const answers = (await Promise.all([first, second])).map((a) => a.result as { ok: boolean });
       const won = answers.find((a) => a.ok);
@@ -125,7 +135,10 @@ describe('permissions', () => {
     await decide(requestId, 'deny', 'ana');
     await finished(socket, turnId);
     const late = await decide(requestId, 'allow', 'ben');
-    expect([late.status, late.json]).toMatchObject([409, { ok: false, conflict: true, decision: 'deny', decidedBy: 'person:ana' }]);
+    expect([late.status, late.json]).toMatchObject([
+      409,
+      { ok: false, conflict: true, decision: 'deny', decidedBy: 'person:ana' },
+    ]);
     const unknown = await decide('perm_nobody', 'allow', 'ben');
     expect([unknown.status, unknown.json.code]).toEqual([404, 'permission-not-found']);
     expect(existsSync(join(world.workspace, path))).toBe(false);
@@ -170,7 +183,9 @@ describe('permissions', () => {
   test('[PM3] nobody is attached: denied at once and not asked', async () => {
     const path = fresh('alone');
     const turnId = await submit(write(path));
-    await expect.poll(() => daemon.get(`/v3/sessions/${sessionId}`).then((r) => r.json.activeTurnId), { timeout: 10_000 }).toBeUndefined();
+    await expect
+      .poll(() => daemon.get(`/v3/sessions/${sessionId}`).then((r) => r.json.activeTurnId), { timeout: 10_000 })
+      .toBeUndefined();
     const { records, violations } = checkedLog(sessionId, await daemon.log(sessionId));
     expect(violations).toEqual([]);
     expect(ofTurn(records, turnId).some((r) => r.event === 'permission.request')).toBe(false);
@@ -185,7 +200,9 @@ describe('permissions', () => {
       const path = fresh(mode);
       const turnId = await submit(write(path), { mode, overrides: { dangerous: true, auto: true } });
       const records = await finished(socket, turnId);
-      expect(resolutions(records, turnId)).toMatchObject([{ payload: { decision: 'deny', reason: 'rule', decidedBy: `rule:mode:${mode}` } }]);
+      expect(resolutions(records, turnId)).toMatchObject([
+        { payload: { decision: 'deny', reason: 'rule', decidedBy: `rule:mode:${mode}` } },
+      ]);
       expect(started(records, turnId)).toBe(false);
       expect(existsSync(join(world.workspace, path))).toBe(false);
       const offered = JSON.stringify(world.lmx.requests.at(-1)?.body.tools);
@@ -203,7 +220,9 @@ describe('permissions', () => {
     for (const path of ['secret.txt', 'secret-old.txt', 'secrets/a.txt']) {
       const turnId = await submit(write(path), { mode: 'do', overrides });
       const records = await finished(socket, turnId);
-      expect(resolutions(records, turnId)).toMatchObject([{ payload: { decision: 'deny', reason: 'rule', decidedBy: 'rule:user:write_file' } }]);
+      expect(resolutions(records, turnId)).toMatchObject([
+        { payload: { decision: 'deny', reason: 'rule', decidedBy: 'rule:user:write_file' } },
+      ]);
       expect(started(records, turnId)).toBe(false);
     }
     expect(readdirSync(world.workspace)).toEqual(before);
@@ -213,7 +232,10 @@ describe('permissions', () => {
     const turnId = await submit(write(path), { mode: 'do', overrides });
     const records = await finished(socket, turnId);
     expect(resolutions(records, turnId)).toEqual([]);
-    expect(records.findLast((r) => r.event === 'tool.start')?.payload).toMatchObject({ turnId, decidedBy: 'rule:dangerous' });
+    expect(records.findLast((r) => r.event === 'tool.start')?.payload).toMatchObject({
+      turnId,
+      decidedBy: 'rule:dangerous',
+    });
     expect(readFileSync(join(world.workspace, path), 'utf8')).toBe('written');
   });
 

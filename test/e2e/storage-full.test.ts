@@ -19,7 +19,10 @@ const MIB = 1 << 20;
 
 const mount = (at: string): string | null => {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'tmpfs', at], { stdio: 'pipe', timeout: 5_000 });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'tmpfs', at], {
+      stdio: 'pipe',
+      timeout: 5_000,
+    });
     return null;
   } catch (cause) {
     return cause instanceof Error ? (cause.message.trim().split('\n').at(-1) ?? '') : String(cause);
@@ -59,7 +62,10 @@ interface Scene {
 /** Submits all the time, from before the disk is full until it is free again. */
 const keepSubmitting = async ({ daemon, sessionId, accepted, refusals }: Scene, over: () => boolean): Promise<void> => {
   for (let i = 0; !over(); i++) {
-    const reply = await daemon.post(`/v3/sessions/${sessionId}/turns`, turnBody({ content: say({ tokens: 20, tps: 200 }, `small ${i}`) }));
+    const reply = await daemon.post(
+      `/v3/sessions/${sessionId}/turns`,
+      turnBody({ content: say({ tokens: 20, tps: 200 }, `small ${i}`) }),
+    );
     if (reply.status === 202) accepted.push(reply.json.turnId);
     else refusals.push({ status: reply.status, code: reply.json.code });
     await sleep(15);
@@ -128,7 +134,9 @@ const runFull = async (scene: Scene, disk: string, leaveBytes: number): Promise<
   expect(queued).toBeGreaterThanOrEqual(accepted.length);
   expect(queued).toBeLessThanOrEqual(accepted.length + unknown);
   expect(reader.frames).toEqual(stored.slice(0, reader.frames.length));
-  const said = ofTurn(records, long.turnId).map((r) => (r.event === 'turn.token' ? r.payload.text : '')).join('');
+  const said = ofTurn(records, long.turnId)
+    .map((r) => (r.event === 'turn.token' ? r.payload.text : ''))
+    .join('');
   const { messages } = (await daemon.get(`/v3/sessions/${sessionId}`)).json as { messages: Message[] };
   expect(said).not.toBe('');
   expect(messages.some((m) => m.role === 'assistant' && m.content === said)).toBe(true);
@@ -160,7 +168,11 @@ test.skipIf(refused !== null)(
       const scene: Scene = { daemon, sessionId, reader, accepted: [], refusals: [] };
       await runFull(scene, disk, 40 * MIB);
       await runFull({ ...scene, refusals: [] }, disk, 0);
-      expect((await daemon.get('/v3/health')).json).toMatchObject({ status: 'ok', daemonId: daemon.daemonId, quarantined: [] });
+      expect((await daemon.get('/v3/health')).json).toMatchObject({
+        status: 'ok',
+        daemonId: daemon.daemonId,
+        quarantined: [],
+      });
       expect((await daemon.stop()).code).toBe(0);
       expect(existsSync(join(home, 'daemon', 'state.json'))).toBe(false);
     } finally {

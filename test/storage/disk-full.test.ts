@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { LogPage } from '../../src/actors/ports.ts';
@@ -30,6 +30,20 @@ afterEach(() => {
   vi.restoreAllMocks();
   folder.remove();
 });
+
+/** How many files of the log this process has open, where the system says so. */
+const openFiles = (): number =>
+  process.platform !== 'linux'
+    ? 0
+    : readdirSync('/proc/self/fd').filter((fd) => targetOf(`/proc/self/fd/${fd}`).startsWith(join(disk, 'log'))).length;
+const targetOf = (link: string): string => {
+  try {
+    return readlinkSync(link);
+  } catch (cause) {
+    // The folder's own handle is gone once the folder was listed.
+    return String(cause);
+  }
+};
 
 const record = (seq: number, bytes = 4_000) => {
   const index = {
@@ -93,7 +107,22 @@ test.skipIf(refused !== null)(
       }
 
       rmSync(padding);
+      const entriesBefore = store.entriesRead();
+      const filesBefore = openFiles();
+      // Readers who come while one environment is closed and the next is opened wait for it, and none is turned away.
+      let reopening = true;
+      const reads: Promise<string>[] = [];
+      const reader = (): void => {
+        reads.push(codeOf((done) => store.read('s', 0, { recordsMax: 1, bytesMax: 1 }, done)));
+        if (reopening) setImmediate(reader);
+      };
+      reader();
       expect(await codeOf((done) => store.reopen(done))).toBe('ok');
+      reopening = false;
+      expect(new Set(await Promise.all(reads))).toEqual(new Set(['ok']));
+      // It is another environment, and the stuck one is closed: opened beside it, it would be the same again.
+      expect(store.entriesRead()).toBeLessThan(entriesBefore);
+      expect(openFiles()).toEqual(filesBefore);
       expect(store.status()).toEqual({ state: 'ok' });
       expect(await head()).toBe(acked);
       await call((done) => store.commit([record(acked + 1)], done));

@@ -189,6 +189,49 @@ test('[SV2] a write that LMDB holds on to is answered at its deadline; reading g
   expect(answers).toBe(1);
 }, 20_000);
 
+test('[SV2] room on the disk does not make the store writable: the probe must be written', async () => {
+  const folder = folderOf();
+  let free = 1e9;
+  let nowMs = 0;
+  const store = opened(folder, {
+    diskFreeBytesMin: 1e6,
+    commitDeadlineMs: 600,
+    freeBytes: () => free,
+    now: () => (nowMs += 250),
+  });
+  await call((done) => store.commit([plain('s', 1, 1)], done));
+  free = 0;
+  expect(await codeOf((done) => store.commit([plain('s', 2, 1)], done))).toBe('storage-full');
+  free = 1e9;
+  const holder = child('lock-holder.child.ts', folder);
+  cleanups.push(() => holder.kill('SIGKILL'));
+  await saidUntil(holder, (text) => text.includes('held'));
+  expect(await codeOf((done) => store.reopen(done))).toBe('storage');
+  expect(store.status()).toMatchObject({ state: 'read-only' });
+  expect((await call<LogPage>((done) => store.read('s', 0, ALL, done))).head).toBe(1);
+  holder.kill('SIGKILL');
+  await ended(holder);
+  await expect.poll(() => codeOf((done) => store.reopen(done)), { timeout: 10_000 }).toBe('ok');
+  await call((done) => store.commit([plain('s', 2, 1)], done));
+}, 20_000);
+
+test('[SV1] what a callback throws is an exception of its owner, and no rejection that nobody takes', async () => {
+  const store = opened(folderOf());
+  const before = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  try {
+    const caught = new Promise((resolve) =>
+      process.once('uncaughtException', (error, origin) => resolve([error.message, origin])),
+    );
+    store.commit([plain('s', 1, 1)], () => {
+      throw new Error('mine');
+    });
+    expect(await caught).toEqual(['mine', 'uncaughtException']);
+  } finally {
+    for (const listener of before) process.on('uncaughtException', listener);
+  }
+});
+
 test('[SV3] the disk is looked at no more than once in 250 ms, however many commits there are', async () => {
   let nowMs = 1_000_000;
   let looks = 0;

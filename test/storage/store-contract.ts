@@ -119,6 +119,24 @@ const writing = (fresh: () => Promise<Harness>): void => {
     ]);
   });
 
+  test('[EV4] a batch of which one part cannot be written lands nothing', async () => {
+    const { store } = await fresh();
+    const [a, b] = [new SessionLog('a'), new SessionLog('b')];
+    const good = a.commit(3, { open: true });
+    const c = b.commit(3, { snapshot: true });
+    const circle: { [key: string]: unknown } = {};
+    circle.self = circle;
+    const bad = { ...c, snapshot: { ...c.snapshot!, metadata: circle } };
+    expect(await codeOf((done) => store.commit([good, bad], done))).toBe('internal');
+    expect(await records(store, 'a')).toEqual([]);
+    expect(await records(store, 'b')).toEqual([]);
+    expect(await call<string[]>((done) => store.open(done))).toEqual([]);
+    expect(await call<ListPage>((done) => store.list({ limit: 9 }, done))).toEqual({ sessions: [], total: 0 });
+    expect(store.status()).toEqual({ state: 'ok' });
+    await commit(store, good, c);
+    expect(await records(store, 'b')).toEqual(b.stored);
+  });
+
   test('[EV1] one session twice in a batch continues itself', async () => {
     const { store } = await fresh();
     const s = new SessionLog('s');

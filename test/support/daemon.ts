@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -146,11 +155,9 @@ export class DaemonProcess {
   readonly exited: Promise<Exit>;
   exit: Exit | null = null;
   stderr = '';
-  readonly #child: ChildProcess;
 
   constructor(child: ChildProcess) {
     if (child.pid === undefined) throw new Error('the daemon could not be started');
-    this.#child = child;
     this.pid = child.pid;
     running.add(child);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -171,7 +178,8 @@ export class DaemonProcess {
     while (performance.now() < until) {
       const state = readState(home);
       if (state?.pid === this.pid) return state;
-      if (this.exit) throw new Error(`the daemon ended (${JSON.stringify(this.exit)}) before it was ready: ${this.stderr}`);
+      if (this.exit)
+        throw new Error(`the daemon ended (${JSON.stringify(this.exit)}) before it was ready: ${this.stderr}`);
       await sleep(5);
     }
     throw new Error(`the daemon was not ready within ${deadlineMs} ms: ${this.stderr}`);
@@ -238,7 +246,9 @@ export class Daemon {
     const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
     const headers = {
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-      ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+      ...(payload === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
       ...options.headers,
     };
     return new Promise((resolve, reject) => {
@@ -255,7 +265,10 @@ export class Daemon {
           });
         },
       );
-      const late = setTimeout(() => req.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)), timeoutMs);
+      const late = setTimeout(
+        () => req.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)),
+        timeoutMs,
+      );
       req.on('close', () => clearTimeout(late));
       req.on('error', reject);
       req.end(payload);
@@ -283,7 +296,8 @@ export class Daemon {
   }
 
   async cancel(sessionId: string, target: { turnId?: string; writerId?: string }): Promise<CancelAck> {
-    return expected(await this.post(`/v3/sessions/${sessionId}/cancel`, target, { timeoutMs: 30_000 }), 200).json as CancelAck;
+    return expected(await this.post(`/v3/sessions/${sessionId}/cancel`, target, { timeoutMs: 30_000 }), 200)
+      .json as CancelAck;
   }
 
   /** The stored log from the first record on, each record as the bytes that the answer had. */
@@ -295,7 +309,8 @@ export class Daemon {
       const page = (json.events as unknown[]).map((event) => JSON.stringify(event));
       more = json.more === true;
       // Parsed and written again it must be the very answer: only then are these the stored bytes.
-      if (text !== `{"events":[${page.join(',')}]${more ? ',"more":true' : ''}}`) throw new Error(`${path}: bytes differ`);
+      if (text !== `{"events":[${page.join(',')}]${more ? ',"more":true' : ''}}`)
+        throw new Error(`${path}: bytes differ`);
       texts.push(...page);
     }
     return texts;

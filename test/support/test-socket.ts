@@ -65,7 +65,8 @@ export class TestSocket {
   }
 
   send(frame: object | string): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+    if (this.#ws.readyState === WebSocket.OPEN)
+      this.#ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
   }
 
   /** Sends a command and waits for the ack or error that repeats its id. Rejects when the socket closes first. */
@@ -73,10 +74,14 @@ export class TestSocket {
     const id = `ask_${++this.#serial}`;
     this.send({ ...frame, [frame.type === 'permission.resolve' ? 'ackId' : 'requestId']: id });
     let found: Answer | undefined;
-    await this.wait(`the answer to ${frame.type}`, () => {
-      found = this.answers.find((a) => a.requestId === id);
-      return found !== undefined;
-    }, deadlineMs);
+    await this.wait(
+      `the answer to ${frame.type}`,
+      () => {
+        found = this.answers.find((a) => a.requestId === id);
+        return found !== undefined;
+      },
+      deadlineMs,
+    );
     return found as Answer;
   }
 
@@ -88,16 +93,20 @@ export class TestSocket {
   ): Promise<Named<N>> {
     let next = 0;
     let found: Named<N> | undefined;
-    await this.wait(`${name}`, () => {
-      for (; next < this.records.length; next++) {
-        const r = this.records[next] as LogRecord;
-        if (r.event === name && fits(r.payload as Named<N>['payload'])) {
-          found = r as Named<N>;
-          return true;
+    await this.wait(
+      `${name}`,
+      () => {
+        for (; next < this.records.length; next++) {
+          const r = this.records[next] as LogRecord;
+          if (r.event === name && fits(r.payload as Named<N>['payload'])) {
+            found = r as Named<N>;
+            return true;
+          }
         }
-      }
-      return false;
-    }, deadlineMs);
+        return false;
+      },
+      deadlineMs,
+    );
     return found as Named<N>;
   }
 
@@ -108,13 +117,17 @@ export class TestSocket {
   async first(what: string, fits: (record: LogRecord) => boolean, deadlineMs = WAIT_MS): Promise<LogRecord> {
     let found: LogRecord | undefined;
     let next = 0;
-    await this.wait(what, () => {
-      for (; next < this.records.length && !found; next++) {
-        const r = this.records[next] as LogRecord;
-        if (fits(r)) found = r;
-      }
-      return found !== undefined;
-    }, deadlineMs);
+    await this.wait(
+      what,
+      () => {
+        for (; next < this.records.length && !found; next++) {
+          const r = this.records[next] as LogRecord;
+          if (fits(r)) found = r;
+        }
+        return found !== undefined;
+      },
+      deadlineMs,
+    );
     return found as LogRecord;
   }
 
@@ -130,7 +143,10 @@ export class TestSocket {
         if (holds()) finish();
         else if (this.#over) finish(new Error(`the socket closed before ${what}`));
       };
-      const late = setTimeout(() => finish(new Error(`not within ${deadlineMs} ms: ${what}${this.#tail()}`)), deadlineMs);
+      const late = setTimeout(
+        () => finish(new Error(`not within ${deadlineMs} ms: ${what}${this.#tail()}`)),
+        deadlineMs,
+      );
       this.#watchers.add(look);
       look();
     });

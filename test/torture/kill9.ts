@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, closeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,18 @@ import { Subject } from './subject.ts';
  * everything that was open come to its end, compare all that anybody ever saw with what is stored; then load the daemon with
  * two writers and kill it at the moment that the round's plan names.
  */
-export const PLANS = ['stream', 'ack', 'tool', 'permission', 'create', 'decide', 'cancel', 'flood', 'boot', 'any'] as const;
+export const PLANS = [
+  'stream',
+  'ack',
+  'tool',
+  'permission',
+  'create',
+  'decide',
+  'cancel',
+  'flood',
+  'boot',
+  'any',
+] as const;
 export type Plan = (typeof PLANS)[number];
 
 export interface TortureOptions {
@@ -45,7 +56,8 @@ export interface TortureReport {
   missed: number;
   sessions: number;
   eventsStored: number;
-  framesSeen: number;
+  /** By two sockets of each session, between load and kill. */
+  framesSeenBeforeKills: number;
   submitsAcked: number;
   createsAcked: number;
   cancelsAcked: number;
@@ -102,7 +114,7 @@ class Torture {
     const startedAt = performance.now();
     this.#prepareWorkspace();
     // While things come to their end nothing asks, nothing runs tools and nothing takes its time; what is said stays the same.
-    const reply = (): Directive => (this.#draining ? ({ tps: 0, delayMs: 0, tools: undefined } as Directive) : {});
+    const reply = (): Directive => (this.#draining ? { tps: 0, delayMs: 0, rounds: 0 } : {});
     this.#lmx = await startFakeLmx({ reply });
     const plans = this.#options.plans ?? PLANS;
     for (let round = 0; round < this.#options.rounds && this.#violations.length < 20; round++) {
@@ -216,6 +228,7 @@ class Torture {
   async #load(plan: Plan): Promise<void> {
     const daemon = this.#live;
     this.#draining = false;
+    for (const subject of this.#subjects) subject.underLoad = true;
     this.#kills[plan] = (this.#kills[plan] ?? 0) + 1;
     let kill: () => void = () => undefined;
     const triggered = new Promise<void>((resolve) => {
@@ -239,6 +252,7 @@ class Torture {
     await Promise.all(work);
     // What the kernel still held is read by the sockets before anything is compared.
     await Promise.all(this.#subjects.map((s) => s.reader?.closed));
+    for (const subject of this.#subjects) subject.underLoad = false;
     const tools = await below;
     await until('the tool processes to die with their daemon', () => !processes().some((p) => tools.includes(p.pid)));
     await daemon.dispose();
@@ -295,13 +309,18 @@ class Torture {
     reader.onRecord = (record, text) => {
       seen?.(record, text);
       trigger.record(record.event);
-      if (record.event === 'permission.request') void this.#decide(subject, reader, record.payload.requestId, plan, trigger);
+      if (record.event === 'permission.request')
+        void this.#decide(subject, reader, record.payload.requestId, plan, trigger);
     };
     const times = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
     const overWs = async (): Promise<void> => {
       for (const i of times(3)) {
         await sleep(this.#random.int(0, i * 15));
-        const frame = { type: 'turn.submit', sessionId: subject.sessionId, ...turnBody({ content: this.#turn(plan, subject), writerId: 'ws' }) };
+        const frame = {
+          type: 'turn.submit',
+          sessionId: subject.sessionId,
+          ...turnBody({ content: this.#turn(plan, subject), writerId: 'ws' }),
+        };
         const ack = await socket.ask(frame).catch(() => null);
         if (ack?.type === 'ack') this.#accepted(subject, ack as never, trigger);
       }
@@ -373,7 +392,10 @@ class Torture {
     return sum;
   }
 
-  #report(sum: { events: number; interrupted: number; withText: number; resumed: number }, seconds: number): TortureReport {
+  #report(
+    sum: { events: number; interrupted: number; withText: number; resumed: number },
+    seconds: number,
+  ): TortureReport {
     const all = [...this.#retired, ...this.#subjects];
     const count = (of: (s: Subject) => number): number => all.reduce((n, s) => n + of(s), 0);
     const starts = [...this.#startMs].sort((a, b) => a - b);
@@ -385,7 +407,7 @@ class Torture {
       missed: this.#missed,
       sessions: all.length,
       eventsStored: sum.events,
-      framesSeen: count((s) => s.seen.size),
+      framesSeenBeforeKills: count((s) => s.seenLive),
       submitsAcked: count((s) => s.submits.size),
       createsAcked: this.#created.length,
       cancelsAcked: count((s) => s.cancels.length),

@@ -24,6 +24,9 @@ export class Subject {
   readonly decisions: { requestId: string; decision: string }[] = [];
   readonly said = new Map<string, Said>();
   rounds = 0;
+  /** Frames that came while the daemon was under load, before it was killed. */
+  seenLive = 0;
+  underLoad = false;
   /** Last `seq` of the reader that was there from the beginning. */
   cursor = 0;
   reader: TestSocket | null = null;
@@ -52,6 +55,7 @@ export class Subject {
     socket.onRecord = (record, text) => {
       if (record.seq !== last + 1) this.#report(`EV2: a socket got ${record.seq} after ${last}`);
       last = record.seq;
+      if (this.underLoad) this.seenLive += 1;
       const before = this.seen.get(record.seq);
       if (before === undefined) this.seen.set(record.seq, text);
       else if (before !== text) this.#report(`EV3: seq ${record.seq} had other bytes before`);
@@ -127,7 +131,8 @@ export class Subject {
     for (const [turnId, how] of ends) {
       const said = contents.get(turnId);
       const last = [...steps].filter(([key]) => key.startsWith(`${turnId}/`)).at(-1)?.[1] ?? '';
-      if (how === 'done' && said && last !== said.text) this.#report(`EV3: ${turnId} is done with only a part of its text`);
+      if (how === 'done' && said && last !== said.text)
+        this.#report(`EV3: ${turnId} is done with only a part of its text`);
     }
   }
 
@@ -173,7 +178,10 @@ export class Subject {
   #keptText(records: LogRecord[], turnId: string, messages: Message[]): boolean {
     const mine = ofTurn(records, turnId);
     const from = mine.findLastIndex((r) => r.event === 'turn.progress' && r.payload.phase === 'model.response');
-    const text = mine.slice(from + 1).map((r) => (r.event === 'turn.token' ? r.payload.text : '')).join('');
+    const text = mine
+      .slice(from + 1)
+      .map((r) => (r.event === 'turn.token' ? r.payload.text : ''))
+      .join('');
     if (text === '') return false;
     if (!messages.some((m) => m.role === 'assistant' && m.content === text)) {
       this.#report(`CR1: the partial text of ${turnId} is not in the conversation`);
