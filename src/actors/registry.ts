@@ -160,7 +160,7 @@ export const createRegistry = (parts: RegistryParts): Registry => {
         );
       return;
     }
-    if (slots.size >= limits.sessionsLiveMax) {
+    if (slots.size >= limits.sessionsLiveMax && !makeRoom()) {
       return visitor.refuse(
         new OptaError('too-many-requests', `${slots.size} sessions are loaded.`, { retryAfterMs: 1_000 }),
       );
@@ -173,6 +173,18 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     slots.delete(sessionId);
     journal.forget(sessionId);
   };
+
+  /** Stops an idle session with nothing uncommitted; its log stays. One synchronous step, so nothing can come between. */
+  const unload = (sessionId: string): boolean => {
+    const slot = slots.get(sessionId);
+    if (slot?.state !== 'live' || !slot.actor.getSnapshot().matches('idle') || journal.dirty(sessionId)) return false;
+    halt(slot.actor);
+    remove(sessionId);
+    return true;
+  };
+
+  /** The session that was loaded first and is idle gives up its place. */
+  const makeRoom = (): boolean => [...slots.keys()].some(unload);
 
   const drained = (): void => {
     if (!draining || [...slots.values()].some((s) => s.state === 'live' || s.state === 'loading')) return;
@@ -223,12 +235,9 @@ export const createRegistry = (parts: RegistryParts): Registry => {
       }
     },
     passivate(sessionId) {
-      // Not in the actor's own stack; and everything from the checks to the removal is one synchronous step.
+      // Not in the actor's own stack.
       clock.soon(() => {
-        const slot = slots.get(sessionId);
-        if (slot?.state !== 'live' || !slot.actor.getSnapshot().matches('idle') || journal.dirty(sessionId)) return;
-        halt(slot.actor);
-        remove(sessionId);
+        unload(sessionId);
       });
     },
     halt(sessionIds) {

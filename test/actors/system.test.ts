@@ -209,6 +209,21 @@ describe('supervision', () => {
     expect(h.ends('s').map(([c]) => c)).toEqual(['say one', 'say two']);
   });
 
+  test('[SV3] when as many sessions are loaded as may be, an idle one makes room; without one the command is refused', () => {
+    const h = new Harness({ sessionsLiveMax: 2, passivateAfterMs: 60_000 });
+    for (const id of ['a', 'b', 'c', 'd']) h.create(id);
+    h.submit('a', 'say x');
+    h.run(60);
+    h.submit('b', 'hang');
+    h.run(20);
+    h.submit('c', 'hang');
+    h.run(40);
+    expect([...h.system.parts.registry.slots.keys()]).toEqual(['b', 'c']);
+    const refused = h.submit('d', 'say y');
+    h.run(20);
+    expect(refused.answer).toBe('too-many-requests');
+  });
+
   test('[SV2] a full disk is a visible read-only state; nothing acknowledged is lost; it goes on when there is room', () => {
     const h = new Harness();
     h.create('s');
