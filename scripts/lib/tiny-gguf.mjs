@@ -7,9 +7,10 @@ import { writeFileSync } from 'node:fs';
 const SHAPE = { embedding: 64, layers: 2, heads: 4, hidden: 128, context: 16_384 };
 const ALIGNMENT = 32;
 
-const WORDS = 'amber birch cedar delta ember fjord grove heron inlet juniper kelp larch maple nectar osprey pine quartz reed'
-  .split(' ')
-  .map((word) => `▁${word}`);
+const WORDS =
+  'amber birch cedar delta ember fjord grove heron inlet juniper kelp larch maple nectar osprey pine quartz reed'
+    .split(' ')
+    .map((word) => `▁${word}`);
 const BYTES = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`);
 const TOKENS = ['<unk>', '<s>', '</s>', ...BYTES, ...WORDS];
 const TOKEN_KINDS = { unknown: 2, control: 3, byte: 6, normal: 1 };
@@ -83,8 +84,20 @@ const METADATA = [
   ['llama.attention.layer_norm_rms_epsilon', asFloat(1e-5)],
   ['tokenizer.ggml.model', asString('llama')],
   ['tokenizer.ggml.tokens', asArray(TYPE.string, TOKENS.map(string))],
-  ['tokenizer.ggml.scores', asArray(TYPE.float32, TOKENS.map((_, id) => f32(-id)))],
-  ['tokenizer.ggml.token_type', asArray(TYPE.int32, TOKENS.map((_, id) => i32(kindOf(id))))],
+  [
+    'tokenizer.ggml.scores',
+    asArray(
+      TYPE.float32,
+      TOKENS.map((_, id) => f32(-id)),
+    ),
+  ],
+  [
+    'tokenizer.ggml.token_type',
+    asArray(
+      TYPE.int32,
+      TOKENS.map((_, id) => i32(kindOf(id))),
+    ),
+  ],
   ['tokenizer.ggml.bos_token_id', asUint(1)],
   ['tokenizer.ggml.eos_token_id', asUint(2)],
   ['tokenizer.ggml.unknown_token_id', asUint(0)],

@@ -134,6 +134,7 @@ test.skipIf(refused !== null)(
       // Filled up once more, and closed while it is stuck: a daemon that stops must not wait for it.
       expect(await codeOf((done) => store.commit([record(acked + 2, 12 << 20)], done))).toBe('storage-full');
       expect(await codeOf((done) => store.close(done))).toBe('ok');
+      expect(openFiles()).toBe(0);
       await new Promise((resolve) => setTimeout(resolve, 20));
       expect(unhandled).toEqual([]);
     } finally {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Plan, torture } from './kill9.ts';
+import { torture } from './kill9.ts';
+import type { Plan } from './plans.ts';
 
 /**
  * A short run of what `npm run torture` does for a hundred rounds. The seed changes with the day, so that over time more than one

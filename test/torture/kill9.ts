@@ -17,27 +17,15 @@ import {
   until,
 } from '../support/daemon.ts';
 import { type Directive, type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
-import { Subject } from './subject.ts';
+import { KINDS, PLANS, type Plan, Trigger } from './plans.ts';
+import type { TortureReport } from './report.ts';
+import { type Counts, Subject } from './subject.ts';
 
 /**
  * `kill -9` of the real daemon, round after round on one home. A round: start, attach the readers where they were cut, let
  * everything that was open come to its end, compare all that anybody ever saw with what is stored; then load the daemon with
  * two writers and kill it at the moment that the round's plan names.
  */
-export const PLANS = [
-  'stream',
-  'ack',
-  'tool',
-  'permission',
-  'create',
-  'decide',
-  'cancel',
-  'flood',
-  'boot',
-  'any',
-] as const;
-export type Plan = (typeof PLANS)[number];
-
 export interface TortureOptions {
   rounds: number;
   seed: number;
@@ -45,29 +33,6 @@ export interface TortureOptions {
   /** Default: all of them in turn. */
   plans?: readonly Plan[];
   onRound?: (line: string) => void;
-}
-
-export interface TortureReport {
-  rounds: number;
-  seed: number;
-  violations: string[];
-  kills: { [plan: string]: number };
-  /** Rounds in which the moment of the plan did not come in time; they were killed all the same. */
-  missed: number;
-  sessions: number;
-  eventsStored: number;
-  /** By two sockets of each session, between load and kill. */
-  framesSeenBeforeKills: number;
-  submitsAcked: number;
-  createsAcked: number;
-  cancelsAcked: number;
-  decisionsAcked: number;
-  interrupted: number;
-  interruptedWithText: number;
-  queuedResumed: number;
-  toolProcessesKilled: number;
-  startMs: { p50: number; max: number };
-  seconds: number;
 }
 
 const SUBJECTS = 3;
@@ -117,16 +82,23 @@ class Torture {
     const reply = (): Directive => (this.#draining ? { tps: 0, delayMs: 0, rounds: 0 } : {});
     this.#lmx = await startFakeLmx({ reply });
     const plans = this.#options.plans ?? PLANS;
-    for (let round = 0; round < this.#options.rounds && this.#violations.length < 20; round++) {
-      const plan = plans[round % plans.length] as Plan;
+    let sum: Counts = { events: 0, interrupted: 0, withText: 0, resumed: 0 };
+    try {
+      for (let round = 0; round < this.#options.rounds && this.#violations.length === 0; round++) {
+        const plan = plans[round % plans.length] as Plan;
+        await this.#up();
+        await this.#settle();
+        await this.#rotate();
+        await this.#load(plan);
+        this.#options.onRound?.(`round ${round + 1} ${plan}: ${this.#violations.length} violations`);
+      }
       await this.#up();
-      await this.#settle();
-      await this.#rotate();
-      await this.#load(plan);
-      this.#options.onRound?.(`round ${round + 1} ${plan}: ${this.#violations.length} violations`);
+      sum = await this.#finish();
+    } catch (cause) {
+      // A daemon that does not come up or a turn that does not end is a finding like any other.
+      this.#bad(`the run ended early: ${String(cause)}`);
     }
-    await this.#up();
-    return this.#report(await this.#finish(), (performance.now() - startedAt) / 1_000);
+    return this.#report(sum, (performance.now() - startedAt) / 1_000);
   }
 
   async close(): Promise<void> {
@@ -378,10 +350,10 @@ class Torture {
 
   // --- the end
 
-  async #finish(): Promise<{ events: number; interrupted: number; withText: number; resumed: number }> {
+  async #finish(): Promise<Counts> {
     await this.#settle();
     const all = [...this.#retired, ...this.#subjects];
-    const sum = { events: 0, interrupted: 0, withText: 0, resumed: 0 };
+    const sum: Counts = { events: 0, interrupted: 0, withText: 0, resumed: 0 };
     for (const subject of all) {
       const counts = await subject.verify(this.#live);
       for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += counts[name];
@@ -392,10 +364,7 @@ class Torture {
     return sum;
   }
 
-  #report(
-    sum: { events: number; interrupted: number; withText: number; resumed: number },
-    seconds: number,
-  ): TortureReport {
+  #report(sum: Counts, seconds: number): TortureReport {
     const all = [...this.#retired, ...this.#subjects];
     const count = (of: (s: Subject) => number): number => all.reduce((n, s) => n + of(s), 0);
     const starts = [...this.#startMs].sort((a, b) => a - b);
@@ -419,54 +388,5 @@ class Torture {
       startMs: { p50: Math.round(starts[starts.length >> 1] ?? 0), max: Math.round(starts.at(-1) ?? 0) },
       seconds: Math.round(seconds * 10) / 10,
     };
-  }
-}
-
-/** What the turns of a plan do; absent: anything. */
-const KINDS: { [plan in Plan]?: 'stream' | 'flood' | 'search' | 'list' | 'write' } = {
-  stream: 'stream',
-  tool: 'search',
-  permission: 'write',
-  decide: 'write',
-  cancel: 'stream',
-  flood: 'flood',
-  boot: 'stream',
-};
-
-/** The record or answer that a plan waits for, how many of them at most, and how long after it the kill comes (0: in its stack). */
-const MOMENTS: { [plan in Plan]: { on: string; nth: number; delayMs: number } } = {
-  stream: { on: 'turn.token', nth: 40, delayMs: 30 },
-  flood: { on: 'turn.token', nth: 20, delayMs: 20 },
-  boot: { on: 'turn.token', nth: 20, delayMs: 20 },
-  tool: { on: 'tool.start', nth: 2, delayMs: 500 },
-  permission: { on: 'permission.request', nth: 2, delayMs: 10 },
-  ack: { on: 'ack', nth: 10, delayMs: 0 },
-  create: { on: 'created', nth: 60, delayMs: 0 },
-  decide: { on: 'decided', nth: 3, delayMs: 0 },
-  cancel: { on: 'cancelled', nth: 4, delayMs: 0 },
-  any: { on: 'turn.queued', nth: 8, delayMs: 150 },
-};
-
-class Trigger {
-  over = false;
-  readonly #on: string;
-  readonly #kill: () => void;
-  readonly #delayMs: number;
-  #left: number;
-
-  constructor(plan: Plan, random: Random, kill: () => void) {
-    const { on, nth, delayMs } = MOMENTS[plan];
-    this.#on = on;
-    this.#left = random.int(1, nth);
-    this.#delayMs = Math.round(delayMs * random.next());
-    this.#kill = kill;
-  }
-
-  record(what: string): void {
-    if (this.over || what !== this.#on) return;
-    this.#left -= 1;
-    if (this.#left !== 0) return;
-    if (this.#delayMs === 0) this.#kill();
-    else setTimeout(this.#kill, this.#delayMs);
   }
 }

@@ -1,4 +1,5 @@
-import { PLANS, type Plan, torture } from './kill9.ts';
+import { torture } from './kill9.ts';
+import { PLANS, type Plan } from './plans.ts';
 
 /** `npm run torture -- --rounds N --seed S [--plan P]`: prints the figures; exit 1 when anything was lost. */
 const arg = (name: string): string | undefined => {

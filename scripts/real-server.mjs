@@ -1,0 +1,124 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ensureInstalled, ensureNode, loopbackEnv, ROOT, run, runNode, toolPath } from './lib/steps.mjs';
+import { writeTinyGguf } from './lib/tiny-gguf.mjs';
+
+/**
+ * An OpenAI-compatible server that we did not write, over real inference: `inference-server` on llama.cpp, with a model of
+ * random weights that is written here. Nothing of it is a dependency of this project; it lives in `.build/real-server`.
+ *
+ *   node scripts/real-server.mjs check            install if need be, then run test/compat/openai-server.test.ts against it
+ *   node scripts/real-server.mjs install          only that; the one step that uses the network (npm)
+ *   node scripts/real-server.mjs serve [--port N] run it on loopback by hand
+ *
+ * `check` runs the server, the daemon and the CLI together in a network namespace that has loopback and nothing else.
+ */
+const FOLDER = join(ROOT, '.build', 'real-server');
+const SELF = fileURLToPath(import.meta.url);
+/**
+ * Optional packages are left out, or the install is six times as large, so the two platform packages are named. llama.cpp's
+ * binding is held at a version of the server's own time: with later ones it never ends an answer.
+ */
+const PLATFORM = `${process.platform}-${process.arch}`;
+const PACKAGES = {
+  'inference-server': '1.0.0-beta.32',
+  'node-llama-cpp': '3.6.0',
+  [`@node-llama-cpp/${PLATFORM}`]: '3.6.0',
+  [`@img/sharp-${PLATFORM}`]: '0.33.5',
+  [`@img/sharp-libvips-${PLATFORM}`]: '1.0.4',
+};
+
+const isThere = () =>
+  Object.entries(PACKAGES).every(([name, version]) => {
+    const manifest = join(FOLDER, 'node_modules', name, 'package.json');
+    return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version;
+  });
+
+const install = async () => {
+  if (isThere()) return;
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(
+    join(FOLDER, 'package.json'),
+    `${JSON.stringify({ private: true, dependencies: PACKAGES }, null, 2)}\n`,
+  );
+  const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
+  if ((await run('npm', args, { cwd: FOLDER })) !== 0) throw new Error('npm install failed');
+};
+
+const serve = async (port) => {
+  const modules = join(FOLDER, 'node_modules');
+  const { createOpenAIMiddleware, InferenceServer } = await import(
+    pathToFileURL(join(modules, 'inference-server', 'dist', 'index.js')).href
+  );
+  const express = createRequire(join(FOLDER, 'package.json'))('express');
+  const location = join(FOLDER, 'tiny-random.gguf');
+  writeTinyGguf(location);
+  const server = new InferenceServer({
+    log: 'warn',
+    cachePath: join(FOLDER, 'cache'),
+    models: {
+      'tiny-random': {
+        task: 'text-completion',
+        engine: 'node-llama-cpp',
+        location,
+        // Instructions and the tools' descriptions are read byte by byte: the vocabulary has no words for them.
+        contextSize: 16_384,
+        minInstances: 1,
+        device: { gpu: false, cpuThreads: 1 },
+        // A random model does not know when to stop.
+        completionDefaults: { temperature: 0, seed: 1, maxTokens: 40 },
+      },
+    },
+  });
+  await server.start();
+  const http = createServer(express().use(createOpenAIMiddleware(server)));
+  http.listen(port, '127.0.0.1', () => process.stdout.write(`http://127.0.0.1:${http.address().port}\n`));
+};
+
+/** Starts the server, runs the test against it, and ends it again. */
+const checkHere = async () => {
+  const child = spawn(process.execPath, [SELF, 'serve'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const url = await new Promise((resolve, reject) => {
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (line.startsWith('http://')) resolve(line);
+      });
+      child.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+      setTimeout(() => reject(new Error('the server was not up within 60 s')), 60_000).unref();
+    });
+    process.stderr.write(`opta: ${Object.keys(PACKAGES)[0]} on ${url}\n`);
+    return await runNode([toolPath('vitest', 'vitest.mjs'), 'run', 'test/compat/openai-server.test.ts'], {
+      env: loopbackEnv({ OPTA_TEST_OPENAI_SERVER: url }),
+    });
+  } finally {
+    child.kill();
+  }
+};
+
+const check = async () => {
+  await install();
+  if (process.platform !== 'linux') {
+    throw new Error('only Linux can keep it off the network: run "serve" yourself, then set OPTA_TEST_OPENAI_SERVER');
+  }
+  const namespace = process.getuid() === 0 ? ['-n'] : ['-r', '-n'];
+  const inside = 'ip link set lo up && exec "$@"';
+  return run('unshare', [...namespace, 'sh', '-c', inside, 'sh', process.execPath, SELF, 'check-here']);
+};
+
+ensureNode();
+const [command, ...rest] = process.argv.slice(2);
+if (command === 'install') await install();
+else if (command === 'serve') await serve(Number(rest[rest.indexOf('--port') + 1] ?? 0) || 0);
+else if (command === 'check-here') process.exitCode = await checkHere();
+else if (command === 'check') {
+  await ensureInstalled();
+  process.exitCode = await check();
+} else {
+  process.stderr.write('usage: node scripts/real-server.mjs check | install | serve [--port N]\n');
+  process.exitCode = 2;
+}
