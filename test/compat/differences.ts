@@ -80,6 +80,10 @@ export const DIFFERENCES = {
     what: 'A text/plain body is 415 instead of 400.',
     why: 'It never was accepted; the status now says what is wrong.',
   },
+  'unknown-session-told': {
+    what: 'A socket on a session that does not exist gets one error frame; it stays open, and follows the session once it is made.',
+    why: 'The old socket was silent, so a mistyped id looked like an idle session.',
+  },
   'health-stream': {
     what: 'GET /v3/health/stream is 404: not built yet.',
     why: 'It is a later milestone. /v3/health answers the same facts.',

@@ -14,30 +14,29 @@ const FOLDER = fileURLToPath(new URL('../../../shared/contract/transcripts', imp
 const present = existsSync(FOLDER);
 
 /** What deliberately differs, by recording and step. Everything else must agree. */
-const SCENARIOS: { [number: string]: Accepted[] } = {
-  '01': [],
-  '02': [
-    { step: 4, why: 'health-stream', status: 404 },
-    { step: 7, why: 'health-stream', status: 404 },
-    { step: 11, why: 'health-stream', status: 404 },
+const SCENARIOS: [number: string, accepted: Accepted[]][] = [
+  ['01', []],
+  ['02', [4, 7, 11].map((step) => ({ step, why: 'health-stream', status: 404 }))],
+  [
+    '03',
+    [
+      { step: 13, why: 'no-second-snapshot', status: 200 },
+      { step: 15, why: 'issue-shapes', status: 400 },
+      { step: 17, why: 'issue-shapes', status: 400 },
+      { step: 23, why: 'framework-errors', status: 400 },
+      { step: 26, why: 'empty-json', status: 201 },
+      { step: 29, why: 'plain-text-body', status: 415 },
+      { step: 32, why: 'framework-errors', status: 415 },
+      ...[35, 37, 39, 43, 45].map((step): Accepted => ({ step, why: 'bad-session-id', status: 400 })),
+    ],
   ],
-  '03': [
-    { step: 13, why: 'no-second-snapshot', status: 200 },
-    { step: 15, why: 'issue-shapes', status: 400 },
-    { step: 17, why: 'issue-shapes', status: 400 },
-    { step: 23, why: 'framework-errors', status: 400 },
-    { step: 26, why: 'empty-json', status: 201 },
-    { step: 29, why: 'plain-text-body', status: 415 },
-    { step: 32, why: 'framework-errors', status: 415 },
-    ...[35, 37, 39, 43, 45].map((step): Accepted => ({ step, why: 'bad-session-id', status: 400 })),
-  ],
-  '05': [9, 11, 13, 15, 17].map((step) => ({ step, why: 'issue-shapes', status: 400 })),
-  '06': [],
-  '12': [{ step: 25, why: 'messages-kept', status: 200 }],
-  '13': [],
-  '15': [],
-  '16': [],
-};
+  ['05', [9, 11, 13, 15, 17].map((step) => ({ step, why: 'issue-shapes', status: 400 }))],
+  ['06', []],
+  ['12', [{ step: 25, why: 'messages-kept', status: 200 }]],
+  ['13', []],
+  ['15', []],
+  ['16', []],
+];
 
 describe(`recordings${present ? '' : ' (absent: no transcripts beside the repository)'}`, () => {
   let lmx: FakeLmx;
@@ -52,7 +51,7 @@ describe(`recordings${present ? '' : ' (absent: no transcripts beside the reposi
     await lmx?.close();
   });
 
-  for (const [number, accepted] of Object.entries(SCENARIOS)) {
+  for (const [number, accepted] of SCENARIOS) {
     test.skipIf(!present)(`recording ${number} holds, apart from ${accepted.length} named steps`, async () => {
       const file = readdirSync(FOLDER).find((name) => name.startsWith(`${number}-`));
       expect(file, `a recording ${number}`).toBeDefined();

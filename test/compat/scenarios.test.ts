@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { type Client, type Frame, type RealDaemon, startDaemon } from './daemon.ts';
 import { DIFFERENCES, differs, namedDifferences } from './differences.ts';
@@ -525,6 +526,44 @@ describe('16 reconnecting', () => {
     expectGapless(odd.frames, 1);
     expect(odd.frames.length).toBeGreaterThan(done.seq as number);
     await Promise.all([whole.close(), ahead.close(), odd.close()]);
+  });
+});
+
+describe('sockets that cannot be served', () => {
+  const refusedWith = async (at: string): Promise<[frames: Frame[], closed: Client['closed']]> => {
+    const client = await daemon.connect(at);
+    await until(() => client.closed !== null, 'the socket to be closed');
+    return [client.frames, client.closed];
+  };
+
+  test('[AC1] a wrong token and a missing session id are told on the open socket, then it is closed: 4001, 4000', async () => {
+    expect(await refusedWith('/v3/ws?sessionId=x&token=not-it')).toEqual([
+      [UNAUTHORIZED],
+      { code: 4001, reason: 'unauthorized' },
+    ]);
+    expect(await refusedWith('/v3/ws?token=$TOKEN')).toEqual([
+      [refused('Missing sessionId query parameter', 'missing-session')],
+      { code: 4000, reason: expect.any(String) },
+    ]);
+  });
+
+  test('a frame that is none is answered and the socket stays; so is a session that is not there yet', async () => {
+    const client = await daemon.connect(path('made-later'));
+    differs('unknown-session-told');
+    await client.frame((f) => f.code === 'session-not-found', 'to be told');
+    client.send({ type: 'turn.dance' });
+    const invalid = await client.frame((f) => f.code === 'invalid-request', 'the answer to a wrong frame');
+    expect(invalid).toMatchObject(refused('Invalid WS payload', 'invalid-request', { details: expect.any(Array) }));
+    client.send(submit('made-later', 'x'));
+    const missing = (f: Frame) => f.error === 'Session not found: made-later' && f !== client.frames[0];
+    await client.frame(missing, 'the answer to a submit');
+
+    await daemon.post('/v3/sessions', { sessionId: 'made-later' });
+    client.send(submit('made-later', 'two words @@{"tokens":2}@@'));
+    await client.frame(isEvent('session.updated'), 'the end of the turn');
+    expect(outline(client.frames)).toEqual(['session.snapshot', ...A_TURN]);
+    expectGapless(client.frames, 1);
+    await client.close();
   });
 });
 

@@ -20,6 +20,8 @@ export interface SoakCounts {
 
 const TURNS_A_SESSION = 25;
 const TURN_MS = 60_000;
+/** Two turns of a session take at least this long: the load is the same at the beginning and at the end of a run. */
+const PAIR_MS = 450;
 
 /** A reader that keeps no frames: only its cursor and a running hash of all bytes. */
 class HashingReader {
@@ -113,7 +115,9 @@ const soakSession = async (
     }
   })();
   for (let i = 0; i < TURNS_A_SESSION && !over(); i += 2) {
+    const pace = sleep(PAIR_MS);
     await Promise.all([
+      pace,
       turn(daemon, sessionId, random, 'ana', ends, counts),
       turn(daemon, sessionId, random, 'ben', ends, counts),
     ]);

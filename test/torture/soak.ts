@@ -90,9 +90,10 @@ const run = async (
   return reportOf({ samples, counts, left, atRest, warmUpMs, minutes, seed });
 };
 
-const progressOf = (s: Sample, counts: SoakCounts): string =>
-  `${Math.round(s.atMs / 1000)} s: ${JSON.stringify(counts.turns)} turns, ` +
-  `${s.values['heap and stacks, MiB (RssAnon)']?.toFixed(0)} MiB, ${s.values['open files']} files, ${counts.violations.length} violations`;
+const progressOf = ({ atMs, values }: Sample, counts: SoakCounts): string =>
+  `${Math.round(atMs / 1000)} s: ${JSON.stringify(counts.turns)} turns, ` +
+  `${values['sessions in memory']} sessions in ${values['heap and stacks, MiB (RssAnon)']?.toFixed(0)} MiB, ` +
+  `${values['open files']} files, ${counts.violations.length} violations`;
 
 /** After the load nothing waits and nobody is attached, within the time that a closed socket takes. */
 const rest = async (daemon: Daemon): Promise<{ [name: string]: number }> => {

@@ -7,7 +7,7 @@ import { OptaError } from '../../protocol/errors.ts';
 import { isTerminal, type LogRecord } from '../../protocol/events.ts';
 import { EXIT } from '../exit.ts';
 import { colour, seconds } from '../output.ts';
-import type { DemoWorld } from './demo.ts';
+import type { DemoWorld } from './demo-world.ts';
 
 const WORDS = 20_000;
 const WORDS_PER_SECOND = 2_000;

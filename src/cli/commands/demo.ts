@@ -2,7 +2,6 @@ import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireDaemon } from '../../client/discover.ts';
-import type { InspectedActor } from '../../client/http.ts';
 import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import { optaPaths } from '../../config/paths.ts';
 import { toOptaError } from '../../protocol/errors.ts';
@@ -15,20 +14,7 @@ import { canAsk, colour, oneLine, seconds } from '../output.ts';
 import { TurnPrinter } from '../turn-printer.ts';
 import { runTurn } from '../turn-run.ts';
 import { crashDemo } from './demo-crash.ts';
-
-/** A daemon of the demo's own: a folder that goes away with it, an engine without a model, nothing beyond loopback. */
-export interface DemoWorld {
-  ctx: Context;
-  http: DaemonHttp;
-  daemon: EnsuredDaemon;
-  /** Starts it again. */
-  start(): Promise<EnsuredDaemon>;
-  workspace: string;
-  signal: AbortSignal;
-  say(text: string): void;
-  /** The actors of the session while a permission was open. */
-  seen: { asked?: InspectedActor };
-}
+import type { DemoWorld } from './demo-world.ts';
 
 /** What `npm start` runs: one turn on the files of the current folder, on a daemon that is gone afterwards. */
 export const demoCommand = async (given: Context, words: readonly string[]): Promise<number> => {

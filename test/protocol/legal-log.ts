@@ -1,0 +1,162 @@
+import fc from 'fast-check';
+import type { Fact, LogRecord } from '../../src/protocol/events.ts';
+import { number } from './records.ts';
+
+/**
+ * Logs that a session could have written: each choice is one thing that happens next, out of those that may. It keeps its own
+ * account of what is open and shares nothing with the fold that it is to test. Call ids repeat from turn to turn, as servers
+ * repeat them, and are unique only within a turn.
+ */
+type CallPlace = 'waiting' | 'asked' | 'started';
+interface Running {
+  turnId: string;
+  writerId: string;
+  step: number;
+  asking: boolean;
+  calls: { id: string; place: CallPlace }[];
+  made: number;
+  cancelled: boolean;
+  wrote: boolean;
+}
+
+const WRITERS = ['ada', 'bob', 'eve'];
+const ZERO = { tokens: 0, promptTokens: 0, completionTokens: 0, toolCalls: 0, elapsed: 0, elapsedMs: 0, speed: 0, firstTokenLatencyMs: null };
+
+class Writer {
+  readonly facts: Fact[] = [];
+  #queue: { turnId: string; writerId: string }[] = [];
+  #running: Running | null = null;
+  #turns = 0;
+
+  constructor(seeded: boolean) {
+    const at = '2026-01-01T00:00:00.000Z';
+    const snapshot = { sessionId: 's', model: 'm', createdAt: at, updatedAt: at, queuedTurns: 0, toolCallCount: 0, writerCount: 0 };
+    this.#put({ event: 'session.snapshot', payload: { snapshot, messages: seeded ? [{ role: 'system', content: 'be brief' }] : [] } });
+  }
+
+  #put(fact: Fact): void {
+    this.facts.push(fact);
+  }
+
+  /** Whatever `n` is, something that may happen happens. */
+  next(n: number): void {
+    const running = this.#running;
+    const kind = n % 16;
+    const more = n >> 4;
+    if (kind < 2 && this.#queue.length < 5) this.#submit(more, running !== null && kind === 1);
+    else if (kind === 2) this.#cancel(more);
+    else if (!running) this.#start();
+    else if (running.cancelled) this.#end('cancelled');
+    else if (kind === 3) this.#end(more % 2 === 0 ? 'error' : 'interrupted');
+    else this.#work(running, kind, more);
+  }
+
+  #submit(n: number, interrupt: boolean): void {
+    const turn = { turnId: `t${++this.#turns}`, writerId: WRITERS[n % WRITERS.length] as string };
+    const queueSize = this.#queue.length + 1;
+    const position = interrupt ? 1 : queueSize;
+    const onBusy = interrupt ? ('interrupt' as const) : ('enqueue' as const);
+    this.#put({ event: 'turn.queued', payload: { ...turn, clientId: 'c', queueSize, position, content: `do ${turn.turnId}`, mode: 'do', onBusy } });
+    if (interrupt) this.#queue.unshift(turn);
+    else this.#queue.push(turn);
+    if (interrupt && this.#running && !this.#running.cancelled) {
+      this.#put({ event: 'session.cancelled', payload: { cancelled: 1, turnId: this.#running.turnId } });
+      this.#running.cancelled = true;
+    }
+  }
+
+  #cancel(n: number): void {
+    const writerId = WRITERS[n % WRITERS.length] as string;
+    const gone = this.#queue.filter((t) => t.writerId === writerId);
+    const running = this.#running?.writerId === writerId && !this.#running.cancelled ? this.#running : null;
+    if (gone.length === 0 && !running) return;
+    this.#put({ event: 'session.cancelled', payload: { cancelled: gone.length + (running ? 1 : 0), writerId } });
+    for (const turn of gone) this.#put(this.#failure(turn, 'cancelled', false));
+    this.#queue = this.#queue.filter((t) => t.writerId !== writerId);
+    if (running) running.cancelled = true;
+  }
+
+  #start(): void {
+    const turn = this.#queue.shift();
+    if (!turn) return;
+    this.#put({ event: 'turn.start', payload: { ...turn, clientId: 'c', mode: 'do' } });
+    this.#running = { ...turn, step: 0, asking: false, calls: [], made: 0, cancelled: false, wrote: false };
+  }
+
+  #work(run: Running, kind: number, n: number): void {
+    const { turnId } = run;
+    const call = run.calls[0];
+    if (call) return this.#settle(run, call, n);
+    if (!run.asking) {
+      run.step += 1;
+      run.asking = true;
+      this.#put({ event: 'turn.progress', payload: { turnId, phase: 'model.request', message: null, provider: 'x', step: run.step, model: 'm' } });
+    } else if (kind < 10) {
+      run.wrote ||= kind < 9;
+      this.#put({ event: kind < 9 ? 'turn.token' : 'turn.thinking', payload: { turnId, text: `w${n} `, step: run.step } });
+    } else if (kind < 14) {
+      run.calls = Array.from({ length: 1 + (n % 3) }, () => ({ id: `call_${run.made++}`, place: 'waiting' }));
+      const calls = run.calls.map(({ id }) => ({ id, name: 'tool', args: '{}' }));
+      run.asking = false;
+      this.#put({ event: 'turn.progress', payload: { turnId, phase: 'model.response', message: null, provider: null, step: run.step, calls } });
+    } else this.#end('done');
+  }
+
+  /** The first open call takes one step. */
+  #settle(run: Running, call: { id: string; place: CallPlace }, n: number): void {
+    const { turnId } = run;
+    const requestId = `perm_${turnId}_${call.id}`;
+    const at = { turnId, callId: call.id, toolName: 'tool' };
+    const start = (decidedBy: string): void => {
+      this.#put({ event: 'tool.start', payload: { turnId, id: call.id, name: 'tool', args: '{}', decidedBy } });
+      call.place = 'started';
+    };
+    if (call.place === 'started') {
+      this.#put({ event: 'tool.end', payload: { turnId, id: call.id, name: 'tool', result: `r${n}`, isError: n % 5 === 0, elapsedMs: 1 } });
+      run.calls.shift();
+    } else if (call.place === 'asked') {
+      const decision = n % 2 === 0 ? ('allow' as const) : ('deny' as const);
+      this.#put({ event: 'permission.resolved', payload: { ...at, requestId, decision, reason: n % 3 === 1 ? 'timeout' : 'person', decidedBy: 'person:ada' } });
+      if (decision === 'allow') start('person:ada');
+      else run.calls.shift();
+    } else if (n % 3 === 0) {
+      start('rule:read');
+    } else if (n % 3 === 1) {
+      this.#put({ event: 'permission.request', payload: { ...at, requestId, args: {}, summary: 'x', expiresAt: '2026-01-01T00:02:00.000Z' } });
+      call.place = 'asked';
+    } else {
+      this.#put({ event: 'permission.resolved', payload: { ...at, requestId: call.id, decision: 'deny', reason: n % 2 ? 'rule' : 'invalid', decidedBy: 'rule:x', message: 'no' } });
+      run.calls.shift();
+    }
+  }
+
+  #failure(turn: { turnId: string; writerId: string }, outcome: 'error' | 'cancelled' | 'interrupted', partial: boolean): Fact {
+    const { turnId, writerId } = turn;
+    return { event: 'turn.error', payload: { turnId, writerId, clientId: 'c', message: 'm', code: outcome, outcome, partial } };
+  }
+
+  #end(how: 'done' | 'error' | 'cancelled' | 'interrupted'): void {
+    const run = this.#running;
+    if (!run) return;
+    const { turnId, writerId } = run;
+    for (const { id, place } of run.calls) {
+      if (place === 'asked') {
+        const reason = how === 'interrupted' ? 'interrupted' : 'cancelled';
+        this.#put({ event: 'permission.resolved', payload: { turnId, requestId: `perm_${turnId}_${id}`, callId: id, toolName: 'tool', decision: 'deny', reason, decidedBy: 'daemon' } });
+      }
+      if (place === 'started')
+        this.#put({ event: 'tool.end', payload: { turnId, id, name: 'tool', result: 'cut', isError: true, elapsedMs: 1 } });
+    }
+    if (how === 'done') this.#put({ event: 'turn.done', payload: { turnId, writerId, clientId: 'c', stats: ZERO, outcome: 'done' } });
+    else this.#put(this.#failure(run, how, run.wrote));
+    this.#running = null;
+  }
+}
+
+export const legalLog: fc.Arbitrary<LogRecord[]> = fc
+  .tuple(fc.boolean(), fc.array(fc.nat(16 * 64 - 1), { maxLength: 120, size: 'max' }))
+  .map(([seeded, choices]) => {
+    const writer = new Writer(seeded);
+    for (const n of choices) writer.next(n);
+    return number(writer.facts);
+  });
