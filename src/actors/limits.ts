@@ -97,6 +97,8 @@ export const LIMITS = {
   /** Committed frames kept in memory a live session, so that an attach near the head reads no disk. */
   ringFramesMax: 512,
   ringBytesMax: 256 * 1024,
+  /** Pages of the log kept for readers that catch up together, over all sessions. */
+  sharedPagesBytesMax: 4 << 20,
 
   // Transport
   requestBytesMax: 10 << 20,

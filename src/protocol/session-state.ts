@@ -127,10 +127,12 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
           decidedBy: r.payload.decidedBy,
           startedAt: r.ts,
         }),
+        r.payload.turnId,
       );
     case 'tool.end':
       return toolMessage(
         onCall(s, r, r.payload.turnId, r.payload.id, { state: 'ended' }),
+        r.payload.turnId,
         r.payload.id,
         r.payload.result,
       );
@@ -187,8 +189,8 @@ const onCall = (s: SessionState, r: LogRecord, turnId: string, callId: string, p
     calls: a.calls.map((c) => (c.id === callId ? { ...c, progress } : c)),
   }));
 
-const counted = (s: SessionState): SessionState =>
-  s.active
+const counted = (s: SessionState, turnId: string): SessionState =>
+  s.active?.turnId === turnId
     ? { ...s, toolCallCount: s.toolCallCount + 1, active: { ...s.active, toolCalls: s.active.toolCalls + 1 } }
     : s;
 
@@ -272,7 +274,7 @@ const resolved = (s: SessionState, r: LogRecord & { event: 'permission.resolved'
   // An allow is followed by the call's `tool.start`, recorded with it.
   if (p.decision === 'allow') return { ...noted, seq: r.seq };
   const refused = onCall(noted, r, p.turnId, p.callId, { state: 'refused', reason: p.reason });
-  return toolMessage(refused, p.callId, p.message ?? `The call was not allowed (${p.reason}).`);
+  return toolMessage(refused, p.turnId, p.callId, p.message ?? `The call was not allowed (${p.reason}).`);
 };
 
 const asked = (s: SessionState, requestId: string): boolean =>
@@ -283,8 +285,8 @@ const decided = (all: DecisionTaken[], p: EventPayload<'permission.resolved'>): 
   { requestId: p.requestId, decision: p.decision, decidedBy: p.decidedBy },
 ];
 
-const toolMessage = (s: SessionState, callId: string, content: string): SessionState =>
-  s.active?.calls.some((c) => c.id === callId)
+const toolMessage = (s: SessionState, turnId: string, callId: string, content: string): SessionState =>
+  s.active?.turnId === turnId && s.active.calls.some((c) => c.id === callId)
     ? { ...s, messages: [...s.messages, { role: 'tool', content, tool_call_id: callId }] }
     : s;
 

@@ -73,6 +73,11 @@ export class MemoryRows {
     return this.#rows.get(sessionId)?.index.seq ?? 0;
   }
 
+  flushedHead(sessionId: string): number {
+    const first = this.#unflushed.flat().find((undo) => undo.sessionId === sessionId);
+    return first ? (this.records(sessionId)[first.recordsBefore - 1]?.seq ?? 0) : this.head(sessionId);
+  }
+
   records(sessionId: string): StoredRecord[] {
     return this.#rows.get(sessionId)?.records.slice() ?? [];
   }

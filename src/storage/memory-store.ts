@@ -1,5 +1,13 @@
 import { LIMITS } from '../actors/limits.ts';
-import type { Clock, Done, LogStore, SessionCommit, StoredRecord, StoreStatus } from '../actors/ports.ts';
+import type {
+  Clock,
+  Done,
+  LogStore,
+  SessionCommit,
+  StoredRecord,
+  StoredSession,
+  StoreStatus,
+} from '../actors/ports.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { MemoryRows } from './memory-rows.ts';
 
@@ -17,6 +25,8 @@ export interface MemoryStoreOptions {
   /** Seeded, in [0, 1): where a power cut falls. Without it, a power cut loses everything that is not flushed. */
   random?: () => number;
   faults?: Partial<Faults>;
+  /** Told when a commit lands, which is before its writer hears of it. */
+  onLand?: (batch: readonly SessionCommit[]) => void;
 }
 
 export interface Faults {
@@ -41,12 +51,16 @@ export interface MemoryStore extends LogStore {
   slowCommit(ms: number): void;
   /**
    * Ends this store: nothing under way is ever answered, and what is asked of it later neither. Returns what survives:
-   * `kill -9` keeps all that landed; a power cut keeps what was flushed and a beginning of the rest, in commit order.
+   * `kill -9` keeps all that landed; a power cut keeps what was flushed and a beginning of the rest, in commit order. `next`: the
+   * world of the store that follows, where it differs.
    */
-  crash(how: { loseUnflushed: boolean }): MemoryStore;
+  crash(how: { loseUnflushed: boolean }, next?: Partial<MemoryStoreOptions>): MemoryStore;
   /** For checks between two steps of a simulation; they answer at once. */
   records(sessionId: string): StoredRecord[];
   head(sessionId: string): number;
+  /** How far a session's log would survive a power cut for certain. */
+  flushedHead(sessionId: string): number;
+  stored(sessionId: string): StoredSession | null;
   sessions(): string[];
 }
 
@@ -79,12 +93,17 @@ const mount = (options: MemoryStoreOptions, rows: MemoryRows): MemoryStore => {
     slowCommit: (ms) => {
       store.faults.slowMs = ms;
     },
-    crash: ({ loseUnflushed }) => {
+    crash: ({ loseUnflushed }, next = {}) => {
       store.dead = true;
-      return mount({ ...options, faults: {} }, rows.copy(loseUnflushed ? lostCommits(rows, options.random) : 0));
+      return mount(
+        { ...options, faults: {}, ...next },
+        rows.copy(loseUnflushed ? lostCommits(rows, options.random) : 0),
+      );
     },
     records: (sessionId) => rows.records(sessionId),
     head: (sessionId) => rows.head(sessionId),
+    flushedHead: (sessionId) => rows.flushedHead(sessionId),
+    stored: (sessionId) => rows.load(sessionId),
     sessions: () => rows.sessions(),
   };
 };
@@ -103,6 +122,7 @@ class Store {
   readonly #clock: Clock;
   readonly #latencyMs: () => number;
   readonly #rows: MemoryRows;
+  readonly #onLand: (batch: readonly SessionCommit[]) => void;
   /** Commits that have not landed or failed yet; one at a time, the first is under way. */
   readonly #commits: (() => void)[] = [];
   /** Whoever waits until no commit is under way. */
@@ -112,6 +132,7 @@ class Store {
     this.#clock = options.clock;
     this.#latencyMs = options.latencyMs ?? (() => 0);
     this.#rows = rows;
+    this.#onLand = options.onLand ?? (() => undefined);
     this.faults = { failing: 0, failingLanded: 0, failingFlushes: 0, full: false, slowMs: 0, ...options.faults };
   }
 
@@ -211,10 +232,11 @@ class Store {
   #land(batch: SessionCommit[]): OptaError | null {
     try {
       this.#rows.land(batch);
-      return null;
     } catch (cause) {
       return toOptaError(cause);
     }
+    this.#onLand(batch);
+    return null;
   }
 
   #nextCommit(): void {

@@ -6,7 +6,7 @@ import { OptaError } from '../../src/protocol/errors.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { SubmitTurnSchema } from '../../src/protocol/turn.ts';
 import { VirtualClock } from '../sim/clock.ts';
-import { type Disk, emptyDisk, type Faults, mount } from '../sim/fake-store.ts';
+import { type Faults, SimDisk } from '../sim/disk.ts';
 import { Random } from '../sim/random.ts';
 import { SIM_LIMITS } from '../sim/world.ts';
 
@@ -16,7 +16,7 @@ import { SIM_LIMITS } from '../sim/world.ts';
  */
 export class Harness {
   readonly clock = new VirtualClock();
-  readonly disk: Disk = emptyDisk();
+  readonly disk = new SimDisk(this.clock.for({ alive: true }));
   readonly faults: Faults = { failing: 0, landed: 0, full: false, slow: 0 };
   readonly ran: string[] = [];
   readonly killed: string[] = [];
@@ -84,7 +84,7 @@ export class Harness {
       ids: { turn: () => `t${++this.#ids}`, session: () => `g${++this.#ids}`, request: () => `r${++this.#ids}` },
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       limits: { ...SIM_LIMITS, ...limits },
-      store: mount(this.disk, clock, random, this.faults, () => undefined),
+      store: this.disk.mount(clock, random, this.faults, () => undefined),
       inference,
       tools,
       rules: [],
@@ -141,7 +141,7 @@ export class Harness {
   }
 
   log(sessionId: string): LogRecord[] {
-    return (this.disk.rows.get(sessionId)?.records ?? []).map((r) => decodeEnvelope(r.text).record);
+    return this.disk.records(sessionId).map((r) => decodeEnvelope(r.text).record);
   }
 
   events(sessionId: string): string[] {

@@ -1,95 +1,117 @@
 /**
  * Where this daemon answers otherwise than the one that existing clients were written against, and why. Each row is asserted in
- * `scenarios.test.ts`; the replay of recordings accepts a deviation only under one of these names. `docs/COMPATIBILITY.md` is
+ * the test of its plane; the replay of recordings accepts a deviation only under one of these names. `docs/COMPATIBILITY.md` is
  * the same list for people.
  */
 export const DIFFERENCES = {
   'added-fields': {
+    plane: 'control',
     what: 'Objects have fields that the old daemon did not send; none is missing, renamed or of another type.',
     why: 'Existing readers pass over what they do not know; new ones need codes, cursors and revisions.',
   },
   'text-stored': {
+    plane: 'control',
     what: 'turn.token is stored: a replay holds the text of every turn.',
     why: '[EV3] A reader that reconnects in mid-turn must not lose what passed meanwhile.',
   },
   'no-thinking-double': {
+    plane: 'event',
     what: 'Plain text comes once, as turn.token while it is generated; turn.thinking holds reasoning and nothing else.',
     why: 'The old daemon sent plain text token by token as turn.thinking and once more, whole, at the end.',
   },
   'progress-phases': {
+    plane: 'control',
     what: 'turn.progress has the phases model.request and model.response.',
     why: 'They mark facts that are needed to rebuild a conversation; the old standby phase said nothing.',
   },
   'no-lost-events': {
+    plane: 'event',
     what: 'A live reader gets every event, turn.progress included.',
     why: '[EV2] The old daemon lost stored events that token events had overtaken.',
   },
   'ack-after-flush': {
+    plane: 'event',
     what: 'The ack of a submit may come after turn.start; it still comes after turn.queued.',
     why: '[EV5] An ack says that the turn is on disk, and the turn does not wait for the ack.',
   },
   'queued-count': {
+    plane: 'event',
     what: '`queued` of a submit counts the turns before this one, at the moment it was accepted.',
     why: 'The old number was taken later, so several acks in a row carried the same one.',
   },
   'stats-from-usage': {
+    plane: 'control',
     what: 'Token counts of turn.done are those of the inference server.',
     why: 'The old ones were a quarter of the number of characters.',
   },
   'updated-after-end': {
+    plane: 'event',
     what: 'The snapshot of session.updated no longer names the finished turn, nor counts its writer.',
     why: 'It describes the session after the turn; the old one was taken before the turn was put away.',
   },
   'text-byte-for-byte': {
+    plane: 'control',
     what: 'Stored text keeps its leading and trailing spaces.',
     why: 'Trimming ran words of some models together.',
   },
   'cancel-code': {
+    plane: 'event',
     what: 'The turn.error of a cancelled turn has `code: "cancelled"` and an outcome.',
     why: 'A program should not have to search the message.',
   },
   'messages-kept': {
+    plane: 'event',
     what: 'Prompt and partial answer of a cancelled or failed turn stay in the conversation, also for the model.',
     why: '[CR1] What people typed and saw is not forgotten.',
   },
   'no-second-snapshot': {
+    plane: 'control',
     what: 'A POST that opens an existing session records no second session.snapshot.',
     why: 'Nothing happened to the session. The answer is the same as before: 201 and the session as it is.',
   },
   'metadata-kept': {
+    plane: 'control',
     what: 'Metadata given at creation is kept and returned.',
     why: 'The old daemon dropped it; it names the workspace now.',
   },
   'bad-session-id': {
+    plane: 'control',
     what: 'A session id that is none is 400, not 500.',
     why: 'It is the mistake of the request.',
   },
   'issue-shapes': {
+    plane: 'control',
     what: '`details` of a 400 are issues of the current schema library: `path` and `code` stay, other members differ.',
     why: 'The library changed them; nothing that was read looks at more than path and message.',
   },
   'framework-errors': {
+    plane: 'control',
     what: 'Broken JSON and a wrong media type are answered with { error, code, retryable } like every other failure.',
     why: 'The old bodies were those of its web framework, in a shape of their own.',
   },
   'empty-json': {
+    plane: 'control',
     what: 'An empty body with a JSON content type counts as {}.',
     why: 'Some clients send the header with every POST.',
   },
   'plain-text-body': {
+    plane: 'control',
     what: 'A text/plain body is 415 instead of 400.',
     why: 'It never was accepted; the status now says what is wrong.',
   },
   'unknown-session-told': {
+    plane: 'event',
     what: 'A socket on a session that does not exist gets one error frame; it stays open, and follows the session once it is made.',
     why: 'The old socket was silent, so a mistyped id looked like an idle session.',
   },
   'health-stream': {
+    plane: 'control',
     what: 'GET /v3/health/stream is 404: not built yet.',
     why: 'It is a later milestone. /v3/health answers the same facts.',
   },
 } as const;
 
+export type Plane = 'control' | 'event';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

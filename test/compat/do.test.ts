@@ -17,7 +17,6 @@ afterEach(async () => {
 
 const WIRES: [name: string, wire: 'ws' | 'sse', provider: string, options: FakeLmxOptions][] = [
   ['LMX over WebSocket', 'ws', 'lmx', {}],
-  ['LMX without WebSocket', 'sse', 'lmx', { ws: false }],
   [
     'LMX that advertises a WebSocket and refuses it',
     'sse',

@@ -8,10 +8,13 @@ import { type Accepted, Replay, type Step } from './recording.ts';
 
 /**
  * Recordings of the daemon that existing clients were written against, played mechanically against ours. They are kept beside
- * the repository and not in it; where they are absent, `scenarios.test.ts` carries the same promises in our own words.
+ * the repository and not in it; where they are absent, the tests of the two planes carry the same promises in our own words.
  */
 const FOLDER = fileURLToPath(new URL('../../../shared/contract/transcripts', import.meta.url));
 const present = existsSync(FOLDER);
+const absent = present ? '' : ' (skipped: no recordings beside the repository)';
+// The reporter counts what was skipped; the reason is told here.
+if (!present) process.stderr.write(`recordings.test.ts${absent}\n`);
 
 /** What deliberately differs, by recording and step. Everything else must agree. */
 const SCENARIOS: [number: string, accepted: Accepted[]][] = [
@@ -38,7 +41,7 @@ const SCENARIOS: [number: string, accepted: Accepted[]][] = [
   ['16', []],
 ];
 
-describe(`recordings${present ? '' : ' (absent: no transcripts beside the repository)'}`, () => {
+describe(`recordings${absent}`, () => {
   let lmx: FakeLmx;
   let daemon: RealDaemon;
   beforeAll(async () => {

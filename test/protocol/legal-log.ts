@@ -20,7 +20,16 @@ interface Running {
 }
 
 const WRITERS = ['ada', 'bob', 'eve'];
-const ZERO = { tokens: 0, promptTokens: 0, completionTokens: 0, toolCalls: 0, elapsed: 0, elapsedMs: 0, speed: 0, firstTokenLatencyMs: null };
+const ZERO = {
+  tokens: 0,
+  promptTokens: 0,
+  completionTokens: 0,
+  toolCalls: 0,
+  elapsed: 0,
+  elapsedMs: 0,
+  speed: 0,
+  firstTokenLatencyMs: null,
+};
 
 class Writer {
   readonly facts: Fact[] = [];
@@ -30,8 +39,19 @@ class Writer {
 
   constructor(seeded: boolean) {
     const at = '2026-01-01T00:00:00.000Z';
-    const snapshot = { sessionId: 's', model: 'm', createdAt: at, updatedAt: at, queuedTurns: 0, toolCallCount: 0, writerCount: 0 };
-    this.#put({ event: 'session.snapshot', payload: { snapshot, messages: seeded ? [{ role: 'system', content: 'be brief' }] : [] } });
+    const snapshot = {
+      sessionId: 's',
+      model: 'm',
+      createdAt: at,
+      updatedAt: at,
+      queuedTurns: 0,
+      toolCallCount: 0,
+      writerCount: 0,
+    };
+    this.#put({
+      event: 'session.snapshot',
+      payload: { snapshot, messages: seeded ? [{ role: 'system', content: 'be brief' }] : [] },
+    });
   }
 
   #put(fact: Fact): void {
@@ -56,7 +76,10 @@ class Writer {
     const queueSize = this.#queue.length + 1;
     const position = interrupt ? 1 : queueSize;
     const onBusy = interrupt ? ('interrupt' as const) : ('enqueue' as const);
-    this.#put({ event: 'turn.queued', payload: { ...turn, clientId: 'c', queueSize, position, content: `do ${turn.turnId}`, mode: 'do', onBusy } });
+    this.#put({
+      event: 'turn.queued',
+      payload: { ...turn, clientId: 'c', queueSize, position, content: `do ${turn.turnId}`, mode: 'do', onBusy },
+    });
     if (interrupt) this.#queue.unshift(turn);
     else this.#queue.push(turn);
     if (interrupt && this.#running && !this.#running.cancelled) {
@@ -90,15 +113,24 @@ class Writer {
     if (!run.asking) {
       run.step += 1;
       run.asking = true;
-      this.#put({ event: 'turn.progress', payload: { turnId, phase: 'model.request', message: null, provider: 'x', step: run.step, model: 'm' } });
+      this.#put({
+        event: 'turn.progress',
+        payload: { turnId, phase: 'model.request', message: null, provider: 'x', step: run.step, model: 'm' },
+      });
     } else if (kind < 10) {
       run.wrote ||= kind < 9;
-      this.#put({ event: kind < 9 ? 'turn.token' : 'turn.thinking', payload: { turnId, text: `w${n} `, step: run.step } });
+      this.#put({
+        event: kind < 9 ? 'turn.token' : 'turn.thinking',
+        payload: { turnId, text: `w${n} `, step: run.step },
+      });
     } else if (kind < 14) {
       run.calls = Array.from({ length: 1 + (n % 3) }, () => ({ id: `call_${run.made++}`, place: 'waiting' }));
       const calls = run.calls.map(({ id }) => ({ id, name: 'tool', args: '{}' }));
       run.asking = false;
-      this.#put({ event: 'turn.progress', payload: { turnId, phase: 'model.response', message: null, provider: null, step: run.step, calls } });
+      this.#put({
+        event: 'turn.progress',
+        payload: { turnId, phase: 'model.response', message: null, provider: null, step: run.step, calls },
+      });
     } else this.#end('done');
   }
 
@@ -112,27 +144,53 @@ class Writer {
       call.place = 'started';
     };
     if (call.place === 'started') {
-      this.#put({ event: 'tool.end', payload: { turnId, id: call.id, name: 'tool', result: `r${n}`, isError: n % 5 === 0, elapsedMs: 1 } });
+      this.#put({
+        event: 'tool.end',
+        payload: { turnId, id: call.id, name: 'tool', result: `r${n}`, isError: n % 5 === 0, elapsedMs: 1 },
+      });
       run.calls.shift();
     } else if (call.place === 'asked') {
       const decision = n % 2 === 0 ? ('allow' as const) : ('deny' as const);
-      this.#put({ event: 'permission.resolved', payload: { ...at, requestId, decision, reason: n % 3 === 1 ? 'timeout' : 'person', decidedBy: 'person:ada' } });
+      this.#put({
+        event: 'permission.resolved',
+        payload: { ...at, requestId, decision, reason: n % 3 === 1 ? 'timeout' : 'person', decidedBy: 'person:ada' },
+      });
       if (decision === 'allow') start('person:ada');
       else run.calls.shift();
     } else if (n % 3 === 0) {
       start('rule:read');
     } else if (n % 3 === 1) {
-      this.#put({ event: 'permission.request', payload: { ...at, requestId, args: {}, summary: 'x', expiresAt: '2026-01-01T00:02:00.000Z' } });
+      this.#put({
+        event: 'permission.request',
+        payload: { ...at, requestId, args: {}, summary: 'x', expiresAt: '2026-01-01T00:02:00.000Z' },
+      });
       call.place = 'asked';
     } else {
-      this.#put({ event: 'permission.resolved', payload: { ...at, requestId: call.id, decision: 'deny', reason: n % 2 ? 'rule' : 'invalid', decidedBy: 'rule:x', message: 'no' } });
+      this.#put({
+        event: 'permission.resolved',
+        payload: {
+          ...at,
+          requestId: call.id,
+          decision: 'deny',
+          reason: n % 2 ? 'rule' : 'invalid',
+          decidedBy: 'rule:x',
+          message: 'no',
+        },
+      });
       run.calls.shift();
     }
   }
 
-  #failure(turn: { turnId: string; writerId: string }, outcome: 'error' | 'cancelled' | 'interrupted', partial: boolean): Fact {
+  #failure(
+    turn: { turnId: string; writerId: string },
+    outcome: 'error' | 'cancelled' | 'interrupted',
+    partial: boolean,
+  ): Fact {
     const { turnId, writerId } = turn;
-    return { event: 'turn.error', payload: { turnId, writerId, clientId: 'c', message: 'm', code: outcome, outcome, partial } };
+    return {
+      event: 'turn.error',
+      payload: { turnId, writerId, clientId: 'c', message: 'm', code: outcome, outcome, partial },
+    };
   }
 
   #end(how: 'done' | 'error' | 'cancelled' | 'interrupted'): void {
@@ -142,12 +200,27 @@ class Writer {
     for (const { id, place } of run.calls) {
       if (place === 'asked') {
         const reason = how === 'interrupted' ? 'interrupted' : 'cancelled';
-        this.#put({ event: 'permission.resolved', payload: { turnId, requestId: `perm_${turnId}_${id}`, callId: id, toolName: 'tool', decision: 'deny', reason, decidedBy: 'daemon' } });
+        this.#put({
+          event: 'permission.resolved',
+          payload: {
+            turnId,
+            requestId: `perm_${turnId}_${id}`,
+            callId: id,
+            toolName: 'tool',
+            decision: 'deny',
+            reason,
+            decidedBy: 'daemon',
+          },
+        });
       }
       if (place === 'started')
-        this.#put({ event: 'tool.end', payload: { turnId, id, name: 'tool', result: 'cut', isError: true, elapsedMs: 1 } });
+        this.#put({
+          event: 'tool.end',
+          payload: { turnId, id, name: 'tool', result: 'cut', isError: true, elapsedMs: 1 },
+        });
     }
-    if (how === 'done') this.#put({ event: 'turn.done', payload: { turnId, writerId, clientId: 'c', stats: ZERO, outcome: 'done' } });
+    if (how === 'done')
+      this.#put({ event: 'turn.done', payload: { turnId, writerId, clientId: 'c', stats: ZERO, outcome: 'done' } });
     else this.#put(this.#failure(run, how, run.wrote));
     this.#running = null;
   }

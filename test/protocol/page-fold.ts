@@ -18,7 +18,17 @@ export interface PageState {
 }
 
 export const pageFold = (log: readonly LogRecord[]): PageState => {
-  const s: PageState = { seq: 0, revision: 0, messages: [], queue: [], running: null, cancelling: false, open: [], asked: [], toolCalls: 0 };
+  const s: PageState = {
+    seq: 0,
+    revision: 0,
+    messages: [],
+    queue: [],
+    running: null,
+    cancelling: false,
+    open: [],
+    asked: [],
+    toolCalls: 0,
+  };
   const waiting = new Map<string, { content: string; writerId: string }>();
   let text = '';
   const settle = (id: string, content: string): void => {
@@ -48,7 +58,11 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
       case 'turn.progress': {
         if (r.payload.phase !== 'model.response') break;
         const calls = r.payload.calls ?? [];
-        const tool_calls = calls.map(({ id, name, args }) => ({ id, type: 'function' as const, function: { name, arguments: args } }));
+        const tool_calls = calls.map(({ id, name, args }) => ({
+          id,
+          type: 'function' as const,
+          function: { name, arguments: args },
+        }));
         s.messages.push({ role: 'assistant', content: text, tool_calls });
         s.open = calls.map(({ id }) => id);
         text = '';
@@ -59,7 +73,8 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         break;
       case 'permission.resolved':
         s.asked = s.asked.filter((id) => id !== r.payload.requestId);
-        if (r.payload.decision === 'deny') settle(r.payload.callId, r.payload.message ?? `The call was not allowed (${r.payload.reason}).`);
+        if (r.payload.decision === 'deny')
+          settle(r.payload.callId, r.payload.message ?? `The call was not allowed (${r.payload.reason}).`);
         break;
       case 'tool.start':
         s.toolCalls += 1;
@@ -69,7 +84,12 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         break;
       case 'session.cancelled': {
         const { turnId, writerId } = r.payload;
-        if (s.running !== null && (turnId ?? s.running) === s.running && (turnId !== undefined || waiting.get(s.running)?.writerId === writerId)) s.cancelling = true;
+        if (
+          s.running !== null &&
+          (turnId ?? s.running) === s.running &&
+          (turnId !== undefined || waiting.get(s.running)?.writerId === writerId)
+        )
+          s.cancelling = true;
         break;
       }
       case 'turn.done':

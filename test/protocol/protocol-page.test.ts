@@ -31,14 +31,19 @@ const rows = (text: string): string[][] =>
   text
     .split('\n')
     .filter((line) => line.startsWith('|') && !/^\|[\s|:-]+\|$/.test(line))
-    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 
 /** The row that begins with a word in code marks. */
 const row = (text: string, word: string): string[] | undefined => rows(text).find(([first]) => first === `\`${word}\``);
 
 const keysOf = (schema: z.ZodType): string[] => Object.keys((schema as z.ZodObject).shape);
 const missing = (text: string, words: readonly string[]): string[] =>
-  words.filter((word) => !new RegExp(`(?<![\\w.])${word.replaceAll('.', '\\.')}(?![\\w.]\\w|\\w)`).test(text));
+  words.filter((word) => !new RegExp(`(?<![\\w.-])${word.replaceAll('.', '\\.')}(?![\\w-]|\\.\\w)`).test(text));
 
 describe('docs/PROTOCOL.md, control plane', () => {
   const text = section('## Control plane');
@@ -60,7 +65,9 @@ describe('docs/PROTOCOL.md, control plane', () => {
 
   test('[AC1] the operations that need no token are named, and no other is', () => {
     const open = OPERATION_IDS.filter((id) => operation(id).open).map((id) => operation(id).paths[0]);
-    expect(section('## Get in')).toContain(`Everything but ${open.map((path) => `\`GET ${path}\``).join(' and ')} needs it`);
+    expect(section('## Get in')).toContain(
+      `Everything but ${open.map((path) => `\`GET ${path}\``).join(' and ')} needs it`,
+    );
   });
 
   test('[AU2] what an operation may answer is written beside it or below the table', () => {
@@ -76,7 +83,11 @@ describe('docs/PROTOCOL.md, control plane', () => {
 
   test('[TQ1] the fields of a submit, its policies, modes and overrides are written', () => {
     const submit = section('### Submit a turn');
-    for (const field of keysOf(SubmitTurnSchema)) expect(rows(submit).some(([f]) => f?.includes(`\`${field}\``)), field).toBe(true);
+    for (const field of keysOf(SubmitTurnSchema))
+      expect(
+        rows(submit).some(([f]) => f?.includes(`\`${field}\``)),
+        field,
+      ).toBe(true);
     expect(missing(submit, [...OnBusySchema.options, ...ModeSchema.options, ...keysOf(OverridesSchema)])).toEqual([]);
   });
 
@@ -105,7 +116,12 @@ describe('docs/PROTOCOL.md, event plane', () => {
   test('[AU1] each inbound frame stands in the table with its fields, and the table has no other', () => {
     const text = section('### Frames that you send');
     const types = InboundFrameSchema.options.map((option) => option.shape.type.value);
-    expect(rows(text).slice(1).map(([type]) => type).sort()).toEqual(types.map((type) => `\`${type}\``).sort());
+    expect(
+      rows(text)
+        .slice(1)
+        .map(([type]) => type)
+        .sort(),
+    ).toEqual(types.map((type) => `\`${type}\``).sort());
     for (const option of InboundFrameSchema.options) {
       const cells = row(text, option.shape.type.value);
       // A submit points to the fields of a turn, which have a table of their own.
@@ -151,15 +167,27 @@ describe('docs/PROTOCOL.md, tables', () => {
   });
 
   test('[AU1] links within the page lead somewhere', () => {
-    const slugs = [...page.matchAll(/^#{2,4} (.+)$/gm)].map(([, h = '']) => h.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'));
+    const slugs = [...page.matchAll(/^#{2,4} (.+)$/gm)].map(([, h = '']) =>
+      h
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-'),
+    );
     const links = [...page.matchAll(/\]\(#([\w-]+)\)/g)].map(([, slug]) => slug);
     expect(links.length).toBeGreaterThan(10);
     expect(links.filter((slug) => !slugs.includes(slug as string))).toEqual([]);
   });
 
   test('[AU1] the search finds what is not there', () => {
-    expect(missing('a `turn.token` b', ['turn.token', 'token', 'turn', 'turn.done'])).toEqual(['token', 'turn', 'turn.done']);
-    expect(missing('storage-full, x', ['x'])).toEqual([]);
-    expect(rows('| a | b |\n|---|---|\n| c | |')).toEqual([['a', 'b'], ['c', '']]);
+    expect(missing('a `turn.token` b', ['turn.token', 'token', 'turn', 'turn.done'])).toEqual([
+      'token',
+      'turn',
+      'turn.done',
+    ]);
+    expect(missing('storage-full, x.', ['x', 'storage'])).toEqual(['storage']);
+    expect(rows('| a | b |\n|---|---|\n| c | |')).toEqual([
+      ['a', 'b'],
+      ['c', ''],
+    ]);
   });
 });

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { decodeEnvelope, encodeEnvelope } from '../../src/protocol/envelope.ts';
-import { EVENTS, type EventName, type EventPayload, type Fact, type LogRecord, ResolveReasonSchema } from '../../src/protocol/events.ts';
+import {
+  EVENTS,
+  type EventName,
+  type EventPayload,
+  type Fact,
+  type LogRecord,
+  ResolveReasonSchema,
+} from '../../src/protocol/events.ts';
 import { DecisionSchema, ModeSchema, OnBusySchema } from '../../src/protocol/turn.ts';
 
 /**
@@ -38,11 +45,26 @@ const some = <T, K extends keyof T & string>(fields: { [F in keyof T]: fc.Arbitr
   }) as unknown as fc.Arbitrary<Omit<T, K> & Partial<Pick<T, K>>>;
 
 const snapshot = some(
-  { sessionId: text, model: text, title: text, createdAt: ts, updatedAt: ts, queuedTurns: count, toolCallCount: count, writerCount: count, workspace: text, metadata: object },
+  {
+    sessionId: text,
+    model: text,
+    title: text,
+    createdAt: ts,
+    updatedAt: ts,
+    queuedTurns: count,
+    toolCallCount: count,
+    writerCount: count,
+    workspace: text,
+    metadata: object,
+  },
   ['title', 'workspace', 'metadata'],
 );
 const message = some(
-  { role: fc.constantFrom('system' as const, 'user' as const, 'assistant' as const), content: text, tool_call_id: callId },
+  {
+    role: fc.constantFrom('system' as const, 'user' as const, 'assistant' as const),
+    content: text,
+    tool_call_id: callId,
+  },
   ['tool_call_id'],
 );
 
@@ -51,34 +73,79 @@ export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
   'session.updated': fc.record({ snapshot }) as never,
   'session.cancelled': some({ cancelled: count, turnId, writerId }, ['turnId', 'writerId']) as never,
   'turn.queued': some(
-    { ...authored, queueSize: count, position: fc.integer({ min: 1, max: 4 }), content: text, mode, onBusy: fc.constantFrom(...OnBusySchema.options), overrides: some({ model: fc.constant('m'), auto: fc.boolean() }, ['model', 'auto']), metadata: object },
+    {
+      ...authored,
+      queueSize: count,
+      position: fc.integer({ min: 1, max: 4 }),
+      content: text,
+      mode,
+      onBusy: fc.constantFrom(...OnBusySchema.options),
+      overrides: some({ model: fc.constant('m'), auto: fc.boolean() }, ['model', 'auto']),
+      metadata: object,
+    },
     ['overrides', 'metadata'],
   ) as never,
   'turn.start': fc.record({ ...authored, mode }),
   'turn.progress': some(
-    { turnId, phase: fc.constantFrom('model.request' as const, 'model.response' as const), message: fc.option(text), provider: fc.option(text), step, model: text, calls: fc.array(fc.record({ id: callId, name: text, args: text }), { maxLength: 4 }), usage },
+    {
+      turnId,
+      phase: fc.constantFrom('model.request' as const, 'model.response' as const),
+      message: fc.option(text),
+      provider: fc.option(text),
+      step,
+      model: text,
+      calls: fc.array(fc.record({ id: callId, name: text, args: text }), { maxLength: 4 }),
+      usage,
+    },
     ['model', 'calls', 'usage'],
   ) as never,
   'turn.token': fc.record({ turnId, text, step }),
   'turn.thinking': fc.record({ turnId, text, step }),
-  'permission.request': some({ turnId, requestId, callId, toolName: text, args: object, summary: text, preview: text, expiresAt: ts }, ['preview']) as never,
+  'permission.request': some(
+    { turnId, requestId, callId, toolName: text, args: object, summary: text, preview: text, expiresAt: ts },
+    ['preview'],
+  ) as never,
   'permission.resolved': some(
-    { turnId, requestId, callId, toolName: text, decision: fc.constantFrom(...DecisionSchema.options), reason: fc.constantFrom(...ResolveReasonSchema.options), decidedBy: text, message: text },
+    {
+      turnId,
+      requestId,
+      callId,
+      toolName: text,
+      decision: fc.constantFrom(...DecisionSchema.options),
+      reason: fc.constantFrom(...ResolveReasonSchema.options),
+      decidedBy: text,
+      message: text,
+    },
     ['message'],
   ) as never,
   'tool.start': fc.record({ turnId, id: callId, name: text, args: text, decidedBy: text }),
-  'tool.end': some({ turnId, id: callId, name: text, result: text, isError: fc.boolean(), truncatedFrom: count, elapsedMs: count }, ['truncatedFrom']) as never,
+  'tool.end': some(
+    { turnId, id: callId, name: text, result: text, isError: fc.boolean(), truncatedFrom: count, elapsedMs: count },
+    ['truncatedFrom'],
+  ) as never,
   'turn.done': some({ ...authored, stats, outcome: fc.constant('done' as const), model: text }, ['model']) as never,
   'turn.error': some(
-    { ...authored, message: text, code: text, outcome: fc.constantFrom('error' as const, 'cancelled' as const, 'interrupted' as const), partial: fc.boolean(), stats },
+    {
+      ...authored,
+      message: text,
+      code: text,
+      outcome: fc.constantFrom('error' as const, 'cancelled' as const, 'interrupted' as const),
+      partial: fc.boolean(),
+      stats,
+    },
     ['stats'],
   ) as never,
 };
 
 /** The turn's own events come up more often, so that turns get somewhere. */
-const names = fc.constantFrom(...(Object.keys(EVENTS) as EventName[]), ...(['turn.queued', 'turn.start', 'turn.start', 'turn.progress', 'turn.progress'] as const));
+const names = fc.constantFrom(
+  ...(Object.keys(EVENTS) as EventName[]),
+  ...(['turn.queued', 'turn.start', 'turn.start', 'turn.progress', 'turn.progress'] as const),
+);
 
-export const anyFact: fc.Arbitrary<Fact> = names.chain((event) => payloads[event].map((payload) => ({ event, payload }) as Fact));
+export const anyFact: fc.Arbitrary<Fact> = names.chain((event) =>
+  payloads[event].map((payload) => ({ event, payload }) as Fact),
+);
 
 /** As it comes out of the log: through the text that is stored. */
 export const wire = (record: LogRecord): LogRecord => decodeEnvelope(encodeEnvelope('daemon_x', 's', record)).record;

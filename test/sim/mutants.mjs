@@ -272,4 +272,18 @@ export const MUTANTS = [
     expected: 'survives',
     why: 'a crash loop is bounded by the poison of the world; the restart policy has its own table test',
   },
+  {
+    name: 'storage that fails while the daemon starts stays closed',
+    rule: 'TQ3',
+    file: 'src/actors/machines/daemon.ts',
+    find: "        stalled: {\n          entry: 'reopenStorage',\n          after: { reopen: { target: 'stalled', reenter: true } },",
+    replace: '        stalled: {',
+  },
+  {
+    name: 'a ring that hides what landed without a publish',
+    rule: 'EV2',
+    file: A,
+    find: 'if (m.cursor + 1 >= first && m.cursor < last && last === topic.head) {',
+    replace: 'if (first > 0 && m.cursor + 1 >= first) {',
+  },
 ];

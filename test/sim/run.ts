@@ -39,7 +39,7 @@ const main = async (): Promise<void> => {
 const twice = async (seed: number): Promise<void> => {
   const logs = (world: World): void => {
     if (!process.argv.includes('--trace')) return;
-    for (const [, row] of world.disk.rows) for (const r of row.records) console.log(r.text);
+    for (const id of world.disk.sessions()) for (const r of world.disk.records(id)) console.log(r.text);
   };
   const a = await simulate(seed, undefined, logs);
   const b = await simulate(seed);

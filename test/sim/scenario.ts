@@ -283,8 +283,8 @@ const leftovers = async (world: World): Promise<void> => {
 const outcome = (world: World, seed: number): Outcome => {
   let digest = 0;
   let records = 0;
-  for (const [, row] of [...world.disk.rows].sort()) {
-    for (const r of row.records) {
+  for (const id of world.disk.sessions()) {
+    for (const r of world.disk.records(id)) {
       records++;
       for (let i = 0; i < r.text.length; i++) digest = (Math.imul(digest, 31) + r.text.charCodeAt(i)) | 0;
     }

@@ -2,17 +2,6 @@ import { expect, test } from 'vitest';
 import { Random } from './random.ts';
 import { simulate } from './scenario.ts';
 
-/** Seeds that once found a fault stay here by name; CI runs many more through `npm run sim`. */
-const REGRESSIONS: [seed: number, what: string][] = [
-  [88, 'a stream that was told "clean" wrote into a session whose commit had failed'],
-  [264, 'storage failed while the daemon was starting and nobody opened it again'],
-  [953, 'what landed although its commit failed was never given to the readers'],
-];
-
-test.each(REGRESSIONS)('[SV1] seed %i: %s', async (seed) => {
-  expect((await simulate(seed)).violations).toEqual([]);
-});
-
 test('[EV1] [EV2] [EV3] [EV4] [EV5] [TQ1] [TQ2] [TQ3] [TQ4] [TQ6] [CX1] [CX2] [CX3] [CX4] [PM1] [PM2] [PM3] [PM4] [CR1] [CR2] [SV1] [SV2] [SV3] [TL2] 150 worlds with kills, power cuts, full disks and rude models', {
   timeout: 120_000,
 }, async () => {

@@ -10,8 +10,8 @@ import { Latency } from '../../src/transport/latency.ts';
 import type { Socket, SocketEnd } from '../../src/transport/port.ts';
 import { SimClient } from './client.ts';
 import { type Life, VirtualClock } from './clock.ts';
+import { type Faults, SimDisk } from './disk.ts';
 import { type FakeInference, fakeInference } from './fake-inference.ts';
-import { type Disk, emptyDisk, type Faults, mount, powerCut } from './fake-store.ts';
 import { type FakeTools, fakeTools } from './fake-tools.ts';
 import { LogChecker } from './log-checker.ts';
 import { Random } from './random.ts';
@@ -61,7 +61,7 @@ export class World {
   readonly clock = new VirtualClock();
   readonly random: Random;
   readonly faults: Faults = { failing: 0, landed: 0.25, full: false, slow: 0.05 };
-  readonly disk: Disk = emptyDisk();
+  readonly disk: SimDisk;
   readonly clients: SimClient[] = [];
   readonly sessionIds: string[];
   readonly outside: Clock;
@@ -83,6 +83,7 @@ export class World {
   constructor(seed: number, sessions: number, clients: number) {
     this.random = new Random(seed);
     this.outside = this.clock.for({ alive: true });
+    this.disk = new SimDisk(this.outside);
     this.sessionIds = Array.from({ length: sessions }, (_, i) => `s${i}`);
     for (let i = 0; i < clients; i++) {
       const sessionId = this.sessionIds[i % sessions]!;
@@ -122,7 +123,7 @@ export class World {
         this.report('TL2: two tools of one turn at once');
     });
     const plan = tools.plan.bind(tools);
-    const store = mount(this.disk, clock, random.fork(), this.faults, (id, records) => this.#committed(id, records));
+    const store = this.disk.mount(clock, random.fork(), this.faults, (id, records) => this.#committed(id, records));
     const daemonId = `daemon_${++this.daemons}`;
     const system = createSystem({
       daemonId,
@@ -212,7 +213,7 @@ export class World {
     this.pending.clear();
     this.#dispatching = 0;
     if (power) {
-      powerCut(this.disk, this.random);
+      this.disk.crash(true);
       this.#rebuild();
     }
     this.excuse();
@@ -224,7 +225,7 @@ export class World {
 
   #rebuild(): void {
     this.checkers = new Map();
-    for (const [sessionId, row] of this.disk.rows) for (const r of row.records) this.checker(sessionId).add(r.text);
+    for (const id of this.disk.sessions()) for (const r of this.disk.records(id)) this.checker(id).add(r.text);
     for (const { sessionId, seq, turnId } of this.acked) {
       if (this.checker(sessionId).head < seq)
         this.report(`EV5: turn ${turnId} was acknowledged and is gone after a power cut`);
@@ -282,7 +283,7 @@ export class World {
     if (asked.kind === 'submit') {
       if (frame.type === 'ack') {
         const { seq, turnId } = frame as { seq: number; turnId: string };
-        if ((this.disk.flushed.get(asked.sessionId) ?? 0) < seq)
+        if (this.disk.flushedHead(asked.sessionId) < seq)
           this.report(`EV5: ${turnId} was acknowledged before it was flushed`);
         if (!checker.accepted.has(turnId)) this.report(`EV5: ${turnId} was acknowledged and is not in the log`);
         this.acked.push({ sessionId: asked.sessionId, seq, turnId });
@@ -344,11 +345,12 @@ export class World {
 
   /** Live state equals the fold of the log, and snapshot plus rest equals the fold from the beginning. */
   checkFolds(): void {
-    for (const [sessionId, row] of this.disk.rows) {
-      const records = row.records.map((r) => decodeEnvelope(r.text).record);
+    for (const sessionId of this.disk.sessions()) {
+      const records = this.disk.records(sessionId).map((r) => decodeEnvelope(r.text).record);
       const whole = JSON.stringify(foldAll(emptySession(sessionId), records));
-      if (row.snapshot) {
-        const rest = foldAll(row.snapshot, records.slice(row.snapshot.seq));
+      const snapshot = this.disk.stored(sessionId)?.snapshot;
+      if (snapshot) {
+        const rest = foldAll(snapshot, records.slice(snapshot.seq));
         if (JSON.stringify(rest) !== whole) this.report(`CR2: snapshot and rest of ${sessionId} differ from its log`);
       }
       const slot = this.daemon?.system.parts.registry.slots.get(sessionId);

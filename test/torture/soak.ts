@@ -29,11 +29,15 @@ export interface SoakReport {
   text: string;
 }
 
-export const soak = async (options: {
+export interface SoakOptions {
   minutes: number;
   seed: number;
+  /** Ends the load early; what was measured until then is reported. */
+  stop?: AbortSignal;
   onProgress?: (line: string) => void;
-}): Promise<SoakReport> => {
+}
+
+export const soak = async (options: SoakOptions): Promise<SoakReport> => {
   const workspace = mkdtempSync(join(tmpdir(), 'opta-soak-work-'));
   writeFileSync(join(workspace, 'a.txt'), Array.from({ length: 400 }, (_, i) => `line ${i}`).join('\n'));
   const lmx = await startFakeLmx();
@@ -52,7 +56,7 @@ const run = async (
   daemon: Daemon,
   lmx: FakeLmx,
   workspace: string,
-  { minutes, seed, onProgress }: { minutes: number; seed: number; onProgress?: (line: string) => void },
+  { minutes, seed, stop, onProgress }: SoakOptions,
 ): Promise<SoakReport> => {
   const counts: SoakCounts = {
     sessions: 0,
@@ -68,7 +72,8 @@ const run = async (
   const atRest = await takeSample(daemon, 0);
   const startedAt = performance.now();
   const endsAt = startedAt + minutes * 60_000;
-  const over = (): boolean => performance.now() >= endsAt || counts.violations.length > 0 || !daemon.alive;
+  const over = (): boolean =>
+    performance.now() >= endsAt || stop?.aborted === true || counts.violations.length > 0 || !daemon.alive;
   const lanes = Array.from({ length: LANES }, () => soakLane(daemon, random.fork(), workspace, counts, over));
   const failed = Promise.all(lanes).then(
     () => undefined,
@@ -151,14 +156,19 @@ const arg = (name: string, fallback: number): number => {
 };
 
 if (import.meta.filename === process.argv[1]) {
-  // The daemon goes with this process; a plain exit runs what sees to that.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   const [minutes, seed] = [arg('minutes', 10), arg('seed', 1)];
   if (!(minutes > 0)) {
     process.stderr.write('soak: --minutes N --seed S\n');
     process.exit(2);
   }
-  const report = await soak({ minutes, seed, onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const report = await soak({
+    minutes,
+    seed,
+    stop: stop.signal,
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+  });
   process.stdout.write(`${report.text}\n`);
   process.exitCode = report.ok ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 import { OptaError } from '../../protocol/errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Attachment, Clock, LogStore, Reader, StoredRecord } from '../ports.ts';
+import { createLogPages } from './log-pages.ts';
 
 /**
  * The event plane's delivery: one cursor for each attachment, and one rule: what is sent next is `cursor + 1`.
@@ -40,7 +41,8 @@ interface Member {
 }
 
 export const createAttachments = (parts: { store: LogStore; clock: Clock; limits: Limits }): Attachments => {
-  const { store, clock, limits } = parts;
+  const { clock, limits } = parts;
+  const pages = createLogPages(parts);
   const topics = new Map<string, Topic>();
   let total = 0;
 
@@ -59,7 +61,9 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
     clock.clearTimeout(m.stall);
     const topic = topics.get(m.sessionId);
     topic?.members.delete(m);
-    if (topic?.members.size === 0) topics.delete(m.sessionId);
+    if (topic?.members.size !== 0) return;
+    topics.delete(m.sessionId);
+    pages.forget(m.sessionId);
   };
 
   const full = (m: Member): boolean => m.reader.bufferedBytes() > limits.readerBytesMax;
@@ -109,8 +113,7 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
       return;
     }
     m.reading = true;
-    const bounds = { recordsMax: limits.readPageRecordsMax, bytesMax: limits.readPageBytesMax };
-    store.read(m.sessionId, m.cursor, bounds, (error, page) => {
+    pages.read(m.sessionId, m.cursor, (error, page) => {
       m.reading = false;
       if (!m.open) return;
       if (error) {

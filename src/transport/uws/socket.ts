@@ -25,6 +25,8 @@ export class UwsSocket implements Socket {
   #ws: WebSocket<unknown> | null;
   #pending: string[] = [];
   #pendingBytes = 0;
+  /** What the library held when the first of `#pending` came: it changes only when we write or the event loop turns. */
+  #heldBytes = 0;
   #scheduled = false;
   #watched = false;
   /** Close code and reason that wait for the backlog to leave. */
@@ -100,7 +102,8 @@ export class UwsSocket implements Socket {
   }
 
   #backlog(ws: WebSocket<unknown>): number {
-    return this.#pendingBytes + ws.getBufferedAmount();
+    if (this.#pending.length === 0) this.#heldBytes = ws.getBufferedAmount();
+    return this.#pendingBytes + this.#heldBytes;
   }
 
   readonly #flush = (): void => {
@@ -111,12 +114,16 @@ export class UwsSocket implements Socket {
     this.#pending = [];
     this.#pendingBytes = 0;
     let dropped = false;
-    ws.cork(() => {
-      for (const text of batch) {
-        dropped = ws.send(text) === DROPPED;
-        if (dropped) return;
-      }
-    });
+    const [only] = batch;
+    if (batch.length === 1 && only !== undefined) dropped = ws.send(only) === DROPPED;
+    else {
+      ws.cork(() => {
+        for (const text of batch) {
+          dropped = ws.send(text) === DROPPED;
+          if (dropped) return;
+        }
+      });
+    }
     if (dropped) this.#tooSlow();
     // Whoever saw a backlog waits for its end, and the library speaks up only about what it had to keep.
     else if (this.#watched && this.#ws && this.#ws.getBufferedAmount() === 0) this.drained();
