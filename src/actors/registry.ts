@@ -214,7 +214,18 @@ export const createRegistry = (parts: RegistryParts): Registry => {
           left--;
           if (left === 0) done();
         };
-        for (const id of ids) visit(id, { enter: one, refuse: one });
+        // What the recovery of a session recorded must be stored before anybody is let in; if that fails, it is tried again.
+        const recover = (id: string): void =>
+          visit(id, {
+            refuse: one,
+            enter: () =>
+              journal.whenClean(id, () => {
+                const slot = slots.get(id);
+                if (slot && 'inbox' in slot) recover(id);
+                else one();
+              }),
+          });
+        for (const id of ids) recover(id);
       });
     },
     restart(sessionId, delayMs) {

@@ -97,7 +97,10 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
       void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId: client.sessionId } });
       return;
     case 'restart':
-      if (!world.daemon) world.boot();
+      if (world.daemon) return;
+      // A daemon that comes up on a disk that fails.
+      if (!calm && random.chance(0.25)) world.faults.failing = 0.5;
+      world.boot();
       return;
     case 'kill':
       return world.crash(false);
