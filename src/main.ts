@@ -23,11 +23,18 @@ import { uwsAdapter } from './transport/uws/adapter.ts';
  * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest. The token is made here, for
  * this process, and is never in an argument list or a log.
  */
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 const run = async (): Promise<void> => {
   const { values } = parseArgs({
-    options: { host: { type: 'string' }, port: { type: 'string' }, engine: { type: 'string' }, model: { type: 'string' } },
+    options: {
+      host: { type: 'string' },
+      port: { type: 'string' },
+      engine: { type: 'string' },
+      model: { type: 'string' },
+    },
   });
   const paths = optaPaths();
   const config = loadConfig({ flags: flagsOf(values) });
@@ -80,7 +87,15 @@ const run = async (): Promise<void> => {
 
   writePrivateFile(paths.tokenFile, token);
   writePrivateFile(paths.pidFile, String(process.pid));
-  const state = { pid: process.pid, daemonId, host, port: server.port, token, startedAt: new Date().toISOString(), logsPath: paths.logFile };
+  const state = {
+    pid: process.pid,
+    daemonId,
+    host,
+    port: server.port,
+    token,
+    startedAt: new Date().toISOString(),
+    logsPath: paths.logFile,
+  };
   writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
   log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
 
@@ -98,7 +113,11 @@ const run = async (): Promise<void> => {
   });
 };
 
-const flagsOf = (values: { port?: string; engine?: string; model?: string }): NonNullable<Parameters<typeof loadConfig>[0]>['flags'] & object => ({
+const flagsOf = (values: {
+  port?: string;
+  engine?: string;
+  model?: string;
+}): NonNullable<Parameters<typeof loadConfig>[0]>['flags'] & object => ({
   ...(values.port === undefined ? {} : { daemon: { port: Number(values.port) } }),
   ...(values.engine === undefined ? {} : { engine: values.engine as Config['engine'] }),
   ...(values.model === undefined ? {} : { model: { default: values.model } }),
@@ -117,7 +136,11 @@ const engineOf = (config: Config): EngineConfig => {
   };
 };
 
-const closeAll = async (server: Server, engine: { close(): void }, tools: { close(): Promise<void> }): Promise<void> => {
+const closeAll = async (
+  server: Server,
+  engine: { close(): void },
+  tools: { close(): Promise<void> },
+): Promise<void> => {
   engine.close();
   await Promise.all([server.close(), tools.close()]);
 };

@@ -22,7 +22,7 @@ export interface Runtime {
     page: { limit: number; cursor?: string },
     done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>,
   ): void;
-  /** `queued`: turns waiting once this one was taken on; 0 when it runs at once. `seq`: of its `turn.queued`. */
+  /** `queued`: this turn's place in the queue, 1 = next; 0 when it runs at once. `seq`: of its `turn.queued`. */
   submit(sessionId: string, input: SubmitTurn, done: Done<{ turnId: string; queued: number; seq: number }>): void;
   /** Answered when every turn it hit is terminal ([CX2]). A target that matches nothing is not an error. */
   cancel(sessionId: string, target: CancelTarget, done: Done<CancelResult>): void;

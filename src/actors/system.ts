@@ -218,7 +218,7 @@ export const createSystem = (p: SystemParts): System => {
     submit(sessionId, input, done) {
       const bar = barred();
       if (bar) return done(bar, null as never);
-      if (input.content.length > limits.contentBytesMax) {
+      if (Buffer.byteLength(input.content) > limits.contentBytesMax) {
         return done(
           new OptaError('payload-too-large', `content is longer than ${limits.contentBytesMax} bytes`),
           null as never,

@@ -39,12 +39,22 @@ export const SessionSnapshotSchema = z.object({
 });
 export type SessionSnapshot = z.infer<typeof SessionSnapshotSchema>;
 
+/** Servers write `content: null` beside tool calls; here an absent text is an empty one. */
+const MessageIn = z.preprocess(
+  (item) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item) ? { ...item, content: textOf(item) } : item,
+  MessageSchema,
+);
+const textOf = (item: object): unknown =>
+  'content' in item ? (item.content ?? '') : 'tool_calls' in item ? '' : undefined;
+
 /** Items without a known role and text content are dropped, as existing clients expect; the rest is kept in order. */
-const MessagesIn = z
-  .array(z.unknown())
-  .transform((items) =>
-    items.flatMap((item) => (MessageSchema.safeParse(item).data ? [MessageSchema.parse(item)] : [])),
-  );
+const MessagesIn = z.array(z.unknown()).transform((items) =>
+  items.flatMap((item) => {
+    const message = MessageIn.safeParse(item);
+    return message.success ? [message.data] : [];
+  }),
+);
 
 export const CreateSessionSchema = z.object({
   sessionId: SessionIdSchema.optional(),

@@ -49,7 +49,23 @@ test('[EV2] frames of one turn leave together, in order, and the backlog counts 
   await Promise.resolve();
   expect(drains).toBe(1);
   socket.drained();
+  expect(drains).toBe(1);
+  await new Promise((turn) => setImmediate(turn));
   expect(drains).toBe(2);
+});
+
+test('[EV2] nothing is written inside the drain callback, where the library loses the rest of a large frame', async () => {
+  const { seen, socket } = fake([]);
+  socket.end = { message: () => undefined, closed: () => undefined, drain: () => socket.send('more') };
+  socket.drained();
+  await Promise.resolve();
+  expect(seen.sent).toEqual([]);
+  await new Promise((turn) => setImmediate(turn));
+  expect(seen.sent).toEqual(['more']);
+  socket.drained();
+  socket.closed(1006, '');
+  await new Promise((turn) => setImmediate(turn));
+  expect(seen.sent).toEqual(['more']);
 });
 
 test('[SV3] one frame may pass the budget, the next one may not', async () => {

@@ -17,6 +17,12 @@ const RUNNING_TOOL = {
   error: 'The turn failed while the call ran; it may have had part of its effect.',
 } as const;
 
+const UNDECIDED = {
+  cancelled: 'The turn was cancelled before anybody decided.',
+  interrupted: 'The daemon stopped before anybody decided.',
+  error: 'The turn ended before anybody decided.',
+} as const;
+
 export const closing = (turn: ActiveTurn, ending: Ending, nowMs: number, stats?: Stats): Fact[] => [
   ...turn.calls.flatMap((call): Fact[] => {
     const { id, name, progress } = call;
@@ -32,7 +38,7 @@ export const closing = (turn: ActiveTurn, ending: Ending, nowMs: number, stats?:
         decidedBy: 'daemon',
       } as const;
       return [
-        { event: 'permission.resolved', payload: { ...payload, decision: 'deny', message: 'Nobody decided in time.' } },
+        { event: 'permission.resolved', payload: { ...payload, decision: 'deny', message: UNDECIDED[ending.how] } },
       ];
     }
     if (progress.state === 'started') {

@@ -77,16 +77,24 @@ export class UwsSocket implements Socket {
     this.#ws?.close();
   }
 
-  /** The peer took something. */
+  /**
+   * The peer took something. The plane is told a turn later and never inside the library's callback: a large frame that is cut
+   * short there is forgotten, since the library then stops waiting for the socket to become writable, and its rest never leaves.
+   */
   drained(): void {
     if (!this.#ws) return;
     if (this.#last) {
       if (this.#ws.getBufferedAmount() === 0) this.#ws.end(this.#last.code, this.#last.reason);
       return;
     }
+    setImmediate(this.#tellDrained);
+  }
+
+  readonly #tellDrained = (): void => {
+    if (!this.#ws || this.#last) return;
     this.#watched = false;
     this.#guard('drain', () => this.end?.drain());
-  }
+  };
 
   closed(code: number, reason: string): void {
     if (!this.#ws) return;
@@ -126,7 +134,7 @@ export class UwsSocket implements Socket {
     }
     if (dropped) this.#tooSlow();
     // Whoever saw a backlog waits for its end, and the library speaks up only about what it had to keep.
-    else if (this.#watched && this.#ws && this.#ws.getBufferedAmount() === 0) this.drained();
+    else if (this.#watched && this.#ws && this.#ws.getBufferedAmount() === 0) this.#tellDrained();
   };
 
   #tooSlow(): void {
