@@ -182,6 +182,8 @@ export interface ToolRun {
   args: { [key: string]: unknown };
   /** Absolute path; no file tool leaves it ([TL1]). */
   workspace: string;
+  /** Globs of paths below the workspace that this tool may not touch, whatever name leads there ([PM5]). */
+  deniedPaths: string[];
   deadlineMs: number;
 }
 

@@ -145,11 +145,17 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     drained();
   };
 
-  const visit = (sessionId: string, visitor: Visitor): void => {
+  /** `patient`: waits for a session whose storage is not back; others are told at once. */
+  const visit = (sessionId: string, visitor: Visitor, patient = false): void => {
     const slot = slots.get(sessionId);
     if (slot?.state === 'live') return visitor.enter(slot.actor);
     if (slot?.state === 'quarantined') {
       return visitor.refuse(new OptaError('session-quarantined', `The session is quarantined: ${slot.reason}`));
+    }
+    if (slot?.state === 'halted' && !patient) {
+      return visitor.refuse(
+        new OptaError('storage-read-only', 'Nothing can be stored now; the session goes on when storage is back.'),
+      );
     }
     if (draining) return visitor.refuse(new OptaError('shutting-down', 'The daemon is stopping.'));
     if (slot) {
@@ -215,16 +221,14 @@ export const createRegistry = (parts: RegistryParts): Registry => {
           if (left === 0) done();
         };
         // What the recovery of a session recorded must be stored before anybody is let in; if that fails, it is tried again.
-        const recover = (id: string): void =>
-          visit(id, {
-            refuse: one,
-            enter: () =>
-              journal.whenClean(id, () => {
-                const slot = slots.get(id);
-                if (slot && 'inbox' in slot) recover(id);
-                else one();
-              }),
-          });
+        const recover = (id: string): void => {
+          const stored = (): void => {
+            const slot = slots.get(id);
+            if (slot && 'inbox' in slot) recover(id);
+            else one();
+          };
+          visit(id, { refuse: one, enter: () => journal.whenClean(id, stored) }, true);
+        };
         for (const id of ids) recover(id);
       });
     },

@@ -194,12 +194,12 @@ export const createSystem = (p: SystemParts): System => {
       const bar = barred();
       if (bar) return done(bar, null as never);
       const sessionId = input.sessionId ?? p.ids.session();
-      const ask = asks.open(sessionId, done);
       const born = () => {
         stored++;
         return newSession(sessionId, input, { model: p.defaultModel }, clock.now());
       };
-      const reply = (state: SessionState): void => asks.answer(ask, state.seq, toSnapshot(state));
+      const reply = (state: SessionState): void =>
+        asks.answer(asks.open(sessionId, done), state.seq, toSnapshot(state));
       if (input.sessionId === undefined) {
         // A fresh id has no log and no actor yet: its first command will load it.
         const { state, record } = born();
@@ -209,7 +209,7 @@ export const createSystem = (p: SystemParts): System => {
       }
       registry.visit(sessionId, {
         enter: (actor) => reply(actor.getSnapshot().context.f),
-        refuse: (error) => asks.refuse(ask, error.code, error.message, error.facts),
+        refuse: (error) => done(error, null as never),
         create: born,
       });
     },

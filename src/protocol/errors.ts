@@ -88,7 +88,13 @@ export class OptaError extends Error {
 export const toOptaError = (cause: unknown): OptaError =>
   cause instanceof OptaError
     ? cause
-    : new OptaError('internal', cause instanceof Error ? cause.message : String(cause));
+    : new OptaError(
+        isDiskFull(cause) ? 'storage-full' : 'internal',
+        cause instanceof Error ? cause.message : String(cause),
+      );
+
+const isDiskFull = (cause: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes(String((cause as { code?: unknown } | null)?.code));
 
 /** The body of every failed answer on both planes. `error` is for people and for clients older than `code`. */
 export interface ErrorBody {

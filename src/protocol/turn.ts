@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ClientIdSchema, TurnIdSchema, WriterIdSchema } from './ids.ts';
+import { MetadataSchema } from './session.ts';
 
 export const ModeSchema = z.enum(['chat', 'do', 'plan', 'review', 'research']);
 export type Mode = z.infer<typeof ModeSchema>;
@@ -26,7 +27,7 @@ export const SubmitTurnSchema = z.object({
   writerId: WriterIdSchema,
   content: z.string().min(1),
   mode: ModeSchema,
-  metadata: z.record(z.string(), z.unknown()).optional(),
+  metadata: MetadataSchema.optional(),
   /** Refused with `state-conflict` when a turn was accepted or ended after this `seq`. */
   lastSeenSeq: z.number().int().min(0).optional(),
   overrides: OverridesSchema.optional(),

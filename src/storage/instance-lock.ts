@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OptaError } from '../protocol/errors.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /**
@@ -61,8 +61,12 @@ const held = (folder: string, mine: number, self: ProcessIdentity): InstanceLock
     release: () => {
       if (over) return;
       over = true;
-      const draft = writeDraft(folder, { ...self, released: true });
-      renameSync(draft, join(folder, `${NAME}.${mine}`));
+      // On a full disk the lock is given back by the end of the process instead.
+      try {
+        renameSync(writeDraft(folder, { ...self, released: true }), join(folder, `${NAME}.${mine}`));
+      } catch (cause) {
+        if (toOptaError(cause).code !== 'storage-full') throw cause;
+      }
     },
   };
 };
@@ -90,7 +94,14 @@ const claim = (folder: string, number: number, content: Claim): boolean => {
 const writeDraft = (folder: string, content: Claim): string => {
   const file = join(folder, `${NAME}-draft-${content.pid}-${randomBytes(6).toString('hex')}`);
   // Not synced: what a power cut empties is nobody's, and nobody is alive after one.
-  writeFileSync(file, JSON.stringify(content), { flag: 'wx', mode: 0o600 });
+  try {
+    writeFileSync(file, JSON.stringify(content), { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    rmSync(file, { force: true });
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw new OptaError('storage-full', `The disk of ${folder} is full.`);
+    throw cause;
+  }
   return file;
 };
 

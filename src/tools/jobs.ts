@@ -7,6 +7,7 @@ export interface JobMessage {
   tool: ToolName;
   args: { [key: string]: unknown };
   workspace: string;
+  deniedPaths: string[];
   bounds: Bounds;
 }
 

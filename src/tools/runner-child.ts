@@ -35,7 +35,7 @@ const run = async (message: JobMessage): Promise<JobAnswer> => {
   let ws: Workspace | null = null;
   try {
     const builtin = await BUILTINS[message.tool]();
-    ws = new Workspace(message.workspace);
+    ws = new Workspace(message.workspace, { denied: message.deniedPaths });
     return { job: message.job, ...(await builtin(ws, message.args as never, message.bounds)) };
   } catch (error) {
     return { job: message.job, ...failureOf(error) };

@@ -127,6 +127,7 @@ class Pool {
         tool: job.tool,
         args: job.run.args,
         workspace: job.run.workspace,
+        deniedPaths: job.run.deniedPaths,
         bounds: {
           outputBytesMax: LIMITS.toolOutputBytesMax,
           deadlineMs: Math.max(0, job.deadlineAt - this.#clock.now()),

@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { LIMITS } from '../actors/limits.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
+import { glob } from '../protocol/glob.ts';
 import { printable } from './outcome.ts';
 import { type Lookup, type Node, type Stat, systemLookup } from './path-lookup.ts';
 
@@ -60,10 +61,15 @@ export class Workspace {
   readonly rootNode: Node;
   readonly #given: string;
   readonly #lookup: Lookup;
+  readonly #denied: readonly string[];
   readonly #held = new Set<Node>();
 
   /** `path`: absolute path of an existing folder. Throws an `OptaError`. Everything it opens is closed by `close`. */
-  constructor(path: string, lookup: Lookup = systemLookup()) {
+  constructor(
+    path: string,
+    { lookup = systemLookup(), denied = [] }: { lookup?: Lookup; denied?: readonly string[] } = {},
+  ) {
+    this.#denied = denied;
     if (path === '') throw refused('this session has no workspace folder: files cannot be read or written');
     if (!isAbsolute(path) || path.includes('\0')) throw refused('the workspace is not an absolute path');
     this.#lookup = lookup;
@@ -80,7 +86,7 @@ export class Workspace {
   entry(path: string): Entry {
     const walked = this.#walk(path, false);
     const { folders, leaf } = walked;
-    const rel = relOf(walked);
+    const rel = this.#permitted(relOf(walked));
     this.#releaseAll(folders, leaf === null ? 1 : 0);
     if (leaf === null) return { kind: 'dir', rel, node: folders.at(-1)!.node };
     if (leaf.node === null) throw notFound(path);
@@ -95,7 +101,7 @@ export class Workspace {
     const { folders, leaf } = walked;
     if (leaf === null) throw refused(`${printable(path)} is a folder`);
     if (leaf.node !== null && leaf.node.kind !== 'file') throw refused(`${printable(path)} is not a regular file`);
-    const rel = relOf(walked);
+    const rel = this.#permitted(relOf(walked));
     this.#releaseAll(folders, 1);
     const existing: Entry | null = leaf.node && { kind: 'file', rel, node: leaf.node };
     return { dir: folders.at(-1)!.node, name: leaf.name, rel, existing };
@@ -104,6 +110,7 @@ export class Workspace {
   /** Opens a file for reading; the caller closes the descriptor. */
   open(entry: Entry): number {
     if (entry.kind !== 'file') throw refused(`${printable(entry.rel || '.')} is a folder`);
+    this.#permitted(entry.rel);
     try {
       return this.#lookup.open(entry.node);
     } catch (error) {
@@ -162,6 +169,13 @@ export class Workspace {
   close(): void {
     for (const node of this.#held) if (node.fd !== null) fs.closeSync(node.fd);
     this.#held.clear();
+  }
+
+  /** [PM5] The user's deny holds for the file, whatever name or link leads to it. */
+  #permitted(rel: string): string {
+    if (this.#denied.some((pattern) => glob(pattern, rel)))
+      throw refused(`${printable(rel)} is denied by the user's rules`);
+    return rel;
   }
 
   #hold(node: Node): Node {

@@ -105,9 +105,7 @@ describe('HTTP bodies', () => {
     expect((await daemon.get(`/v3/sessions/${reply.json.sessionId}`)).json.polluted).toBeUndefined();
   });
 
-  // Metadata is kept as it comes, and writing it out again overflows the stack: in `create` the answer is lost, in `submit` the
-  // session crashes with its running turn and is quarantined after the fourth time.
-  test.fails('[SV1][SV3] metadata nested without end is refused and harms no session', async () => {
+  test('[SV1][SV3] metadata nested without end is refused and harms no session', async () => {
     const nested = `{"a":${'{"b":'.repeat(20_000)}1${'}'.repeat(20_000)}}`;
     const pending = async (): Promise<number> =>
       ((await daemon.get('/v3/metrics')).json.limits as { name: string; value: number }[]).find(

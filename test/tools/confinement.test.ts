@@ -22,7 +22,7 @@ beforeEach(() => {
 afterEach(() => at.remove());
 
 const inWorkspace = <T>(lookup: Lookup, run: (ws: Workspace) => T): T => {
-  const ws = new Workspace(at.ws, lookup);
+  const ws = new Workspace(at.ws, { lookup });
   try {
     return run(ws);
   } finally {
@@ -334,7 +334,7 @@ describe('while somebody swaps folders for links out of the workspace', () => {
     const start = Date.now();
     for (let i = 0; Date.now() < start + 8_000; i++) {
       if (Date.now() > start + 800 && wanted.every((w) => seen.has(w))) break;
-      const ws = new Workspace(at.ws, descriptorLookup);
+      const ws = new Workspace(at.ws, { lookup: descriptorLookup });
       for (const name of ['link', 'dir']) {
         const path = `${name}/secret.txt`;
         note(
@@ -380,11 +380,44 @@ test('[TL1] descriptors are given back', () => {
   for (let i = 0; i < 300; i++) fs.writeFileSync(join(at.ws, `a/b/f${i}`), 'x\n');
   const count = (): number => fs.readdirSync('/proc/self/fd').length;
   const before = count();
-  const ws = new Workspace(at.ws, descriptorLookup);
+  const ws = new Workspace(at.ws, { lookup: descriptorLookup });
   for (let i = 0; i < 300; i++) readFile(ws, { path: `a/b/f${i}` }, BOUNDS);
   listDir(ws, { recursive: true }, BOUNDS);
   findFiles(ws, { pattern: '**' }, BOUNDS);
   for (let i = 0; i < 50; i++) attempt(() => readFile(ws, { path: 'a/b/c/d/e' }, BOUNDS));
   ws.close();
   expect(count()).toBeLessThanOrEqual(before);
+});
+
+test("[PM5] a user's deny holds for the file itself, whatever name or link leads to it, and for what a search would show", async () => {
+  fs.mkdirSync(join(at.ws, 'secrets'));
+  fs.writeFileSync(join(at.ws, 'secrets', 'key.txt'), 'hidden words');
+  fs.writeFileSync(join(at.ws, 'open.txt'), 'hidden words, but open');
+  fs.symlinkSync('secrets/key.txt', join(at.ws, 'alias.txt'));
+  fs.symlinkSync('secrets', join(at.ws, 'door'));
+  const ws = new Workspace(at.ws, { denied: ['secrets/*'] });
+  try {
+    const names = [
+      'secrets/key.txt',
+      './secrets//key.txt',
+      'alias.txt',
+      'door/key.txt',
+      join(at.ws, 'secrets/key.txt'),
+    ];
+    for (const name of names) {
+      expect(
+        attempt(() => readFile(ws, { path: name } as never, BOUNDS) as ToolResult),
+        name,
+      ).not.toContain('hidden');
+      attempt(() => writeFile(ws, { path: name, content: 'taken' } as never) as ToolResult);
+    }
+    expect(fs.readFileSync(join(at.ws, 'secrets/key.txt'), 'utf8')).toBe('hidden words');
+    attempt(() => writeFile(ws, { path: 'secrets/new.txt', content: 'x' } as never) as ToolResult);
+    expect(fs.existsSync(join(at.ws, 'secrets/new.txt'))).toBe(false);
+    const found = await searchFiles(ws, { pattern: 'hidden' } as never, BOUNDS);
+    expect(found.result).toContain('open.txt');
+    expect(found.result).not.toContain('key.txt:');
+  } finally {
+    ws.close();
+  }
 });

@@ -121,7 +121,7 @@ export const starter =
     const result = new Promise<ToolResult>((resolve) => {
       tell = resolve;
     });
-    const run = { sessionId: 's', turnId: 't', callId: 'c', name, args, workspace, deadlineMs };
+    const run = { sessionId: 's', turnId: 't', callId: 'c', name, args, workspace, deniedPaths: [], deadlineMs };
     const handle = tools.start(run, (r) => {
       results.push(r);
       tell(r);

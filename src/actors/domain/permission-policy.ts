@@ -1,3 +1,4 @@
+import { glob } from '../../protocol/glob.ts';
 import type { Mode, Overrides } from '../../protocol/turn.ts';
 import type { ToolClass } from '../ports.ts';
 
@@ -50,27 +51,31 @@ export const judge = (policy: TurnPolicy, tool: string, toolClass: ToolClass, pa
   return { action: 'ask', by: `rule:${toolClass}` };
 };
 
+/**
+ * The path that rules are written for: below the workspace, without `.`, `..` and doubled slashes. A path that leaves the
+ * workspace stays as it is; the tool refuses it. Links are not seen here: see `deniedPaths`.
+ */
+export const rulePath = (path: string, workspace: string | undefined): string => {
+  const root = workspace?.replace(/\/+$/, '');
+  const below =
+    root !== undefined && (path === root || path.startsWith(`${root}/`)) ? path.slice(root.length + 1) : path;
+  const out: string[] = [];
+  for (const name of below.split('/')) {
+    if (name === '' || name === '.') continue;
+    if (name !== '..') out.push(name);
+    else if (out.pop() === undefined) return path;
+  }
+  return below.startsWith('/') ? `/${out.join('/')}` : out.join('/');
+};
+
+/**
+ * The paths that the user's rules deny to this tool. They go with the call and are compared once more with what the path really
+ * means, links resolved, where the file is opened ([PM5]).
+ */
+export const deniedPaths = (policy: TurnPolicy, tool: string): string[] =>
+  policy.rules.flatMap((rule) =>
+    rule.action === 'deny' && rule.path !== undefined && glob(rule.tool, tool) ? [rule.path] : [],
+  );
+
 const applies = (rule: PermissionRule, tool: string, path: string | undefined): boolean =>
   glob(rule.tool, tool) && (rule.path === undefined || (path !== undefined && glob(rule.path, path)));
-
-/** `*` matches any run of characters; linear in both lengths, so no pattern can stall the daemon. */
-const glob = (pattern: string, text: string): boolean => {
-  let p = 0;
-  let t = 0;
-  let star = -1;
-  let mark = 0;
-  while (t < text.length) {
-    if (pattern[p] === '*') {
-      star = p++;
-      mark = t;
-    } else if (pattern[p] === text[t]) {
-      p++;
-      t++;
-    } else if (star >= 0) {
-      p = star + 1;
-      t = ++mark;
-    } else return false;
-  }
-  while (pattern[p] === '*') p++;
-  return p === pattern.length;
-};

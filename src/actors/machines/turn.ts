@@ -1,6 +1,6 @@
 import { type AnyActorRef, assign, enqueueActions, raise, sendParent, sendTo, setup } from 'xstate';
 import type { Mode, Usage } from '../../protocol/turn.ts';
-import { judge, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
+import { deniedPaths, judge, rulePath, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
 import { promptFor } from '../domain/prompt.ts';
 import type { Limits } from '../limits.ts';
 import type { StreamOutcome, ToolJobOutcome, TurnEvent, TurnOutcome, TurnReport } from '../messages.ts';
@@ -279,6 +279,7 @@ export const turnMachine = setup({
                 name: current(context).call.name,
                 args: current(context).plan?.args ?? {},
                 workspace: context.workspace ?? '',
+                deniedPaths: deniedPaths(context.policy, current(context).call.name),
                 deadlineMs: context.limits.toolDeadlineMs,
               },
             }),
@@ -324,7 +325,7 @@ const judgeCall = (c: TurnContext): CurrentCall => {
   const requestId = `perm_${c.turnId}_${c.step}_${c.next}`;
   const plan = c.tools.plan(call.name, call.args);
   if (typeof plan === 'string') return { call, plan: null, verdict: { action: 'invalid', message: plan }, requestId };
-  const path = typeof plan.args.path === 'string' ? plan.args.path : undefined;
+  const path = typeof plan.args.path === 'string' ? rulePath(plan.args.path, c.workspace) : undefined;
   return { call, plan, verdict: judge(c.policy, call.name, plan.toolClass, path), requestId };
 };
 
