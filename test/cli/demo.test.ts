@@ -49,7 +49,13 @@ test('the demo runs a turn with its permission, shows the chart, and leaves neit
   const before = leftovers();
   const run = await demo('durable', []);
   expect(run.code).toBe(0);
-  for (const shown of ['[demo] reading', 'allowed by this demo', '[demo] written', 'stateDiagram-v2', 'first text']) {
+  for (const shown of [
+    '[demo] reading',
+    'allowed by this demo',
+    '[demo] written',
+    'active states marked',
+    'first text',
+  ]) {
     expect(run.screen).toContain(shown);
   }
   expect(run.screen).toContain('removed opta-demo-note.md');

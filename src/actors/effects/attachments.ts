@@ -124,10 +124,6 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
       if (!m.primed && page.head === 0 && topic.head === 0) {
         m.reader.warn('session-not-found', `Session not found: ${m.sessionId}`);
       }
-      if (!m.primed && page.head > 0 && m.cursor > page.head) {
-        // After a power cut, or with a cursor of another daemon: what is recorded up to it will not be sent.
-        m.reader.warn('state-conflict', `The log ends at ${page.head}, before your cursor ${m.cursor}; read it anew.`);
-      }
       m.primed = true;
       topic.head = Math.max(topic.head, page.head);
       send(m, page.records);
