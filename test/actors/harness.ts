@@ -84,7 +84,15 @@ export class Harness {
       ids: { turn: () => `t${++this.#ids}`, session: () => `g${++this.#ids}`, request: () => `r${++this.#ids}` },
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       limits: { ...SIM_LIMITS, ...limits },
-      store: this.disk.mount(clock, random, this.faults, () => undefined),
+      store: this.disk.mount(
+        clock,
+        random,
+        this.faults,
+        () => undefined,
+        (violation) => {
+          throw new Error(violation);
+        },
+      ),
       inference,
       tools,
       rules: [],

@@ -27,6 +27,7 @@ export class SimDisk {
     random: Random,
     faults: Faults,
     onLanded: (sessionId: string, records: StoredRecord[]) => void,
+    report: (violation: string) => void,
   ): LogStore {
     const store = this.#store.crash(
       { loseUnflushed: false },
@@ -48,7 +49,11 @@ export class SimDisk {
           if (random.chance(faults.landed)) store.failCommitsThatLand(1);
           else store.failCommits(1);
         }
-        store.commit(batch, done);
+        store.commit(batch, (error) => {
+          // The store refuses what does not continue the log: a daemon that asks for it has lost count.
+          if (error?.code === 'internal') report(`EV1: ${error.message}`);
+          done(error, undefined);
+        });
       },
       // Short pages, so that a replay is many of them.
       read: (sessionId, afterSeq, bounds, done) => store.read(sessionId, afterSeq, { ...bounds, recordsMax: 3 }, done),

@@ -123,7 +123,13 @@ export class World {
         this.report('TL2: two tools of one turn at once');
     });
     const plan = tools.plan.bind(tools);
-    const store = this.disk.mount(clock, random.fork(), this.faults, (id, records) => this.#committed(id, records));
+    const store = this.disk.mount(
+      clock,
+      random.fork(),
+      this.faults,
+      (id, records) => this.#committed(id, records),
+      this.report,
+    );
     const daemonId = `daemon_${++this.daemons}`;
     const system = createSystem({
       daemonId,
