@@ -59,14 +59,14 @@ const scan = (t: Tables, sessionId: string, afterSeq: number, head: number, boun
   let bytes = 0;
   let cut = false;
   for (const { key, value } of t.events.getRange({ start: [sessionId, first], end: [sessionId, head + 1], limit })) {
-    bytes += value.length;
+    bytes += Buffer.byteLength(value);
     if (out.length > 0 && bytes > bounds.bytesMax) {
       cut = true;
       break;
     }
     const seq = first + out.length;
     if (key[1] !== seq) throw new OptaError('storage', `${sessionId}: record ${seq} is missing from the log`);
-    out.push({ seq, text: value.toString('utf8') });
+    out.push({ seq, text: value });
   }
   if (!cut && out.length < limit) {
     throw new OptaError('storage', `${sessionId}: record ${first + out.length} is missing from the log`);

@@ -11,7 +11,8 @@ import type { SessionState } from '../protocol/session-state.ts';
  * costs what is open and not what is stored. `meta` has the schema's version, the number of sessions, and the last probe.
  */
 export interface Tables {
-  events: Database<Buffer, [sessionId: string, seq: number]>;
+  /** As text: LMDB then makes the string from its page, without a buffer for each record, which is what a replay would spend most on. */
+  events: Database<string, [sessionId: string, seq: number]>;
   index: Database<IndexEntry, string>;
   recent: Database<boolean, [updatedAtMs: number, sessionId: string]>;
   open: Database<boolean, string>;
@@ -27,10 +28,10 @@ export interface ReadCount {
 export const openTables = (env: RootDatabase, reads: ReadCount): Tables => {
   const table = <V, K extends string | [string | number, string | number]>(
     name: string,
-    encoding: 'binary' | 'json',
+    encoding: 'string' | 'json',
   ): Database<V, K> => counted(env.openDB<V, K>({ name, encoding }), reads);
   return {
-    events: table('events', 'binary'),
+    events: table('events', 'string'),
     index: table('index', 'json'),
     recent: table('recent', 'json'),
     open: table('open', 'json'),

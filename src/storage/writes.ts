@@ -9,7 +9,7 @@ export const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
   for (const c of batch) {
     const before = t.index.get(c.sessionId);
     if (!before) added++;
-    for (const r of c.records) t.events.put([c.sessionId, r.seq], Buffer.from(r.text, 'utf8'));
+    for (const r of c.records) t.events.put([c.sessionId, r.seq], r.text);
     const atMs = updatedAtMs(c.index);
     const beforeMs = before ? updatedAtMs(before) : null;
     if (beforeMs !== atMs) {
