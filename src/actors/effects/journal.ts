@@ -57,6 +57,16 @@ interface Tail {
   records: StoredRecord[];
   bytes: number;
 }
+interface SnapshotDebt {
+  records: number;
+  chars: number;
+  /** About how long the last snapshot is. */
+  snapshotChars: number;
+}
+
+const charsOf = (state: SessionState): number =>
+  state.messages.reduce((n, m) => n + m.content.length, state.active?.text.length ?? 0);
+
 interface Waiter {
   sessionId: string;
   seq: number;
@@ -77,7 +87,7 @@ export const createJournal = (parts: JournalParts): Journal => {
   const waiters = new Map<string, Waiter[]>();
   const parked = new Map<string, Waiter[]>();
   let toFlush: Waiter[] = [];
-  const sinceSnapshot = new Map<string, number>();
+  const sinceSnapshot = new Map<string, SnapshotDebt>();
 
   const dirty = (sessionId: string): boolean => next.has(sessionId) || (inFlight?.has(sessionId) ?? false);
 
@@ -101,10 +111,12 @@ export const createJournal = (parts: JournalParts): Journal => {
     );
   };
 
-  const toCommit = (sessionId: string, { state, records }: Tail): SessionCommit => {
-    const since = (sinceSnapshot.get(sessionId) ?? 0) + records.length;
-    const due = since >= parts.snapshotEveryRecords;
-    sinceSnapshot.set(sessionId, due ? 0 : since);
+  const toCommit = (sessionId: string, { state, records, bytes }: Tail): SessionCommit => {
+    const debt = sinceSnapshot.get(sessionId) ?? { records: 0, chars: 0, snapshotChars: 0 };
+    const owed = { ...debt, records: debt.records + records.length, chars: debt.chars + bytes };
+    // A snapshot is written when the log since the last one is as long as it: its cost stays a share of the log's own.
+    const due = owed.records >= parts.snapshotEveryRecords && owed.chars >= owed.snapshotChars;
+    sinceSnapshot.set(sessionId, due ? { records: 0, chars: 0, snapshotChars: charsOf(state) } : owed);
     return { sessionId, records, index: indexEntry(state), open: isOpen(state), ...(due ? { snapshot: state } : {}) };
   };
 
@@ -229,7 +241,7 @@ export const createJournal = (parts: JournalParts): Journal => {
       });
     },
     noteLoaded(sessionId, recordsSinceSnapshot) {
-      sinceSnapshot.set(sessionId, recordsSinceSnapshot);
+      sinceSnapshot.set(sessionId, { records: recordsSinceSnapshot, chars: 0, snapshotChars: 0 });
     },
     forget(sessionId) {
       sinceSnapshot.delete(sessionId);
