@@ -123,7 +123,8 @@ export const sessionMachine = setup({
       if (!turn) return;
       const outcome: TurnOutcome = event.type === 'xstate.done.actor.turn' ? event.output : { kind: 'stopped' };
       const nowMs = context.env.now();
-      const stats = turnStats(turn, outcome.kind === 'stopped' ? null : outcome.usage, context.firstDeltaAtMs, nowMs);
+      const usage = outcome.kind === 'stopped' ? null : outcome.usage;
+      const stats = turnStats(turn, context.f.messages, usage, context.firstDeltaAtMs, nowMs);
       const { turnId, writerId, clientId, model } = turn;
       const facts: Fact[] = turn.cancelling
         ? closing(turn, { how: 'cancelled', message: 'Turn cancelled' }, nowMs, stats)
