@@ -51,7 +51,18 @@ const states = (node: AnyStateNode, lines: string[], depth: number): void => {
   }
 };
 
+/** What a state does on the way in and out. */
+const note = (node: AnyStateNode): string[] => {
+  const named = (actions: readonly unknown[]): string => actions.map(actionName).filter(Boolean).join(', ');
+  const both = [
+    ...(named(node.entry) === '' ? [] : [`entry ${named(node.entry)}`]),
+    ...(named(node.exit) === '' ? [] : [`exit ${named(node.exit)}`]),
+  ];
+  return both.length === 0 || node.path.length === 0 ? [] : [`  note right of ${name(node)} : ${both.join(', ')}`];
+};
+
 const transitions = (node: AnyStateNode, lines: string[]): void => {
+  lines.push(...note(node));
   for (const t of node.transitions.values()) for (const one of t) lines.push(...edge(node, one));
   for (const one of node.always ?? []) lines.push(...edge(node, one));
   for (const child of Object.values(node.states)) transitions(child, lines);
