@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import pino from 'pino';
 import type { Clock, Ids, Log } from './actors/ports.ts';
 
@@ -31,7 +33,9 @@ export interface FileLog extends Log {
 
 /** JSON lines `{ts, level, msg, daemonId, ...facts}`; secrets never enter it, since nothing logs requests or tokens. */
 export const fileLog = (file: string, daemonId: string): FileLog => {
-  const destination = pino.destination({ dest: file, sync: false, minLength: 0, mkdir: true, mode: 0o600 });
+  mkdirSync(dirname(file), { recursive: true });
+  // Opened here: given a name, pino opens it a moment later, and a daemon that is stopped at once then fails in its last flush.
+  const destination = pino.destination({ dest: openSync(file, 'a', 0o600), sync: false, minLength: 0 });
   const logger = pino(
     {
       base: { daemonId },

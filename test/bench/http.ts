@@ -5,6 +5,9 @@ export interface Reply {
   body: string;
 }
 
+/** A server may close a connection that was idle for longer, in the very moment in which a request is written to it. */
+const IDLE_MS_MAX = 2_000;
+
 /** One keep-alive connection with one request in flight; requests wait for their turn. */
 export class Connection {
   readonly #port: number;
@@ -14,6 +17,7 @@ export class Connection {
   #take: ((reply: Reply) => void) | null = null;
   #fail: ((cause: Error) => void) | null = null;
   #turn: Promise<unknown> = Promise.resolve();
+  #usedAt = 0;
 
   constructor(port: number, token?: string) {
     this.#port = port;
@@ -30,6 +34,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#take = resolve;
       this.#fail = reject;
+      if (performance.now() - this.#usedAt > IDLE_MS_MAX) this.#hangUp();
       this.#socket ??= this.#connect();
       const auth = this.#token === undefined ? '' : `Authorization: Bearer ${this.#token}\r\n`;
       const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${this.#port}\r\n${auth}`;
@@ -45,8 +50,8 @@ export class Connection {
     const socket = connect(this.#port, '127.0.0.1');
     socket.setNoDelay(true);
     const lost = (cause: Error): void => {
-      this.#socket = null;
-      this.#buffer = '';
+      if (this.#socket !== socket) return;
+      this.#hangUp();
       this.#fail?.(cause);
     };
     socket.on('error', lost);
@@ -64,14 +69,21 @@ export class Connection {
     const reply = { status: Number(this.#buffer.slice(9, 12)), body: this.#buffer.slice(head + 4, head + 4 + length) };
     this.#buffer = this.#buffer.slice(head + 4 + length);
     const take = this.#take;
+    this.#usedAt = performance.now();
     this.#take = null;
     this.#fail = null;
     take?.(reply);
   }
 
+  #hangUp(): void {
+    this.#socket?.destroy();
+    this.#socket = null;
+    this.#buffer = '';
+  }
+
   close(): void {
     this.#fail = null;
-    this.#socket?.destroy();
+    this.#hangUp();
   }
 }
 

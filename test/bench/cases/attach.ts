@@ -12,7 +12,7 @@ const TAIL = 10;
 const SESSION = 'stored';
 const DEADLINE_MS = 60_000;
 const RSS_EVERY_MS = 10;
-const HEALTH_EVERY_MS = 1;
+const HEALTH_EVERY_MS = 5;
 
 const pathAfter = (afterSeq: number): string => `/v3/ws?sessionId=${SESSION}&afterSeq=${afterSeq}`;
 
