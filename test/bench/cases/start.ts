@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../http.ts';
 import { removeHome, startDaemon, startScript, stopDaemon, tempHome, usageOf } from '../processes.ts';
 import { seedSessions } from '../seed.ts';
-import { type Figure, figure } from '../stats.ts';
+import { figure } from '../stats.ts';
 import type { World } from '../world.ts';
 
 const IDLE_MS = 3_000;
@@ -76,19 +76,20 @@ export const restart = async (world: World): Promise<void> => {
   } finally {
     for (const home of homes) removeHome(home);
   }
-  const [empty, ...others] = tookMs.map((values) => figure(values)) as [Figure, ...Figure[]];
-  others.forEach((ours, i) => {
-    const target = `peer + ${EXTRA_MS} ms`;
-    const what = `restart with ${(SIZES[i + 1] as number).toLocaleString('en-US')} stored sessions`;
+  const empty = tookMs[0] as number[];
+  tookMs.slice(1).forEach((values, i) => {
+    // Judged within each round: between rounds the machine changes by more than what is looked for.
+    const extra = figure(values.map((ms, round) => ms - (empty[round] as number)));
+    const size = (SIZES[i + 1] as number).toLocaleString('en-US');
+    const what = `restart with ${size} stored sessions`;
+    world.add({ case: 'f', what, unit: ' ms', ours: figure(values), peer: figure(empty), peerName: 'empty' });
     world.add({
       case: 'f',
-      what,
+      what: `${what}: over the empty one of the same round`,
       unit: ' ms',
-      ours,
-      peer: empty,
-      peerName: 'empty',
-      target,
-      met: ours.median <= empty.median + EXTRA_MS,
+      ours: extra,
+      target: `≤ ${EXTRA_MS} ms`,
+      met: extra.median <= EXTRA_MS,
     });
   });
 };
