@@ -175,10 +175,18 @@ const ripgrep = (binary: string, ws: Workspace, top: Entry, args: SearchArgs, ti
   });
 };
 
-const complaint = ({ complaint, stopped }: Hits): string =>
-  stopped !== null
-    ? ''
-    : printable(complaint.replace(/^rg: /, '').trim().replaceAll('\n', ' ')) || 'ripgrep ended unexpectedly';
+/**
+ * What ripgrep says about the pattern is for the model. What it says about files is not passed on: under a race it may have
+ * walked out of the workspace, and then even a name would be too much ([TL1]).
+ */
+const complaint = ({ complaint, stopped }: Hits): string => {
+  if (stopped !== null) return '';
+  const text = complaint.replace(/^rg: /, '').trim();
+  if (text === '' || text === 'ripgrep ended unexpectedly') return 'ripgrep ended unexpectedly';
+  return ABOUT_THE_PATTERN.test(text) ? printable(text.replaceAll('\n', ' ')) : 'some files could not be read';
+};
+
+const ABOUT_THE_PATTERN = /^(?:regex |the literal |error parsing |compiled regex |invalid regex|unrecognized )/i;
 
 /** `path NUL line:column:offset:…`; anything else is a remark of ripgrep's. */
 export const parse = (record: string, top: { kind: 'file' | 'dir'; rel: string }): Hit | null => {
