@@ -106,11 +106,11 @@ describe('stopping', () => {
   });
 });
 
-test('a restart keeps the engine and the port: a demo daemon never turns to the configured inference host', async () => {
+test('[IN1] a restart keeps the engine, the port and the loopback guard: a demo daemon never turns to the configured inference host', async () => {
   const paths = optaPaths({ OPTA_HOME: home });
   const ctx = {
     output: createOutput(new PassThrough() as never, new PassThrough() as never),
-    env: cliEnv(home),
+    env: { ...cliEnv(home), OPTA_LOOPBACK_ONLY: '1' } as NodeJS.ProcessEnv,
     paths,
     cwd: home,
     launcher: LAUNCHER,
@@ -128,9 +128,11 @@ test('a restart keeps the engine and the port: a demo daemon never turns to the 
   const after = await running();
   expect(after.state.pid).not.toBe(before.state.pid);
   expect(after.state.port).toBe(before.state.port);
-  expect(after.health.engine).toEqual({ engine: 'demo' });
-  await restartDaemonCommand(ctx, { engine: 'lmx' });
-  expect((await running()).health.engine).toEqual({ engine: 'lmx' });
+  expect(after.health.engine).toEqual({ engine: 'demo', loopbackOnly: true });
+  // The guard stays, although the shell that restarts knows nothing of it; the stand-in opens no connection at all.
+  const { OPTA_LOOPBACK_ONLY: _, ...unguarded } = ctx.env;
+  await restartDaemonCommand({ ...ctx, env: unguarded }, { engine: 'lmx' });
+  expect((await running()).health.engine).toEqual({ engine: 'lmx', loopbackOnly: true });
 });
 
 describe('opta daemon status', () => {

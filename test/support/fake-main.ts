@@ -31,7 +31,10 @@ if (!locked()) {
 await new Promise((resolve) => setTimeout(resolve, 300));
 const flag = (name: string): string | undefined => process.argv[process.argv.indexOf(`--${name}`) + 1];
 const daemon = await new FakeDaemon().start(process.argv.includes('--port') ? Number(flag('port')) : 0);
-daemon.engine = { engine: process.argv.includes('--engine') ? flag('engine') : 'lmx' };
+daemon.engine = {
+  engine: process.argv.includes('--engine') ? flag('engine') : 'lmx',
+  loopbackOnly: process.env.OPTA_LOOPBACK_ONLY === '1',
+};
 const logFile = join(home, 'daemon', 'log.jsonl');
 if (mode === 'durable') {
   if (existsSync(logFile)) recover();
