@@ -1,5 +1,5 @@
 import type { ErrorCode, OptaError } from '../protocol/errors.ts';
-import type { Message } from '../protocol/session.ts';
+import type { Message, PresenceEntry, Role } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import type { Usage } from '../protocol/turn.ts';
 
@@ -54,6 +54,9 @@ export interface IndexEntry {
   messageCount: number;
   queuedTurns: number;
   activeTurnId?: string;
+  /** How the first prompt begins. */
+  preview?: string;
+  deletedAt?: string;
 }
 
 /** What one session adds in one commit. Records, index and snapshot land together or not at all. */
@@ -86,6 +89,16 @@ export type StoreStatus =
   /** Nothing can be written; reading goes on. */
   | { state: 'read-only'; reason: string; since: number };
 
+export interface ListPage {
+  limit: number;
+  /** Opaque. */
+  cursor?: string;
+  /** Words that must all stand in title, preview, model, workspace or id; case does not count. */
+  q?: string;
+  /** Deleted sessions in place of the others. */
+  deleted?: boolean;
+}
+
 export interface LogStore {
   /** Committed: visible to readers and safe from `kill -9`. Called with one commit in flight at a time. May fail and yet have landed. */
   commit(batch: SessionCommit[], done: Done): void;
@@ -99,11 +112,8 @@ export interface LogStore {
     bounds: { recordsMax: number; bytesMax: number },
     done: Done<LogPage>,
   ): void;
-  /** Newest `updatedAt` first. `cursor` is opaque. */
-  list(
-    page: { limit: number; cursor?: string },
-    done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>,
-  ): void;
+  /** Newest `updatedAt` first. With a search a page may be shorter than `limit` and still have a `cursor`. */
+  list(page: ListPage, done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>): void;
   /** Sessions with a queued or running turn. */
   open(done: Done<string[]>): void;
   /** After a failed commit: makes the store usable again, or says why not. */
@@ -218,11 +228,24 @@ export interface Reader {
   warn(code: ErrorCode, message: string): void;
   /** Ends the attachment from this side, with its reason. */
   close(code: ErrorCode, message: string): void;
+  /** Who is attached, whenever that changes; only readers that have this are told. */
+  presence?(present: PresenceEntry[]): void;
+}
+
+/** Who an attachment says that it is. */
+export interface Who {
+  role: Role;
+  via: 'ws' | 'sse';
+  clientId?: string;
+  writerId?: string;
 }
 
 export interface Attachment {
+  readonly id: string;
   /** Last `seq` given to the reader. */
   readonly cursor: number;
+  /** It has said more about itself; `watch` asks for presence from now on. */
+  introduce(who: Partial<Who>, watch?: boolean): void;
   /** The peer took what was buffered: more can be sent. */
   drained(): void;
   detach(): void;

@@ -1,12 +1,12 @@
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { InspectedActor, Why } from '../protocol/inspection.ts';
-import type { CreateSession, SessionSnapshot } from '../protocol/session.ts';
+import type { CreateSession, PatchSession, PresenceEntry, SessionSnapshot } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
-import type { CancelTarget, SubmitTurn } from '../protocol/turn.ts';
-import type { Attachment, Done, IndexEntry, LogPage, Reader, StoreStatus } from './ports.ts';
+import type { CancelTarget, EditQueued, SubmitTurn } from '../protocol/turn.ts';
+import type { Attachment, Done, IndexEntry, ListPage, LogPage, Reader, StoreStatus, Who } from './ports.ts';
 
 export type { InspectedActor, Why } from '../protocol/inspection.ts';
-export type { Attachment, Reader } from './ports.ts';
+export type { Attachment, Reader, Who } from './ports.ts';
 
 /**
  * The actor system as the transport sees it. Every answer is given once, and a successful answer to a command only when its
@@ -18,12 +18,18 @@ export interface Runtime {
   /** Opens the session if it exists (its model and title stay), else creates it. */
   create(input: CreateSession, done: Done<SessionSnapshot>): void;
   get(sessionId: string, done: Done<SessionState>): void;
-  list(
-    page: { limit: number; cursor?: string },
-    done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>,
-  ): void;
+  list(page: ListPage, done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>): void;
+  patch(sessionId: string, patch: PatchSession, done: Done<SessionSnapshot>): void;
+  /** Cancels what runs and waits, then puts the session away. Answered when its turns have ended. */
+  delete(sessionId: string, done: Done<{ sessionId: string; deletedAt: string; cancelled: number; seq: number }>): void;
+  undelete(sessionId: string, done: Done<SessionSnapshot>): void;
+  /** A new session with the conversation of `sessionId` as it was after `atSeq` (its head by default). */
+  fork(sessionId: string, at: ForkAt, done: Done<SessionSnapshot>): void;
   /** `queued`: this turn's place in the queue, 1 = next; 0 when it runs at once. `seq`: of its `turn.queued`. */
-  submit(sessionId: string, input: SubmitTurn, done: Done<{ turnId: string; queued: number; seq: number }>): void;
+  submit(sessionId: string, input: SubmitTurn, done: Done<Submitted>): void;
+  /** Changes or moves a waiting turn of `edit.writerId`. */
+  editQueued(sessionId: string, turnId: string, edit: EditQueued, done: Done<QueuePlace>): void;
+  withdraw(sessionId: string, turnId: string, writerId: string, done: Done<{ turnId: string; seq: number }>): void;
   /** Answered when every turn it hit is terminal ([CX2]). A target that matches nothing is not an error. */
   cancel(sessionId: string, target: CancelTarget, done: Done<CancelResult>): void;
   resolve(sessionId: string, decision: ResolvePermission, done: Done<ResolveResult>): void;
@@ -31,13 +37,36 @@ export interface Runtime {
   read(sessionId: string, afterSeq: number, limit: number, done: Done<LogPage>): void;
 
   /** Joins replay and live without gap or repeat ([EV2], [EV3]). Delivery starts after this call returns. */
-  attach(sessionId: string, afterSeq: number, reader: Reader): Attachment;
+  attach(sessionId: string, afterSeq: number, reader: Reader, who?: Who): Attachment;
+  /** Who is attached now. */
+  presence(sessionId: string): PresenceEntry[];
 
   /** Statechart and active states of the daemon, or of one session and everything below it. */
   inspect(sessionId: string | null, done: Done<InspectedActor>): void;
   why(sessionId: string, done: Done<Why>): void;
   health(): RuntimeHealth;
   metrics(): Gauge[];
+}
+
+export interface Submitted {
+  turnId: string;
+  queued: number;
+  seq: number;
+  /** The idempotency key was used before: this is the turn of then ([TQ5]). */
+  replayed?: true;
+}
+
+export interface QueuePlace {
+  turnId: string;
+  /** 1 = next. */
+  position: number;
+  seq: number;
+}
+
+export interface ForkAt {
+  atSeq?: number;
+  sessionId?: string;
+  title?: string;
 }
 
 export interface CancelResult {

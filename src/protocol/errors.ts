@@ -8,6 +8,8 @@ export const ERRORS = {
   unauthorized: { status: 401, retryable: false, exit: 1, close: 4001 },
   'forbidden-origin': { status: 403, retryable: false, exit: 1 },
   'forbidden-host': { status: 403, retryable: false, exit: 1 },
+  /** An observer's token, or an attachment that came as an observer, asked for a change. */
+  'read-only-token': { status: 403, retryable: false, exit: 77 },
   'missing-session': { status: 400, retryable: false, exit: 2, close: 4000 },
   'invalid-request': { status: 400, retryable: false, exit: 2 },
   'invalid-json': { status: 400, retryable: false, exit: 2 },
@@ -19,6 +21,14 @@ export const ERRORS = {
   'permission-not-found': { status: 404, retryable: false, exit: 127 },
   'permission-resolved': { status: 409, retryable: false, exit: 1 },
   'state-conflict': { status: 409, retryable: false, exit: 1 },
+  /** The idempotency key was used for another request ([TQ5]). */
+  'idempotency-mismatch': { status: 409, retryable: false, exit: 1 },
+  'session-exists': { status: 409, retryable: false, exit: 1 },
+  'session-deleted': { status: 410, retryable: false, exit: 127 },
+  /** The session holds as many idempotency keys as it may. */
+  'session-full': { status: 409, retryable: false, exit: 1 },
+  'turn-not-queued': { status: 409, retryable: false, exit: 1 },
+  'not-your-turn': { status: 403, retryable: false, exit: 77 },
   'session-busy': { status: 409, retryable: true, exit: 1 },
   'session-quarantined': { status: 503, retryable: false, exit: 1 },
   'queue-full': { status: 429, retryable: true, exit: 1 },
@@ -45,6 +55,10 @@ export const ERRORS = {
   'lmx-out-of-memory': { status: 507, retryable: true, exit: 1 },
   'lmx-protocol': { status: 502, retryable: true, exit: 1 },
   'lmx-request-rejected': { status: 502, retryable: false, exit: 1 },
+  /** The host on which this runs may not do this (docs/OPERATIONS.md, host policy). */
+  'host-policy': { status: 403, retryable: false, exit: 77 },
+  'background-not-found': { status: 404, retryable: false, exit: 127 },
+  'background-failed': { status: 500, retryable: false, exit: 1 },
   'loopback-only': { status: 403, retryable: false, exit: 3 },
   'budget-exceeded': { status: 500, retryable: false, exit: 1 },
   // Tool outcomes.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MessageSchema, SessionSnapshotSchema } from './session.ts';
+import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
 import { DecisionSchema, ModeSchema, OnBusySchema, OverridesSchema, StatsSchema, UsageSchema } from './turn.ts';
 
 /**
@@ -26,9 +26,28 @@ export type ResolveReason = z.infer<typeof ResolveReasonSchema>;
 
 const call = { id: z.string(), name: z.string(), args: z.string() };
 
+/** What a `session.updated` changed, besides the snapshot that it shows. */
+export const SessionChangeSchema = z.discriminatedUnion('kind', [
+  PatchSessionSchema.extend({ kind: z.literal('settings') }),
+  z.object({ kind: z.literal('deleted'), at: z.string() }),
+  z.object({ kind: z.literal('restored') }),
+  /** A waiting turn was changed by its writer: what is absent stays; `order` is the whole queue when a turn moved in it. */
+  z.object({
+    kind: z.literal('queue'),
+    turnId: z.string(),
+    content: z.string().optional(),
+    mode: ModeSchema.optional(),
+    overrides: OverridesSchema.optional(),
+    metadata: z.record(z.string(), z.unknown()).optional(),
+    order: z.array(z.string()).optional(),
+  }),
+]);
+export type SessionChange = z.infer<typeof SessionChangeSchema>;
+
 export const EVENTS = {
   'session.snapshot': z.object({ snapshot: SessionSnapshotSchema, messages: z.array(MessageSchema) }),
-  'session.updated': z.object({ snapshot: SessionSnapshotSchema }),
+  /** Without `change` a turn has ended. */
+  'session.updated': z.object({ snapshot: SessionSnapshotSchema, change: SessionChangeSchema.optional() }),
   'session.cancelled': z.object({
     cancelled: z.number().int(),
     turnId: z.string().optional(),
@@ -42,8 +61,13 @@ export const EVENTS = {
     content: z.string(),
     mode: ModeSchema,
     onBusy: OnBusySchema,
+    /** Added: the running turn that is to take this one in at its next step. */
+    steers: z.string().optional(),
     overrides: OverridesSchema.optional(),
     metadata: z.record(z.string(), z.unknown()).optional(),
+    /** Added: the submit's idempotency key, and the digest of what was submitted with it ([TQ5]). */
+    idempotencyKey: z.string().optional(),
+    digest: z.string().optional(),
   }),
   'turn.start': authored.extend({ mode: ModeSchema }),
   /**
@@ -94,7 +118,13 @@ export const EVENTS = {
     elapsedMs: z.number(),
   }),
 
-  'turn.done': authored.extend({ stats: StatsSchema, outcome: z.literal('done'), model: z.string().optional() }),
+  'turn.done': authored.extend({
+    stats: StatsSchema,
+    outcome: z.literal('done'),
+    model: z.string().optional(),
+    /** Added: this turn never ran; its content was taken into that running turn, as `onBusy: steer` asks. */
+    steeredInto: z.string().optional(),
+  }),
   'turn.error': authored.extend({
     message: z.string(),
     code: z.string(),

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { RequestIdSchema, SessionIdSchema } from './ids.ts';
+import { type PresenceEntry, RoleSchema } from './session.ts';
+import type { SessionState } from './session-state.ts';
 import { CancelSchema, DecisionSchema, SubmitTurnSchema } from './turn.ts';
 
 /** Echoed in the ack or error that answers the frame, so that two submits in flight are told apart. */
@@ -18,9 +20,12 @@ export const InboundFrameSchema = z.discriminatedUnion('type', [
     type: z.literal('hello'),
     requestId,
     clientId: z.string().max(256).optional(),
+    writerId: z.string().max(256).optional(),
     sessionId: z.string().optional(),
     afterSeq: z.number().int().min(0).optional(),
-    features: z.array(z.string()).max(16).optional(),
+    /** Replaces what the URL asked for. Unknown ones are passed over. */
+    features: z.array(z.string().max(64)).max(16).optional(),
+    role: RoleSchema.optional(),
   }),
   addressed.extend(SubmitTurnSchema.shape).extend({
     type: z.literal('turn.submit'),
@@ -42,7 +47,30 @@ export type InboundFrame = z.infer<typeof InboundFrameSchema>;
 
 export interface AckFrame {
   type: 'ack';
-  action: 'turn.submit' | 'turn.cancel' | 'permission.resolve';
+  action: 'hello' | 'turn.submit' | 'turn.cancel' | 'permission.resolve';
   requestId?: string;
   [field: string]: unknown;
+}
+
+/**
+ * Frames without `seq` and without `event`, sent only to sockets that asked: they are of the moment, are not in the log, and no
+ * client that does not know them takes them for a record.
+ */
+export const FEATURES = ['snapshot', 'presence'] as const;
+export type Feature = (typeof FEATURES)[number];
+
+/** `snapshot`: the session as the fold of its log up to `seq`; what follows on the socket begins after the socket's cursor. */
+export interface SnapshotFrame {
+  type: 'snapshot';
+  sessionId: string;
+  seq: number;
+  state: SessionState;
+  requestId?: string;
+}
+
+/** `presence`: who is attached now. Sent when somebody comes, goes or changes, and at most once a second for cursors. */
+export interface PresenceFrame {
+  type: 'presence';
+  sessionId: string;
+  present: PresenceEntry[];
 }

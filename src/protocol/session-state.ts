@@ -1,5 +1,5 @@
-import type { EventPayload, LogRecord, ResolveReason } from './events.ts';
-import type { Message, SessionSnapshot } from './session.ts';
+import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
+import type { Message, PatchSession, SessionSnapshot } from './session.ts';
 import type { Decision, Mode, OnBusy, Overrides } from './turn.ts';
 
 /**
@@ -16,6 +16,8 @@ export interface QueuedTurn {
   content: string;
   mode: Mode;
   onBusy: OnBusy;
+  /** The running turn that is to take this one in. */
+  steers?: string;
   overrides?: Overrides;
   metadata?: { [key: string]: unknown };
   queuedAt: string;
@@ -61,12 +63,27 @@ export interface SessionState {
   updatedAt: string;
   workspace?: string;
   metadata?: { [key: string]: unknown };
+  /** What a submit without `onBusy` asks for; `enqueue` when absent. */
+  onBusy?: OnBusy;
+  forkedFrom?: { sessionId: string; atSeq: number };
+  /** Put away: nothing is taken on until it is restored. */
+  deletedAt?: string;
   messages: Message[];
   toolCallCount: number;
   queue: QueuedTurn[];
   active: ActiveTurn | null;
+  /** The idempotency keys of all its turns, oldest first: kept for the life of the session ([TQ5]). */
+  keys: UsedKey[];
   /** The last decisions by people, newest last, so that a late second answer is told who won ([PM2]). */
   decisions: DecisionTaken[];
+}
+
+export interface UsedKey {
+  key: string;
+  /** Of what was submitted with it. */
+  digest: string;
+  turnId: string;
+  seq: number;
 }
 
 export interface DecisionTaken {
@@ -89,6 +106,7 @@ export const emptySession = (sessionId: string): SessionState => ({
   toolCallCount: 0,
   queue: [],
   active: null,
+  keys: [],
   decisions: [],
 });
 
@@ -101,9 +119,9 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
     case 'session.snapshot':
       return s.seq === 0 ? created(s, r, r.payload) : { ...s, seq: r.seq };
     case 'session.updated':
-      return { ...s, seq: r.seq };
+      return r.payload.change ? changed(s, r, r.payload.change) : { ...s, seq: r.seq };
     case 'turn.queued':
-      return { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts, queue: enqueue(s.queue, r.payload, r.ts) };
+      return queued(s, r);
     case 'turn.start':
       return started(s, r);
     case 'turn.progress':
@@ -167,6 +185,9 @@ export const toSnapshot = (s: SessionState): SessionSnapshot => ({
   revision: s.revision,
   ...(s.workspace === undefined ? {} : { workspace: s.workspace }),
   ...(s.metadata === undefined ? {} : { metadata: s.metadata }),
+  ...(s.onBusy === undefined ? {} : { onBusy: s.onBusy }),
+  ...(s.forkedFrom === undefined ? {} : { forkedFrom: s.forkedFrom }),
+  ...(s.deletedAt === undefined ? {} : { deletedAt: s.deletedAt }),
 });
 
 /** The permission requests that wait for a decision. At most one a turn today: calls take effect one after another. */
@@ -195,7 +216,7 @@ const counted = (s: SessionState, turnId: string): SessionState =>
     : s;
 
 const created = (s: SessionState, r: LogRecord, p: EventPayload<'session.snapshot'>): SessionState => {
-  const { title, workspace, metadata } = p.snapshot;
+  const { title, workspace, metadata, onBusy, forkedFrom } = p.snapshot;
   return {
     ...s,
     seq: r.seq,
@@ -204,14 +225,16 @@ const created = (s: SessionState, r: LogRecord, p: EventPayload<'session.snapsho
     ...(title === undefined ? {} : { title }),
     ...(workspace === undefined ? {} : { workspace }),
     ...(metadata === undefined ? {} : { metadata }),
+    ...(onBusy === undefined ? {} : { onBusy }),
+    ...(forkedFrom === undefined ? {} : { forkedFrom }),
     createdAt: p.snapshot.createdAt,
     updatedAt: p.snapshot.updatedAt,
     messages: p.messages,
   };
 };
 
-/** `interrupt` goes to the head; everything else to the end. */
-const enqueue = (queue: QueuedTurn[], p: EventPayload<'turn.queued'>, ts: string): QueuedTurn[] => {
+const queued = (s: SessionState, r: LogRecord & { event: 'turn.queued' }): SessionState => {
+  const p = r.payload;
   const t: QueuedTurn = {
     turnId: p.turnId,
     writerId: p.writerId,
@@ -219,11 +242,61 @@ const enqueue = (queue: QueuedTurn[], p: EventPayload<'turn.queued'>, ts: string
     content: p.content,
     mode: p.mode,
     onBusy: p.onBusy,
+    ...(p.steers === undefined ? {} : { steers: p.steers }),
     ...(p.overrides === undefined ? {} : { overrides: p.overrides }),
     ...(p.metadata === undefined ? {} : { metadata: p.metadata }),
-    queuedAt: ts,
+    queuedAt: r.ts,
   };
-  return p.position === 1 ? [t, ...queue] : [...queue, t];
+  const keys =
+    p.idempotencyKey === undefined
+      ? s.keys
+      : [...s.keys, { key: p.idempotencyKey, digest: p.digest ?? '', turnId: p.turnId, seq: r.seq }];
+  // The place that arbitration gave it: 1 is the head.
+  const at = Math.max(0, p.position - 1);
+  const queue = [...s.queue.slice(0, at), t, ...s.queue.slice(at)];
+  return { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts, queue, keys };
+};
+
+const changed = (s: SessionState, r: LogRecord, change: SessionChange): SessionState => {
+  const next = { ...s, seq: r.seq, updatedAt: r.ts };
+  switch (change.kind) {
+    case 'settings':
+      return settings(next, change);
+    case 'deleted':
+      return { ...next, deletedAt: change.at };
+    case 'restored': {
+      const { deletedAt: _, ...alive } = next;
+      return alive;
+    }
+    case 'queue': {
+      const { kind: _, turnId, order, ...edit } = change;
+      const edited = s.queue.map((t) => (t.turnId === turnId ? { ...t, ...present(edit) } : t));
+      return { ...next, queue: order ? inOrder(edited, order) : edited };
+    }
+  }
+};
+
+const settings = (s: SessionState, { title, model, onBusy, metadata }: PatchSession): SessionState => {
+  const { title: before, metadata: kept = {}, ...rest } = s;
+  const merged = Object.fromEntries(Object.entries({ ...kept, ...metadata }).filter(([, value]) => value !== null));
+  const named = title === undefined ? before : (title ?? undefined);
+  return {
+    ...rest,
+    ...(named === undefined ? {} : { title: named }),
+    ...(model === undefined ? {} : { model }),
+    ...(onBusy === undefined ? {} : { onBusy }),
+    ...(Object.keys(merged).length === 0 ? {} : { metadata: merged }),
+  };
+};
+
+/** Without the members that are undefined. */
+const present = <T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
+
+/** Turns that the order does not name keep their place behind the others. */
+const inOrder = (queue: QueuedTurn[], order: string[]): QueuedTurn[] => {
+  const place = new Map(order.map((turnId, i) => [turnId, i]));
+  return [...queue].sort((a, b) => (place.get(a.turnId) ?? order.length) - (place.get(b.turnId) ?? order.length));
 };
 
 const started = (s: SessionState, r: LogRecord & { event: 'turn.start' }): SessionState => {
@@ -301,7 +374,13 @@ const NOT_RUN = 'The call was not run: the turn ended before it.';
 const ended = (s: SessionState, r: LogRecord & { event: 'turn.done' | 'turn.error' }): SessionState => {
   const { turnId } = r.payload;
   const next = { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts };
-  if (s.active?.turnId !== turnId) return { ...next, queue: s.queue.filter((t) => t.turnId !== turnId) };
+  if (s.active?.turnId !== turnId) {
+    const queue = s.queue.filter((t) => t.turnId !== turnId);
+    const steered = r.event === 'turn.done' ? s.queue.find((t) => t.turnId === turnId) : undefined;
+    // Taken into the running turn between two of its steps, where the conversation has no open call.
+    const messages = steered ? [...s.messages, { role: 'user' as const, content: steered.content }] : s.messages;
+    return { ...next, queue, messages };
+  }
   const open = s.active.calls.filter((c) => c.progress.state !== 'ended' && c.progress.state !== 'refused');
   const messages = [
     ...s.messages,

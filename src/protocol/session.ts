@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { SessionIdSchema } from './ids.ts';
+import { MetadataSchema } from './metadata.ts';
+import { OnBusySchema } from './turn.ts';
 
 /** One tool call as the model asked for it. `arguments` is the raw JSON text, byte for byte. */
 export const ToolCallSchema = z.object({
@@ -36,6 +38,10 @@ export const SessionSnapshotSchema = z.object({
   revision: z.number().int().optional(),
   workspace: z.string().optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),
+  /** What a submit without `onBusy` asks for, when it is not `enqueue`. */
+  onBusy: OnBusySchema.optional(),
+  forkedFrom: z.object({ sessionId: z.string(), atSeq: z.number().int() }).optional(),
+  deletedAt: z.string().optional(),
 });
 export type SessionSnapshot = z.infer<typeof SessionSnapshotSchema>;
 
@@ -56,22 +62,6 @@ const MessagesIn = z.array(z.unknown()).transform((items) =>
   }),
 );
 
-const METADATA_DEPTH_MAX = 32;
-
-/** What clients attach to a session or a turn. Its depth is bounded, because it is written out again with every record of it. */
-export const MetadataSchema = z
-  .record(z.string(), z.unknown())
-  .refine((value) => depthWithin(value, METADATA_DEPTH_MAX), `metadata is nested deeper than ${METADATA_DEPTH_MAX}`);
-
-const depthWithin = (value: unknown, depthMax: number): boolean => {
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > depthMax) return false;
-    level = level.flatMap((v) => (typeof v === 'object' && v !== null ? Object.values(v) : []));
-  }
-  return true;
-};
-
 export const CreateSessionSchema = z.object({
   sessionId: SessionIdSchema.optional(),
   model: z.string().min(1).max(256).optional(),
@@ -79,5 +69,34 @@ export const CreateSessionSchema = z.object({
   messages: MessagesIn.optional(),
   /** `metadata.workspace`: absolute path of the folder that this session's tools may touch. */
   metadata: MetadataSchema.optional(),
+  onBusy: OnBusySchema.optional(),
 });
 export type CreateSession = z.infer<typeof CreateSessionSchema>;
+
+/** What may change of a session. `metadata` is merged key by key; a key that is null goes. The workspace stays what it was. */
+export const PatchSessionSchema = z.object({
+  /** null: no title. */
+  title: z.string().max(500).nullable().optional(),
+  model: z.string().min(1).max(256).optional(),
+  onBusy: OnBusySchema.optional(),
+  metadata: MetadataSchema.optional(),
+});
+export type PatchSession = z.infer<typeof PatchSessionSchema>;
+
+/** `observer` sees everything and changes nothing; `automation` is a program that may decide for itself. */
+export const RoleSchema = z.enum(['controller', 'observer', 'automation']);
+export type Role = z.infer<typeof RoleSchema>;
+
+/** One attachment of a session. */
+export const PresenceEntrySchema = z.object({
+  attachmentId: z.string(),
+  role: RoleSchema,
+  clientId: z.string().optional(),
+  writerId: z.string().optional(),
+  via: z.enum(['ws', 'sse']),
+  since: z.string(),
+  /** Last `seq` that was given to it, and how many it is behind the head. */
+  cursor: z.number().int(),
+  lag: z.number().int(),
+});
+export type PresenceEntry = z.infer<typeof PresenceEntrySchema>;

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { ClientIdSchema, TurnIdSchema, WriterIdSchema } from './ids.ts';
-import { MetadataSchema } from './session.ts';
+import { MetadataSchema } from './metadata.ts';
 
 export const ModeSchema = z.enum(['chat', 'do', 'plan', 'review', 'research']);
 export type Mode = z.infer<typeof ModeSchema>;
 
 /** What a submit asks for while another turn runs or waits. Each is a transition of the session chart; rules in SPEC.md. */
-export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt']);
+export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt', 'steer']);
 export type OnBusy = z.infer<typeof OnBusySchema>;
 
 export const OverridesSchema = z.object({
@@ -22,6 +22,9 @@ export const OverridesSchema = z.object({
 });
 export type Overrides = z.infer<typeof OverridesSchema>;
 
+/** Printable ASCII, so that it can be a header. */
+export const IdempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1-255 printable ASCII characters');
+
 export const SubmitTurnSchema = z.object({
   clientId: ClientIdSchema,
   writerId: WriterIdSchema,
@@ -31,7 +34,10 @@ export const SubmitTurnSchema = z.object({
   /** Refused with `state-conflict` when a turn was accepted or ended after this `seq`. */
   lastSeenSeq: z.number().int().min(0).optional(),
   overrides: OverridesSchema.optional(),
+  /** Absent: the session's own default, and `enqueue` without one. */
   onBusy: OnBusySchema.optional(),
+  /** [TQ5] Submitting twice with one key is one turn, for the life of the session. */
+  idempotencyKey: IdempotencyKeySchema.optional(),
 });
 export type SubmitTurn = z.infer<typeof SubmitTurnSchema>;
 
@@ -57,3 +63,31 @@ export type Stats = z.infer<typeof StatsSchema>;
 
 export const UsageSchema = z.object({ promptTokens: z.number(), completionTokens: z.number() });
 export type Usage = z.infer<typeof UsageSchema>;
+
+/** A turn that waits, as lists show it. `position` 1 is next. */
+export const QueuedTurnSchema = z.object({
+  turnId: z.string(),
+  writerId: z.string(),
+  clientId: z.string(),
+  content: z.string(),
+  mode: ModeSchema,
+  onBusy: OnBusySchema,
+  /** The running turn that takes this one in at its next step. */
+  steers: z.string().optional(),
+  overrides: OverridesSchema.optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  queuedAt: z.string(),
+  position: z.number().int(),
+});
+
+/** What its writer may change of a turn that waits. */
+export const EditQueuedSchema = z.object({
+  writerId: WriterIdSchema,
+  content: z.string().min(1).optional(),
+  mode: ModeSchema.optional(),
+  overrides: OverridesSchema.optional(),
+  metadata: MetadataSchema.optional(),
+  /** The waiting turn of the same writer that this one is to start before; null: it becomes the writer's last. */
+  before: TurnIdSchema.nullable().optional(),
+});
+export type EditQueued = z.infer<typeof EditQueuedSchema>;

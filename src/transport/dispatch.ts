@@ -2,13 +2,27 @@ import type { z } from 'zod';
 import { OptaError } from '../protocol/errors.ts';
 import { type OperationId, type OperationInput, type OperationOutput, operation } from '../protocol/operations.ts';
 import type { Latency } from './latency.ts';
+import type { ResponseStream, StreamEnd } from './port.ts';
 
-/** What a handler answers: a value, or JSON text that is passed on byte for byte. */
-export type Answer<T> = { body: T } | { json: string };
-
-export type Handlers = {
-  [K in OperationId]: (input: OperationInput<K>) => Answer<OperationOutput<K>> | Promise<Answer<OperationOutput<K>>>;
+/**
+ * What a handler answers: a value, JSON text that is passed on byte for byte, text of another media type, or a body that is
+ * written for as long as it takes. `headers` are the answer's own; `status` overrides the table's (304).
+ */
+export type Answer<T> = ({ body: T } | { json: string } | { text: string; type: string } | StreamAnswer) & {
+  headers?: readonly (readonly [name: string, value: string])[];
+  status?: number;
 };
+
+export interface StreamAnswer {
+  type: string;
+  /** Called once the head has left; what it returns is told of drains and of the end. */
+  open(out: ResponseStream): StreamEnd;
+}
+
+export type HandlersOf<Ids extends OperationId> = {
+  [K in Ids]: (input: OperationInput<K>) => Answer<OperationOutput<K>> | Promise<Answer<OperationOutput<K>>>;
+};
+export type Handlers = HandlersOf<OperationId>;
 
 /** An operation's input before anything was checked. */
 export interface RawInput {
@@ -69,6 +83,7 @@ const parse = (schema: z.ZodType, value: unknown, message: string): unknown => {
 };
 
 const checkAnswer = (id: OperationId, answer: Answer<unknown>): void => {
+  if ('type' in answer || answer.status !== undefined) return;
   const value = 'json' in answer ? JSON.parse(answer.json) : answer.body;
   operation(id).response.parse(value);
 };

@@ -2,9 +2,9 @@ import { LIMITS } from '../actors/limits.ts';
 import { type ErrorFacts, errorBody, errorRow, OptaError, toOptaError } from '../protocol/errors.ts';
 import { operation } from '../protocol/operations.ts';
 import type { Auth } from './auth.ts';
-import type { Dispatch } from './dispatch.ts';
+import type { Dispatch, StreamAnswer } from './dispatch.ts';
 import type { Access } from './origin.ts';
-import type { Exchange, RequestHead, Response } from './port.ts';
+import type { Exchange, RequestHead, Response, StreamEnd } from './port.ts';
 import { type Match, route } from './router.ts';
 
 export interface HttpPlaneDeps {
@@ -27,7 +27,11 @@ export const httpPlane =
     const headers = [...deps.access.cors(head), ...SECURITY];
     const reply = (r: Response, close = false): void =>
       exchange.reply({ ...r, headers: [...r.headers, ...headers] }, close);
-    const run = (call: Admitted, body: unknown): void => void answer(deps, call, body).then((r) => reply(r));
+    const run = (call: Admitted, body: unknown): void =>
+      void answer(deps, call, body).then((r) => {
+        if ('open' in r) stream(exchange, { ...r, headers: [...r.headers, ...headers] });
+        else reply(r);
+      });
     try {
       const call = admit(deps, head);
       if (call === 'preflight') reply({ status: 204, headers: deps.access.preflight(head), body: '' });
@@ -68,11 +72,36 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | 'preflight' =
   return { ...match, query: queryObject(query) };
 };
 
-const answer = async (deps: HttpPlaneDeps, { id, params, query }: Admitted, body: unknown): Promise<Response> => {
+type Streamed = Omit<Response, 'body'> & Pick<StreamAnswer, 'open'>;
+
+const answer = async (
+  deps: HttpPlaneDeps,
+  { id, params, query }: Admitted,
+  body: unknown,
+): Promise<Response | Streamed> => {
   const outcome = await deps.dispatch(id, { params, query, body });
   if (!outcome.ok) return errorResponse(outcome.error, operation(id).failureStatus);
-  const text = 'json' in outcome.answer ? outcome.answer.json : JSON.stringify(outcome.answer.body);
-  return { status: outcome.status, headers: [JSON_TYPE], body: text };
+  const { answer: a, status } = outcome;
+  const type = 'type' in a ? (['content-type', a.type] as const) : JSON_TYPE;
+  const head = { status: a.status ?? status, headers: [type, ...(a.headers ?? [])] };
+  if ('open' in a) return { ...head, open: a.open };
+  return { ...head, body: 'text' in a ? a.text : 'json' in a ? a.json : JSON.stringify(a.body) };
+};
+
+/** The head leaves first; only then does the handler begin to write. */
+const stream = (exchange: Exchange, { open, ...head }: Streamed): void => {
+  let end: StreamEnd | null = null;
+  let over = false;
+  const out = exchange.stream(head, {
+    drain: () => end?.drain(),
+    closed: () => {
+      over = true;
+      end?.closed();
+    },
+  });
+  if (!out) return;
+  end = open(out);
+  if (over) end.closed();
 };
 
 export const errorResponse = (error: OptaError, status = errorRow(error.code).status): Response => {

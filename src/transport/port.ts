@@ -35,6 +35,29 @@ export interface Exchange {
   body(bytesMax: number, done: (body: Uint8Array | 'too-large' | 'busy') => void): void;
   /** The first answer counts. `close` ends the connection after it. */
   reply(response: Response, close?: boolean): void;
+  /**
+   * Answers with a body of unknown length, as an event stream needs. The head leaves at once. Counts as the answer: nothing but
+   * the stream can follow it. Null when the client has gone already.
+   */
+  stream(head: Omit<Response, 'body'>, end: StreamEnd): ResponseStream | null;
+}
+
+/** The body of one answer, for as long as it takes. A stream whose backlog is above `socketBytesMax` is cut. */
+export interface ResponseStream {
+  write(text: string): void;
+  /** Bytes given to `write` that the peer's side has not taken. Once it was seen above 0, a `drain` follows when it fell. */
+  bufferedBytes(): number;
+  /** The end of the body: what was written before is delivered first, if the peer takes it. */
+  end(): void;
+  /** Ends the connection in mid-body, so that the client sees a failure and not an end. */
+  cut(): void;
+}
+
+/** The handlers of one open stream. */
+export interface StreamEnd {
+  drain(): void;
+  /** Called exactly once: the client went away, or the body has ended. */
+  closed(): void;
 }
 
 export interface Socket {

@@ -1,6 +1,6 @@
 import { type ErrorBody, errorBody, OptaError } from '../protocol/errors.ts';
 import { type InboundFrame, InboundFrameSchema } from '../protocol/frames.ts';
-import type { Dispatch, RawInput } from './dispatch.ts';
+import type { Answer, Dispatch, RawInput } from './dispatch.ts';
 
 /** A frame that asks for something and gets exactly one answer: an ack or an error. */
 export type CommandFrame = Exclude<InboundFrame, { type: 'hello' | 'ping' }>;
@@ -60,5 +60,8 @@ export const runCommand = async (dispatch: Dispatch, frame: CommandFrame): Promi
 /** A refused decision is an ack like an accepted one: older clients wait for nothing else. */
 const refusal = (body: ErrorBody): object => ({ ok: false, conflict: false, message: body.error, ...body });
 
-const bodyOf = <T>(answer: { body: T } | { json: string }): T =>
-  'body' in answer ? answer.body : (JSON.parse(answer.json) as T);
+/** The commands of a socket answer with one value. */
+const bodyOf = <T>(answer: Answer<T>): T => {
+  if ('body' in answer) return answer.body;
+  throw new OptaError('internal', 'A command of a socket was answered with something that is not a value');
+};

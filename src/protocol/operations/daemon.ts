@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import { type Operation, read, readSession } from './operation.ts';
+
+const RuntimeFactsSchema = z.object({
+  sessionCount: z.number(),
+  activeTurnCount: z.number(),
+  queuedTurnCount: z.number(),
+  subscriberCount: z.number(),
+  ingressSeq: z.number(),
+  toolWorkers: z.object({ workers: z.number(), busy: z.number(), queued: z.number() }),
+  /** From a request's arrival to its answer, over the newest samples. */
+  latency: z.object({ p50Ms: z.number(), p99Ms: z.number(), samples: z.number() }),
+});
+
+const RuntimeStateSchema = z.enum(['starting', 'ready', 'read-only', 'draining', 'stopped']);
+
+const HealthSchema = z.object({
+  /** `ok` when ready, else the state's name. */
+  status: z.string(),
+  version: z.string(),
+  daemonId: z.string(),
+  contract: z.object({ name: z.string(), version: z.number() }),
+  runtime: RuntimeFactsSchema,
+  state: RuntimeStateSchema,
+  quarantined: z.array(z.object({ sessionId: z.string(), reason: z.string(), since: z.string() })),
+  transport: z.object({ adapter: z.string(), why: z.string() }),
+  engine: z.unknown(),
+  storage: z.unknown(),
+});
+
+const GaugeSchema = z.object({ name: z.string(), value: z.number(), max: z.number().optional(), help: z.string() });
+
+export const InspectedActorSchema = z.object({
+  id: z.string(),
+  chart: z.string(),
+  state: z.unknown(),
+  facts: z.record(z.string(), z.unknown()),
+  mermaid: z.string().optional(),
+  get children() {
+    return z.array(InspectedActorSchema);
+  },
+});
+
+const WhySchema = z.object({
+  sessionId: z.string(),
+  state: z.string(),
+  text: z.string(),
+  since: z.string(),
+  until: z.string().optional(),
+  unblock: z.string().optional(),
+});
+
+/** The daemon itself: health, figures, and what its actors are doing. */
+export const DAEMON_OPERATIONS = {
+  health: {
+    ...read,
+    summary: 'The process answers',
+    paths: ['/health'],
+    open: true,
+    response: z.object({ status: z.literal('ok'), version: z.string(), daemon: z.literal(true) }),
+  },
+  readyz: {
+    ...read,
+    summary: 'Turns are taken on: 200, else 503',
+    paths: ['/readyz'],
+    open: true,
+    response: z.object({ ready: z.literal(true), state: RuntimeStateSchema }),
+    failureStatus: 503,
+    errors: ['shutting-down', 'storage-read-only', 'daemon-unreachable'],
+  },
+  'v3.health': { ...read, summary: 'Health with runtime facts', paths: ['/v3/health'], response: HealthSchema },
+  'v3.metrics': {
+    ...read,
+    summary: 'Counters, and every bound with how full it is',
+    paths: ['/v3/metrics'],
+    response: z.object({
+      daemonId: z.string(),
+      runtime: RuntimeFactsSchema,
+      ts: z.string(),
+      limits: z.array(GaugeSchema),
+    }),
+  },
+  inspect: {
+    ...read,
+    summary: 'The actor tree with its active states',
+    paths: ['/v3/inspect'],
+    response: InspectedActorSchema,
+  },
+  'sessions.inspect': {
+    ...readSession,
+    summary: 'The actors of one session',
+    paths: ['/v3/sessions/:id/inspect'],
+    response: InspectedActorSchema,
+  },
+  'sessions.why': {
+    ...readSession,
+    summary: 'What the session waits for, since when, until when, and who can end the wait',
+    paths: ['/v3/sessions/:id/why'],
+    response: WhySchema,
+  },
+} as const satisfies Record<string, Operation>;

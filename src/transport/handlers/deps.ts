@@ -1,0 +1,47 @@
+import { LIMITS } from '../../actors/limits.ts';
+import type { Done } from '../../actors/ports.ts';
+import type { Gauge, Runtime } from '../../actors/runtime.ts';
+import { OptaError } from '../../protocol/errors.ts';
+import { ask, type Timers } from '../ask.ts';
+import type { Latency } from '../latency.ts';
+
+/** Facts of `/v3/health` that neither the runtime nor the transport knows. */
+export interface HealthFacts {
+  toolWorkers: { workers: number; busy: number; queued: number };
+  engine: unknown;
+}
+
+export interface HandlerDeps {
+  runtime: Runtime;
+  version: string;
+  transport: { adapter: string; why: string };
+  latency: Latency;
+  facts(): HealthFacts;
+  /** The transport's own bounds and how full they are. */
+  gauges(): Gauge[];
+  now(): number;
+  timers: Timers;
+}
+
+/** A call into the runtime, as a promise within the deadline of an answer. */
+export const within = <T>(
+  deps: HandlerDeps,
+  call: (done: Done<T>) => void,
+  deadlineMs: number = LIMITS.askDeadlineMs,
+): Promise<T> => ask(deps.timers, deadlineMs, call);
+
+/** A cancel is answered when its turns have ended ([CX2]), so it may take their whole deadline. */
+export const CANCEL_ASK_MS = LIMITS.cancelDeadlineMs + LIMITS.toolKillDeadlineMs + LIMITS.askDeadlineMs;
+
+/** The wording that existing clients know, whatever the runtime says. */
+export const named = async <T>(message: string, answer: Promise<T>): Promise<T> => {
+  try {
+    return await answer;
+  } catch (fault) {
+    if (fault instanceof OptaError && fault.code === 'session-not-found') {
+      throw new OptaError('session-not-found', message, fault.facts);
+    }
+    throw fault;
+  }
+};
+
