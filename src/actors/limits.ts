@@ -10,6 +10,10 @@ export const LIMITS = {
   stepCallsMax: 32,
   turnDurationMs: 60 * 60_000,
   contentBytesMax: 4 << 20,
+  /** Idempotency keys of one session, kept for its life; one more is refused rather than an old one forgotten ([TQ5]). */
+  idempotencyKeysMax: 50_000,
+  /** Metadata of a session after a change, as JSON. */
+  metadataCharsMax: 1 << 20,
   sessionsLiveMax: 10_000,
   inboxCommandsMax: 256,
   /** An idle session's actor is stopped after this; its log stays. */
@@ -87,6 +91,8 @@ export const LIMITS = {
   readPageBytesMax: 1 << 20,
   storageReopenBackoffMs: 500,
   diskFreeBytesMin: 64 << 20,
+  /** Sessions that one page of a search looks at. */
+  searchScanMax: 2_000,
 
   // Event plane
   attachmentsMax: 12_000,
@@ -94,6 +100,12 @@ export const LIMITS = {
   readerBytesMax: 1 << 20,
   /** A reader that takes nothing for this long is closed with `slow-reader`. */
   readerStallMs: 60_000,
+  /** Between two presence frames that only say how far readers have come. */
+  presenceEveryMs: 1_000,
+  /** Comings and goings within this time are told together. */
+  presenceGatherMs: 50,
+  /** Attachments named in one presence frame; it also says how many there are. */
+  presenceEntriesMax: 100,
   /** Committed frames kept in memory a live session, so that an attach near the head reads no disk. */
   ringFramesMax: 512,
   ringBytesMax: 256 * 1024,

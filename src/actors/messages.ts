@@ -1,7 +1,7 @@
 import type { ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
-import type { Message } from '../protocol/session.ts';
-import type { CancelTarget, SubmitTurn, Usage } from '../protocol/turn.ts';
+import type { Message, PatchSession } from '../protocol/session.ts';
+import type { CancelTarget, EditQueued, SubmitTurn, Usage } from '../protocol/turn.ts';
 import type { RequestedCall, ToolResult } from './ports.ts';
 
 /**
@@ -12,9 +12,15 @@ export type Ask = number;
 
 /** Commands to a session: one for each row of the command table in SPEC.md. */
 export type SessionCommand =
-  | { type: 'turn.submit'; ask: Ask; turnId: string; input: SubmitTurn }
+  /** `digest` is of what was submitted, when it came with an idempotency key. */
+  | { type: 'turn.submit'; ask: Ask; turnId: string; input: SubmitTurn; digest?: string }
   | { type: 'turn.cancel'; ask: Ask; target: CancelTarget }
   | { type: 'permission.resolve'; ask: Ask; decision: ResolvePermission }
+  | { type: 'queue.edit'; ask: Ask; turnId: string; edit: EditQueued }
+  | { type: 'queue.withdraw'; ask: Ask; turnId: string; writerId: string }
+  | { type: 'session.patch'; ask: Ask; patch: PatchSession }
+  | { type: 'session.delete'; ask: Ask }
+  | { type: 'session.undelete'; ask: Ask }
   /** The daemon stops: the running turn ends as interrupted, the queue stays for the next start. */
   | { type: 'session.stop' };
 

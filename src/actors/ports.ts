@@ -229,7 +229,7 @@ export interface Reader {
   /** Ends the attachment from this side, with its reason. */
   close(code: ErrorCode, message: string): void;
   /** Who is attached, whenever that changes; only readers that have this are told. */
-  presence?(present: PresenceEntry[]): void;
+  presence?(present: PresenceEntry[], total: number): void;
 }
 
 /** Who an attachment says that it is. */

@@ -183,7 +183,9 @@ export const createRegistry = (parts: RegistryParts): Registry => {
   /** Stops an idle session with nothing uncommitted; its log stays. One synchronous step, so nothing can come between. */
   const unload = (sessionId: string): boolean => {
     const slot = slots.get(sessionId);
-    if (slot?.state !== 'live' || !slot.actor.getSnapshot().matches('idle') || journal.dirty(sessionId)) return false;
+    if (slot?.state !== 'live' || journal.dirty(sessionId)) return false;
+    const snapshot = slot.actor.getSnapshot();
+    if (!snapshot.matches('idle') && !snapshot.matches('deleted')) return false;
     halt(slot.actor);
     remove(sessionId);
     return true;
@@ -310,7 +312,8 @@ export const recovered = (
   sessionId: string,
   stored: { snapshot: SessionState | null; records: { seq: number; text: string }[] },
 ): SessionState => {
-  const from = stored.snapshot ?? emptySession(sessionId);
+  // A snapshot of an older version lacks what has been added since; an empty session has it.
+  const from = { ...emptySession(sessionId), ...stored.snapshot };
   const records = stored.records.map((r) => decodeEnvelope(r.text).record);
   records.forEach((r, i) => {
     if (r.seq !== from.seq + 1 + i)

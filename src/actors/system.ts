@@ -1,12 +1,15 @@
 import { createActor } from 'xstate';
 import { OptaError } from '../protocol/errors.ts';
 import type { LogRecord } from '../protocol/events.ts';
+import type { SessionSnapshot } from '../protocol/session.ts';
 import { type SessionState, toSnapshot } from '../protocol/session-state.ts';
 import type { PermissionRule } from './domain/permission-policy.ts';
-import { newSession } from './domain/session-birth.ts';
+import { forkedSession, newSession } from './domain/session-birth.ts';
+import { digestOf } from './domain/submit-digest.ts';
 import { type Asks, createAsks } from './effects/asks.ts';
 import { type Attachments, createAttachments } from './effects/attachments.ts';
 import { barrierEffect } from './effects/barrier.ts';
+import { foldUntil } from './effects/fold-until.ts';
 import { inferenceEffect } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { toolEffect } from './effects/tool-run.ts';
@@ -19,9 +22,10 @@ import type { SessionEnv } from './machines/session-context.ts';
 import { streamMachine } from './machines/stream.ts';
 import { toolJobMachine } from './machines/tool-job.ts';
 import { turnMachine } from './machines/turn.ts';
+import type { Ask, SessionCommand } from './messages.ts';
 import type { Clock, Done, Ids, Inference, Log, LogStore, StoreStatus, Tools } from './ports.ts';
 import { createRegistry, type Registry, recovered } from './registry.ts';
-import type { Runtime, RuntimeHealth } from './runtime.ts';
+import type { ForkAt, Runtime, RuntimeHealth } from './runtime.ts';
 
 /**
  * The actor system: the charts bound to their effects, the registry of sessions, and the daemon actor that supervises them.
@@ -83,7 +87,7 @@ export const createSystem = (p: SystemParts): System => {
     tools: p.tools,
     rules: p.rules,
     permissionDeadlineMs: p.permissionDeadlineMs,
-    attended: (sessionId) => attachments.count(sessionId) > 0,
+    attended: attachments.attended,
   };
 
   const registry: Registry = createRegistry({
@@ -171,6 +175,39 @@ export const createSystem = (p: SystemParts): System => {
     );
   };
 
+  const deliver = <T>(sessionId: string, done: Done<T>, make: (ask: Ask) => SessionCommand & { ask: Ask }): void =>
+    registry.deliver(sessionId, make(asks.open(sessionId, done)));
+
+  /** A command that changes something, unless the daemon takes none. */
+  const command: typeof deliver = (sessionId, done, make) => {
+    const bar = barred();
+    if (bar) done(bar, null as never);
+    else deliver(sessionId, done, make);
+  };
+
+  const fork = (sessionId: string, at: ForkAt, done: Done<SessionSnapshot>): void => {
+    const bar = barred();
+    if (bar) return done(bar, null as never);
+    const id = at.sessionId ?? p.ids.session();
+    foldUntil({ store, journal }, sessionId, at.atSeq, (error, source) => {
+      if (error) return done(error, null as never);
+      let born = false;
+      registry.visit(id, {
+        create: () => {
+          born = true;
+          stored++;
+          return forkedSession(id, source, at, clock.now());
+        },
+        enter: (actor) => {
+          const { f } = actor.getSnapshot().context;
+          if (born) asks.answer(asks.open(id, done), f.seq, toSnapshot(f));
+          else done(new OptaError('session-exists', `There is a session ${id} already`), null as never);
+        },
+        refuse: (problem) => done(problem, null as never),
+      });
+    });
+  };
+
   return {
     daemonId: p.daemonId,
     parts: { journal, registry, attachments, asks },
@@ -226,21 +263,27 @@ export const createSystem = (p: SystemParts): System => {
       }
       ingressSeq++;
       const ask = asks.open(sessionId, done);
-      registry.deliver(sessionId, { type: 'turn.submit', ask, turnId: p.ids.turn(), input });
+      const digest = input.idempotencyKey === undefined ? {} : { digest: digestOf(input) };
+      registry.deliver(sessionId, { type: 'turn.submit', ask, turnId: p.ids.turn(), input, ...digest });
     },
-    cancel(sessionId, target, done) {
-      const ask = asks.open(sessionId, done);
-      registry.deliver(sessionId, { type: 'turn.cancel', ask, target });
-    },
-    resolve(sessionId, decision, done) {
-      const ask = asks.open(sessionId, done);
-      registry.deliver(sessionId, { type: 'permission.resolve', ask, decision });
-    },
+    editQueued: (sessionId, turnId, edit, done) =>
+      command(sessionId, done, (ask) => ({ type: 'queue.edit', ask, turnId, edit })),
+    withdraw: (sessionId, turnId, writerId, done) =>
+      command(sessionId, done, (ask) => ({ type: 'queue.withdraw', ask, turnId, writerId })),
+    patch: (sessionId, patch, done) => command(sessionId, done, (ask) => ({ type: 'session.patch', ask, patch })),
+    delete: (sessionId, done) => command(sessionId, done, (ask) => ({ type: 'session.delete', ask })),
+    undelete: (sessionId, done) => command(sessionId, done, (ask) => ({ type: 'session.undelete', ask })),
+    fork: (sessionId, at, done) => fork(sessionId, at, done),
+    // A cancel and a decision are let in whatever the daemon's state: they only end what was begun.
+    cancel: (sessionId, target, done) => deliver(sessionId, done, (ask) => ({ type: 'turn.cancel', ask, target })),
+    resolve: (sessionId, decision, done) =>
+      deliver(sessionId, done, (ask) => ({ type: 'permission.resolve', ask, decision })),
     read(sessionId, afterSeq, limit, done) {
       const recordsMax = Math.min(limit, limits.readPageRecordsMax * 20);
       store.read(sessionId, afterSeq, { recordsMax, bytesMax: limits.readPageBytesMax * 8 }, done);
     },
     attach: attachments.attach,
+    presence: attachments.presence,
 
     inspect(sessionId, done) {
       if (sessionId === null) {

@@ -52,6 +52,8 @@ export const EVENTS = {
     cancelled: z.number().int(),
     turnId: z.string().optional(),
     writerId: z.string().optional(),
+    /** Added: everything was cancelled, because the session was put away. */
+    all: z.literal(true).optional(),
   }),
 
   'turn.queued': authored.extend({

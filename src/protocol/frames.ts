@@ -72,5 +72,7 @@ export interface SnapshotFrame {
 export interface PresenceFrame {
   type: 'presence';
   sessionId: string;
+  /** The first hundred of `total`. */
   present: PresenceEntry[];
+  total: number;
 }

@@ -364,8 +364,8 @@ const toolMessage = (s: SessionState, turnId: string, callId: string, content: s
     : s;
 
 const cancelling = (s: SessionState, r: LogRecord & { event: 'session.cancelled' }): SessionState => {
-  const { turnId, writerId } = r.payload;
-  const hit = s.active && (turnId === undefined ? s.active.writerId === writerId : s.active.turnId === turnId);
+  const { turnId, writerId, all } = r.payload;
+  const hit = s.active && (all || (turnId === undefined ? s.active.writerId === writerId : s.active.turnId === turnId));
   return { ...s, seq: r.seq, active: s.active && hit ? { ...s.active, cancelling: true } : s.active };
 };
 

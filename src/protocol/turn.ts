@@ -23,7 +23,9 @@ export const OverridesSchema = z.object({
 export type Overrides = z.infer<typeof OverridesSchema>;
 
 /** Printable ASCII, so that it can be a header. */
-export const IdempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1-255 printable ASCII characters');
+export const IdempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1-255 printable ASCII characters');
 
 export const SubmitTurnSchema = z.object({
   clientId: ClientIdSchema,

@@ -1,7 +1,8 @@
-import type { IndexEntry, LogPage, SessionCommit, StoredRecord, StoredSession } from '../actors/ports.ts';
+import type { IndexEntry, ListPage, LogPage, SessionCommit, StoredRecord, StoredSession } from '../actors/ports.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import { checkBatch, formatCursor, parseCursor, updatedAtMs } from './batch.ts';
 import type { PageBounds } from './reads.ts';
+import { listFilter } from './search.ts';
 
 interface Row {
   records: StoredRecord[];
@@ -110,12 +111,13 @@ export class MemoryRows {
     return { records, head: this.head(sessionId) };
   }
 
-  list(page: { limit: number; cursor?: string }): { sessions: IndexEntry[]; cursor?: string; total: number } {
+  list(page: ListPage): { sessions: IndexEntry[]; cursor?: string; total: number } {
     const after = page.cursor === undefined ? null : parseCursor(page.cursor);
     const limit = Math.max(1, page.limit);
+    const shows = listFilter(page);
     const keyed = [...this.#rows.values()]
       .map(({ index }) => ({ index, at: updatedAtMs(index) }))
-      .filter(({ index, at }) => !after || older(at, index.sessionId, after))
+      .filter(({ index, at }) => shows(index) && (!after || older(at, index.sessionId, after)))
       .sort((a, b) => (older(b.at, b.index.sessionId, [a.at, a.index.sessionId]) ? -1 : 1));
     const shown = keyed.slice(0, limit);
     const last = shown.at(-1);

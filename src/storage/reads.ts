@@ -1,8 +1,9 @@
 import { LIMITS } from '../actors/limits.ts';
-import type { IndexEntry, LogPage, StoredRecord, StoredSession } from '../actors/ports.ts';
+import type { IndexEntry, ListPage, LogPage, StoredRecord, StoredSession } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import { formatCursor, parseCursor } from './batch.ts';
 import { nextTurn } from './deadline.ts';
+import { listFilter } from './search.ts';
 import type { Tables } from './tables.ts';
 
 export interface PageBounds {
@@ -34,20 +35,28 @@ export const loadSession = async (current: () => Tables, sessionId: string): Pro
   return { snapshot, records };
 };
 
-export const listPage = (
-  t: Tables,
-  page: { limit: number; cursor?: string },
-): { sessions: IndexEntry[]; cursor?: string; total: number } => {
+/** Looks at `searchScanMax` sessions at most; `cursor` says where it stopped, also when a page is not full. */
+export const listPage = (t: Tables, page: ListPage): { sessions: IndexEntry[]; cursor?: string; total: number } => {
   const start = page.cursor === undefined ? undefined : parseCursor(page.cursor);
   const limit = Math.max(1, page.limit);
-  const keys = [
-    ...t.recent.getKeys({ reverse: true, limit: limit + 1, ...(start ? { start, exclusiveStart: true } : {}) }),
-  ];
-  const shown = keys.slice(0, limit);
-  const sessions = shown.flatMap(([, id]) => t.index.get(id) ?? []);
-  const last = shown.at(-1);
+  const shows = listFilter(page);
+  const sessions: IndexEntry[] = [];
   const total = t.meta.get('sessions') ?? 0;
-  return keys.length > limit && last ? { sessions, cursor: formatCursor(last), total } : { sessions, total };
+  const scanMax = Math.max(LIMITS.searchScanMax, limit);
+  let looked = 0;
+  let last: [number, string] | undefined;
+  for (const key of t.recent.getKeys({
+    reverse: true,
+    limit: scanMax + 1,
+    ...(start ? { start, exclusiveStart: true } : {}),
+  })) {
+    if (last && (looked >= scanMax || sessions.length >= limit)) return { sessions, cursor: formatCursor(last), total };
+    looked++;
+    last = key;
+    const index = t.index.get(key[1]);
+    if (index && shows(index)) sessions.push(index);
+  }
+  return { sessions, total };
 };
 
 /** Records in (`afterSeq`, `head`], oldest first; at least one if there is one. [EV2] A hole is an error and never skipped. */

@@ -20,7 +20,17 @@ const nodes = (node: AnyStateNode): AnyStateNode[] => [node, ...Object.values(no
 const eventsOf = (node: AnyStateNode): string[] => nodes(node).flatMap((n) => [...n.transitions.keys()]);
 
 /** The command table of messages.ts, with the states in which a session must say what it does with each. */
-const COMMANDS = ['turn.submit', 'turn.cancel', 'permission.resolve', 'session.stop'];
+const COMMANDS = [
+  'turn.submit',
+  'turn.cancel',
+  'permission.resolve',
+  'queue.edit',
+  'queue.withdraw',
+  'session.patch',
+  'session.delete',
+  'session.undelete',
+  'session.stop',
+];
 const REPORTS = [
   'step.ready',
   'step.accepted',
@@ -51,9 +61,12 @@ test('[TQ4] every policy is a guarded transition of its own', () => {
     for (const key of path) node = node.states[key] as AnyStateNode;
     return (node.transitions.get('turn.submit') ?? []).map((t) => String(t.guard ?? 'otherwise'));
   };
-  expect(submit(['running', 'active'])).toEqual(['isConflict', 'isFull', 'rejects', 'interrupts', 'otherwise']);
-  expect(submit(['running', 'cancelling'])).toEqual(['isConflict', 'isFull', 'rejects', 'otherwise']);
-  expect(submit(['idle'])).toEqual(['isConflict', 'otherwise']);
+  const key = ['isReplay', 'isMismatch', 'isKeysFull'];
+  const busy = [...key, 'isConflict', 'isFull', 'rejects'];
+  expect(submit(['running', 'active'])).toEqual([...busy, 'interrupts', 'steers', 'otherwise']);
+  expect(submit(['running', 'cancelling'])).toEqual(['isDeleted', ...busy, 'otherwise']);
+  expect(submit(['idle'])).toEqual([...key, 'isConflict', 'otherwise']);
+  expect(submit(['deleted'])).toEqual(['otherwise']);
 });
 
 test('[SV2] every state that waits has a deadline of its own, a child, or an owner above it with one', () => {

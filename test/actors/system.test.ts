@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Harness } from './harness.ts';
 
 describe('policies', () => {
-  test('[TQ2] enqueue runs in order, interrupt goes to the head, and the running turn ends as cancelled', () => {
+  test('[TQ2, WP1, WP3] enqueue runs in order, interrupt goes to the head, and the running turn ends as cancelled', () => {
     const h = new Harness();
     h.create('s');
     const first = h.submit('s', 'hang');
@@ -19,7 +19,7 @@ describe('policies', () => {
     ]);
   });
 
-  test('[TQ6] reject refuses while a turn runs, leaves no trace, and admits when none runs', () => {
+  test('[TQ6, WP2] reject refuses while a turn runs, leaves no trace, and admits when none runs', () => {
     const h = new Harness();
     h.create('s');
     h.submit('s', 'hang');

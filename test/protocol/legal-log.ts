@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Fact, LogRecord } from '../../src/protocol/events.ts';
+import type { Fact, LogRecord, SessionChange } from '../../src/protocol/events.ts';
 import { number } from './records.ts';
 
 /**
@@ -33,7 +33,8 @@ const ZERO = {
 
 class Writer {
   readonly facts: Fact[] = [];
-  #queue: { turnId: string; writerId: string }[] = [];
+  #queue: { turnId: string; writerId: string; steers?: string }[] = [];
+  #deleted = false;
   #running: Running | null = null;
   #turns = 0;
 
@@ -63,7 +64,8 @@ class Writer {
     const running = this.#running;
     const kind = n % 16;
     const more = n >> 4;
-    if (kind < 2 && this.#queue.length < 5) this.#submit(more, running !== null && kind === 1);
+    if (kind === 15 && n % 3 > 0) this.#change(more);
+    else if (kind < 2 && this.#queue.length < 5 && !this.#deleted) this.#submit(more, running !== null && kind === 1);
     else if (kind === 2) this.#cancel(more);
     else if (!running) this.#start();
     else if (running.cancelled) this.#end('cancelled');
@@ -88,6 +90,71 @@ class Writer {
     }
   }
 
+  /** What changes the session or its queue besides turns that come and go. */
+  #change(n: number): void {
+    const run = this.#running;
+    const [first] = this.#queue;
+    if (n % 6 === 0 && run && !run.cancelled && !this.#deleted) this.#steer(run.turnId);
+    else if (n % 6 === 1 && first) {
+      const order = this.#queue.map((t) => t.turnId).reverse();
+      this.#queue.reverse();
+      this.#updated({ kind: 'queue', turnId: first.turnId, content: `edited ${n}`, order });
+    } else if (n % 6 === 2)
+      this.#updated({ kind: 'settings', title: n % 4 ? `title ${n}` : null, metadata: { n, m: null } });
+    else if (n % 6 === 3 && this.#deleted) {
+      this.#deleted = false;
+      this.#updated({ kind: 'restored' });
+    } else if (n % 6 === 4 && !this.#deleted) this.#delete();
+    else this.#updated({ kind: 'settings', onBusy: 'reject', model: `m${n}` });
+  }
+
+  #steer(into: string): void {
+    const turn = { turnId: `t${++this.#turns}`, writerId: WRITERS[this.#turns % WRITERS.length] as string };
+    const ahead = this.#queue.filter((t) => t.steers === into).length;
+    const key = { idempotencyKey: `k${turn.turnId}`, digest: 'd' };
+    const place = { queueSize: this.#queue.length + 1, position: ahead + 1, steers: into };
+    this.#put({
+      event: 'turn.queued',
+      payload: { ...turn, ...place, ...key, clientId: 'c', content: `do ${turn.turnId}`, mode: 'do', onBusy: 'steer' },
+    });
+    this.#queue.splice(ahead, 0, { ...turn, steers: into });
+  }
+
+  #takeSteering(into: string): void {
+    for (const { turnId, writerId } of this.#queue.filter((t) => t.steers === into)) {
+      this.#put({
+        event: 'turn.done',
+        payload: { turnId, writerId, clientId: 'c', stats: ZERO, outcome: 'done', steeredInto: into },
+      });
+    }
+    this.#queue = this.#queue.filter((t) => t.steers !== into);
+  }
+
+  #delete(): void {
+    const run = this.#running?.cancelled === false ? this.#running : null;
+    const cancelled = this.#queue.length + (run ? 1 : 0);
+    if (cancelled > 0) this.#put({ event: 'session.cancelled', payload: { cancelled, all: true } });
+    for (const turn of this.#queue) this.#put(this.#failure(turn, 'cancelled', false));
+    this.#queue = [];
+    this.#deleted = true;
+    this.#updated({ kind: 'deleted', at: '2026-01-01T00:00:01.000Z' });
+    if (run) run.cancelled = true;
+  }
+
+  #updated(change: SessionChange): void {
+    const at = '2026-01-01T00:00:00.000Z';
+    const snapshot = {
+      sessionId: 's',
+      model: 'm',
+      createdAt: at,
+      updatedAt: at,
+      queuedTurns: 0,
+      toolCallCount: 0,
+      writerCount: 0,
+    };
+    this.#put({ event: 'session.updated', payload: { snapshot, change } });
+  }
+
   #cancel(n: number): void {
     const writerId = WRITERS[n % WRITERS.length] as string;
     const gone = this.#queue.filter((t) => t.writerId === writerId);
@@ -100,8 +167,9 @@ class Writer {
   }
 
   #start(): void {
-    const turn = this.#queue.shift();
-    if (!turn) return;
+    const next = this.#queue.shift();
+    if (!next) return;
+    const turn = { turnId: next.turnId, writerId: next.writerId };
     this.#put({ event: 'turn.start', payload: { ...turn, clientId: 'c', mode: 'do' } });
     this.#running = { ...turn, step: 0, asking: false, calls: [], made: 0, cancelled: false, wrote: false };
   }
@@ -111,6 +179,7 @@ class Writer {
     const call = run.calls[0];
     if (call) return this.#settle(run, call, n);
     if (!run.asking) {
+      this.#takeSteering(turnId);
       run.step += 1;
       run.asking = true;
       this.#put({

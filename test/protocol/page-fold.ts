@@ -43,8 +43,7 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         break;
       case 'turn.queued':
         waiting.set(r.payload.turnId, r.payload);
-        if (r.payload.position === 1) s.queue.unshift(r.payload.turnId);
-        else s.queue.push(r.payload.turnId);
+        s.queue.splice(r.payload.position - 1, 0, r.payload.turnId);
         break;
       case 'turn.start':
         s.queue = s.queue.filter((id) => id !== r.payload.turnId);
@@ -83,11 +82,12 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         settle(r.payload.id, r.payload.result);
         break;
       case 'session.cancelled': {
-        const { turnId, writerId } = r.payload;
+        const { turnId, writerId, all } = r.payload;
         if (
           s.running !== null &&
-          (turnId ?? s.running) === s.running &&
-          (turnId !== undefined || waiting.get(s.running)?.writerId === writerId)
+          (all ||
+            ((turnId ?? s.running) === s.running &&
+              (turnId !== undefined || waiting.get(s.running)?.writerId === writerId)))
         )
           s.cancelling = true;
         break;
@@ -95,6 +95,8 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
       case 'turn.done':
       case 'turn.error':
         s.queue = s.queue.filter((id) => id !== r.payload.turnId);
+        if (r.event === 'turn.done' && r.payload.steeredInto !== undefined)
+          s.messages.push({ role: 'user', content: waiting.get(r.payload.turnId)?.content ?? '' });
         if (s.running !== r.payload.turnId) break;
         for (const id of [...s.open]) settle(id, 'The call was not run: the turn ended before it.');
         if (text !== '' || r.event === 'turn.done') s.messages.push({ role: 'assistant', content: text });
@@ -102,7 +104,14 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         s.running = null;
         s.cancelling = false;
         break;
-      case 'session.updated':
+      case 'session.updated': {
+        const { change } = r.payload;
+        if (change?.kind !== 'queue') break;
+        const turn = waiting.get(change.turnId);
+        if (turn && change.content !== undefined) waiting.set(change.turnId, { ...turn, content: change.content });
+        if (change.order) s.queue = change.order;
+        break;
+      }
       case 'turn.thinking':
         break;
     }

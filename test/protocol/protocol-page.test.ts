@@ -58,7 +58,7 @@ describe('docs/PROTOCOL.md, control plane', () => {
       for (const path of op.paths) expect(text, id).toContain(`\`${op.method} ${path}\``);
     }
     const written = rows(text)
-      .filter(([, request]) => /^`(GET|POST) /.test(request ?? ''))
+      .filter(([, request]) => /^`(GET|POST|PATCH|DELETE) /.test(request ?? ''))
       .flatMap(([id]) => (id === '' ? [] : [id]));
     expect(written).toEqual(OPERATION_IDS.map((id) => `\`${id}\``));
   });

@@ -261,12 +261,12 @@ describe('errors', () => {
     }
   });
 
-  test('[AC1] only the two probes are open, a read has no body, a write is a POST', () => {
+  test('[AC1] only the two probes are open, a read is a GET without a body', () => {
     for (const id of OPERATION_IDS) {
       const op = operation(id);
       expect(op.open === true, id).toBe(['/health', '/readyz'].includes(op.paths[0]));
-      expect(op.method, id).toBe(op.safety === 'read' ? 'GET' : 'POST');
-      expect(op.body === null, id).toBe(op.safety === 'read');
+      expect(op.method === 'GET', id).toBe(op.safety === 'read');
+      expect(op.body === null, id).toBe(op.method === 'GET' || op.method === 'DELETE');
       expect(new Set(op.paths.map((path) => `${op.method} ${path}`)).size).toBe(op.paths.length);
     }
     const routes = OPERATION_IDS.flatMap((id) => operation(id).paths.map((path) => `${operation(id).method} ${path}`));

@@ -12,6 +12,9 @@ export class LogChecker {
   readonly accepted = new Set<string>();
   readonly terminal = new Map<string, 'done' | 'error' | 'cancelled' | 'interrupted'>();
   readonly contents = new Map<string, string>();
+  readonly keys = new Map<string, string>();
+  readonly #steers = new Map<string, string>();
+  #deleted = false;
   readonly cancelledAtMs = new Map<string, number>();
   readonly stepTexts = new Map<string, string>();
   readonly #queue: string[] = [];
@@ -93,10 +96,12 @@ export class LogChecker {
         if (this.accepted.has(r.payload.turnId)) this.#bad('TQ5: accepted twice', r);
         this.accepted.add(r.payload.turnId);
         this.contents.set(r.payload.content, r.payload.turnId);
-        if (r.payload.onBusy === 'interrupt') this.#queue.unshift(r.payload.turnId);
-        else this.#queue.push(r.payload.turnId);
+        this.#enqueue(r);
         if (this.#queue.length > this.#queueTurnsMax) this.#bad('TQ4: the queue is above its bound', r);
         this.#turns.set(r.payload.turnId, r.payload);
+        return;
+      case 'session.updated':
+        this.#change(r);
         return;
       case 'turn.start':
         if (this.#active !== null) this.#bad('TQ1: two turns run', r);
@@ -170,10 +175,42 @@ export class LogChecker {
     }
   }
 
-  #nameCancelled(target: { turnId?: string | undefined; writerId?: string | undefined }): void {
+  /** The place is the policy's, and a key has one turn. */
+  #enqueue(r: LogRecord & { event: 'turn.queued' }): void {
+    const { turnId, onBusy, steers, position, idempotencyKey } = r.payload;
+    if (this.#deleted) this.#bad('TQ6: accepted by a session that was put away', r);
+    if (idempotencyKey !== undefined) {
+      if (this.keys.has(idempotencyKey)) this.#bad('TQ5: one key, two turns', r);
+      this.keys.set(idempotencyKey, turnId);
+    }
+    if (steers !== undefined && (steers !== this.#active || onBusy !== 'steer'))
+      this.#bad('WP4: steers a turn that does not run', r);
+    const ahead = this.#queue.filter((id) => this.#steers.get(id) === steers).length;
+    const place = onBusy === 'interrupt' ? 1 : steers !== undefined ? ahead + 1 : this.#queue.length + 1;
+    if (position !== place) this.#bad(`TQ2: ${onBusy} got place ${position} and not ${place}`, r);
+    if (steers !== undefined) this.#steers.set(turnId, steers);
+    this.#queue.splice(position - 1, 0, turnId);
+  }
+
+  #change(r: LogRecord & { event: 'session.updated' }): void {
+    const { change } = r.payload;
+    if (change?.kind === 'deleted') this.#deleted = true;
+    if (change?.kind === 'restored') this.#deleted = false;
+    if (change?.kind !== 'queue') return;
+    const { turnId, order } = change;
+    if (!this.#queue.includes(turnId)) this.#bad('WP5: a turn was edited that does not wait', r);
+    if (!order) return;
+    const writer = (id: string | undefined) => this.#turns.get(id ?? '')?.writerId;
+    if ([...order].sort().join() !== [...this.#queue].sort().join()) this.#bad('WP5: a move lost or made a turn', r);
+    const pushed = this.#queue.some((id, i) => writer(id) !== writer(turnId) && order[i] !== id);
+    if (pushed) this.#bad('WP5: a move pushed the turn of somebody else', r);
+    this.#queue.splice(0, this.#queue.length, ...order);
+  }
+
+  #nameCancelled(target: { turnId?: string | undefined; writerId?: string | undefined; all?: true | undefined }): void {
     for (const [turnId, turn] of this.#turns) {
       if (this.terminal.has(turnId)) continue;
-      if (target.turnId === undefined ? turn.writerId === target.writerId : turnId === target.turnId)
+      if (target.all || (target.turnId === undefined ? turn.writerId === target.writerId : turnId === target.turnId))
         this.#cancelNamed.add(turnId);
     }
   }
@@ -181,6 +218,12 @@ export class LogChecker {
   #end(r: LogRecord & { event: 'turn.done' | 'turn.error' }): void {
     const { turnId, outcome } = r.payload;
     this.terminal.set(turnId, outcome);
+    if (r.event === 'turn.done' && this.#active !== turnId) {
+      const into = r.payload.steeredInto;
+      if (into === undefined || into !== this.#active || this.#steers.get(turnId) !== into)
+        this.#bad('WP4: done, and neither ran nor was taken in by the turn that it steers', r);
+      if (this.#started.size > this.#ended.size) this.#bad('WP4: taken in while a call is open', r);
+    }
     if (outcome === 'cancelled' && !this.#cancelNamed.has(turnId)) this.#bad('CX1: cancelled and never named', r);
     if ([...this.#openRequests.values()].some((open) => open.turnId === turnId))
       this.#bad('PM1: a request outlives its turn', r);

@@ -5,6 +5,10 @@
 const J = 'src/actors/effects/journal.ts';
 const S = 'src/actors/machines/session.ts';
 const C = 'src/actors/machines/session-context.ts';
+const X = 'src/actors/machines/session-commands.ts';
+const T = 'src/actors/machines/session-records.ts';
+const W = 'src/actors/domain/arbitration.ts';
+const F = 'src/protocol/session-state.ts';
 const A = 'src/actors/effects/attachments.ts';
 const R = 'src/actors/registry.ts';
 
@@ -33,9 +37,9 @@ export const MUTANTS = [
   {
     name: 'drop a terminal after a crash',
     rule: 'TQ3',
-    file: S,
-    find: '      commit(context, enqueue, closing(turn, ending, context.env.now()));',
-    replace: '      void closing; void ending;',
+    file: X,
+    find: '  commit(context, enqueue, closing(turn, ending, context.env.now()));',
+    replace: '  void closing; void ending;',
   },
   {
     name: 'forget the permission deadline',
@@ -100,17 +104,16 @@ export const MUTANTS = [
   {
     name: 'a cancel that loses',
     rule: 'CX3',
-    file: S,
+    file: T,
     find: 'const facts: Fact[] = turn.cancelling\n',
     replace: "const facts: Fact[] = turn.cancelling && outcome.kind === 'stopped' && nowMs < 0\n",
   },
   {
     name: 'answer a cancel when it is accepted',
     rule: 'CX3',
-    file: S,
-    find: '      enqueue.assign({ cancelAsks: [...context.cancelAsks, waiting] });',
-    replace:
-      '      answer(enqueue, context.f, ask, { cancelled: waiting.cancelled, cancelledQueued: waiting.cancelledQueued, cancelledActive: true });',
+    file: X,
+    find: 'cancelledActive: true };\n  setContext(enqueue, { endAsks: [...context.endAsks, { ask, value }] });',
+    replace: 'cancelledActive: true };\n  answer(enqueue, context.f, ask, value);',
   },
   {
     name: 'cancel somebody else',
@@ -145,8 +148,8 @@ export const MUTANTS = [
     name: 'run what was refused',
     rule: 'TQ6',
     file: S,
-    find: "{ guard: 'rejects', actions: 'refuseBusy' },\n              { guard: 'interrupts'",
-    replace: "{ guard: 'rejects', actions: ['refuseBusy', 'admit'] },\n              { guard: 'interrupts'",
+    find: "{ guard: 'rejects', actions: 'refuseBusy' },",
+    replace: "{ guard: 'rejects', actions: ['refuseBusy', 'admit'] },",
   },
   {
     name: 'leave children running',
@@ -214,9 +217,87 @@ export const MUTANTS = [
   {
     name: 'interrupt waits its turn',
     rule: 'TQ2',
+    file: W,
+    find: "if (policy === 'interrupt') return { policy, position: 1 };",
+    replace: "if (policy === 'interrupt') return { policy, position: s.queue.length + 1 };",
+  },
+  {
+    name: 'one key, two turns',
+    rule: 'TQ5',
+    file: F,
+    find: "[...s.keys, { key: p.idempotencyKey, digest: p.digest ?? '', turnId: p.turnId, seq: r.seq }]",
+    replace: "[{ key: p.idempotencyKey, digest: p.digest ?? '', turnId: p.turnId, seq: r.seq }]",
+  },
+  {
+    name: 'a key that takes any request',
+    rule: 'TQ5',
     file: S,
-    find: 'head ? 1 : queued + 1, queued + 1)]',
-    replace: 'queued + 1, queued + 1)]',
+    find: 'usedKey(context.f, event.input)?.digest === (event.digest ?? null)',
+    replace: 'usedKey(context.f, event.input)?.digest !== undefined',
+  },
+  {
+    name: 'the key is looked at last',
+    rule: 'TQ5',
+    file: S,
+    find: "  { guard: 'isReplay', actions: 'answerReplay' },\n  { guard: 'isMismatch', actions: 'refuseMismatch' },",
+    replace: '',
+  },
+  {
+    name: 'steer a turn that runs no more',
+    rule: 'WP4',
+    file: W,
+    find: "if (policy === 'steer' && running && !running.cancelling) {",
+    replace: "if (policy === 'steer' && running) {",
+    also: [
+      {
+        file: W,
+        find: ': s.queue.filter((t) => t.steers === s.active?.turnId);',
+        replace: ": s.queue.filter((t) => t.onBusy === 'steer');",
+      },
+    ],
+  },
+  {
+    name: 'steering behind the queue',
+    rule: 'TQ2',
+    file: W,
+    find: 'return { policy, position: ahead + 1, steers: running.turnId };',
+    replace: 'return { policy, position: s.queue.length + 1, steers: running.turnId };',
+  },
+  {
+    name: 'take steering in and leave it in the queue',
+    rule: 'TQ3',
+    file: F,
+    find: 'return { ...next, queue, messages };',
+    replace: "return { ...next, queue: r.event === 'turn.done' ? s.queue : queue, messages };",
+  },
+  {
+    name: 'a move that pushes others',
+    rule: 'WP5',
+    file: W,
+    find: 'return s.queue.map((t) => (t.writerId === writerId ? (arranged[next++] as string) : t.turnId));',
+    replace:
+      'return [...arranged.slice(next), ...s.queue.flatMap((t) => (t.writerId === writerId ? [] : [t.turnId]))];',
+  },
+  {
+    name: 'edit what runs',
+    rule: 'WP5',
+    file: S,
+    find: "      { guard: 'isNotYours', actions: 'refuseQueue' },\n      { guard: 'isBadMove'",
+    replace: "      { guard: 'isBadMove'",
+  },
+  {
+    name: 'a deleted session takes turns',
+    rule: 'TQ6',
+    file: S,
+    find: "        'turn.submit': { actions: 'refuseDeleted' },",
+    replace: "        'turn.submit': { target: 'running', actions: 'admit' },",
+  },
+  {
+    name: 'delete and let it run on',
+    rule: 'CX1',
+    file: X,
+    find: '    { all: true },\n',
+    replace: '    {},\n',
   },
   {
     name: 'allow without asking',

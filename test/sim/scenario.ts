@@ -1,3 +1,4 @@
+import type { Dispatch } from '../../src/transport/dispatch.ts';
 import type { SimClient } from './client.ts';
 import { World } from './world.ts';
 
@@ -64,6 +65,12 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     slow: 2,
     garbage: 2,
     read: 3,
+    retry: 4,
+    queue: 4,
+    settings: 1,
+    remove: 1,
+    restore: 2,
+    fork: world.disk.sessions().length < 5 ? 1 : 0,
     recreate: 1,
     restart: world.daemon ? 0 : 30,
     kill: calm ? 0 : 2,
@@ -93,6 +100,26 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
       return client.sendRaw(random.pick(['{', 'null', '[]', '{"type":"turn.submit"}', '{"type":"x"}', null]));
     case 'read':
       return read(world, client.sessionId);
+    case 'retry':
+      return retry(world);
+    case 'queue':
+      return queue(world, client.sessionId);
+    case 'settings':
+      return call(world, 'sessions.patch', client.sessionId, {
+        title: random.pick(['a', 'b', null]),
+        metadata: { [random.pick(['x', 'y'])]: random.pick([1, null]) },
+      });
+    case 'remove':
+      return call(world, 'sessions.delete', client.sessionId);
+    case 'restore':
+      return call(world, 'sessions.undelete', client.sessionId, {});
+    case 'fork': {
+      const head = world.checker(client.sessionId).head;
+      return call(world, 'sessions.fork', client.sessionId, {
+        sessionId: world.id('fork-'),
+        ...(head > 0 && random.chance(0.7) ? { atSeq: random.int(1, head) } : {}),
+      });
+    }
     case 'recreate':
       void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId: client.sessionId } });
       return;
@@ -125,19 +152,69 @@ const submit = (world: World, client: SimClient): void => {
   const { random } = world;
   if (!client.attached) return;
   const content = world.id('task-');
-  const requestId = world.id('q');
-  world.pending.set(requestId, { kind: 'submit', sessionId: client.sessionId, content });
-  client.send({
+  const key = random.chance(0.3) ? { idempotencyKey: world.id('key-') } : {};
+  const frame = {
     type: 'turn.submit',
-    requestId,
     sessionId: client.sessionId,
     clientId: 'sim',
     writerId: random.pick(WRITERS),
     content,
     mode: random.pick(['chat', 'do', 'plan']),
-    ...(random.chance(0.3) ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt']) } : {}),
+    ...(random.chance(0.4) ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt', 'steer', 'steer']) } : {}),
     ...(random.chance(0.1) ? { lastSeenSeq: random.int(0, client.cursor) } : {}),
-  });
+    ...key,
+  };
+  if (key.idempotencyKey !== undefined) world.keyed.push({ ...frame, idempotencyKey: key.idempotencyKey });
+  sendSubmit(world, client, frame);
+};
+
+const sendSubmit = (
+  world: World,
+  client: SimClient,
+  frame: { sessionId: string; content: string; idempotencyKey?: string },
+): void => {
+  const requestId = world.id('q');
+  const { sessionId, content, idempotencyKey: key } = frame;
+  world.pending.set(requestId, { kind: 'submit', sessionId, content, ...(key === undefined ? {} : { key }) });
+  client.send({ ...frame, requestId });
+};
+
+/** A client that never heard of its answer, or did, says the same again; now and then with another task under the same key. */
+const retry = (world: World): void => {
+  const { random } = world;
+  const attached = world.clients.filter((c) => c.attached);
+  if (world.keyed.length === 0 || attached.length === 0) return;
+  const frame = random.pick(world.keyed);
+  const client = random.pick(attached);
+  if (random.chance(0.9)) return sendSubmit(world, client, frame);
+  const requestId = world.id('q');
+  world.abused.add(frame.idempotencyKey);
+  world.pending.set(requestId, { kind: 'mismatch', sessionId: frame.sessionId, key: frame.idempotencyKey });
+  client.send({ ...frame, requestId, content: world.id('other-') });
+};
+
+/** Edits, moves and withdrawals, by the turn's writer or by somebody else, of turns that wait and of turns that do not. */
+const queue = (world: World, sessionId: string): void => {
+  const { random } = world;
+  const { queue: waiting, active } = world.checker(sessionId).state;
+  const turn = random.pick([...waiting, ...(active && random.chance(0.2) ? [active] : [])]);
+  if (!turn) return;
+  const writerId = random.chance(0.85) ? turn.writerId : random.pick(WRITERS);
+  const params = { id: sessionId, turnId: turn.turnId };
+  if (random.chance(0.3)) {
+    void world.daemon?.dispatch('queue.withdraw', { params, query: { writerId }, body: undefined });
+    return;
+  }
+  const body = {
+    writerId,
+    ...(random.chance(0.6) ? { content: world.id('edit-') } : {}),
+    ...(random.chance(0.6) ? { before: random.chance(0.3) ? null : random.pick(waiting)?.turnId } : {}),
+  };
+  void world.daemon?.dispatch('queue.edit', { params, query: {}, body });
+};
+
+const call = (world: World, id: Parameters<Dispatch>[0], sessionId: string, body?: object): void => {
+  void world.daemon?.dispatch(id, { params: { id: sessionId }, query: {}, body });
 };
 
 const cancel = (world: World, client: SimClient): void => {
@@ -195,9 +272,8 @@ const read = (world: World, sessionId: string): void => {
     .dispatch('events.read', { params: { id: sessionId }, query: { afterSeq: '0' }, body: undefined })
     .then((o) => {
       if (!o.ok || !daemon.life.alive) return;
-      const { events } = ('json' in o.answer ? JSON.parse(o.answer.json) : o.answer.body) as {
-        events: { seq: number }[];
-      };
+      if (!('json' in o.answer)) throw new Error('the stored events are passed on as they are');
+      const { events } = JSON.parse(o.answer.json) as { events: { seq: number }[] };
       const texts = world.checker(sessionId).texts;
       for (const e of events)
         if (JSON.stringify(e) !== texts[e.seq - 1]) world.report(`EV3: events of ${sessionId} differ from its log`);

@@ -70,9 +70,15 @@ export class World {
   /** Commands that wait for their answer, by requestId. */
   readonly pending = new Map<
     string,
-    { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string }
+    { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string; key?: string }
   >();
   readonly refused = new Set<string>();
+  /** Submits with an idempotency key, to be said again. */
+  readonly keyed: { sessionId: string; content: string; idempotencyKey: string }[] = [];
+  /** Keys that were also tried with another task: either may have been first. */
+  readonly abused = new Set<string>();
+  /** The turn that each key was said to be. */
+  readonly #turnOfKey = new Map<string, string>();
   readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
   poison = true;
   steps = 0;
@@ -293,8 +299,22 @@ export class World {
           this.report(`EV5: ${turnId} was acknowledged before it was flushed`);
         if (!checker.accepted.has(turnId)) this.report(`EV5: ${turnId} was acknowledged and is not in the log`);
         this.acked.push({ sessionId: asked.sessionId, seq, turnId });
-      } else if (frame.code !== 'outcome-unknown' && frame.code !== 'timeout' && asked.content)
+        if (asked.key !== undefined) {
+          const before = this.#turnOfKey.get(asked.key);
+          if (before !== undefined && before !== turnId)
+            this.report(`TQ5: ${asked.key} was ${before} and is ${turnId}`);
+          this.#turnOfKey.set(asked.key, turnId);
+        }
+      } else if (frame.code === 'idempotency-mismatch') {
+        if (!this.abused.has(asked.key ?? ''))
+          this.report(`TQ5: ${asked.key} was refused although nothing else was said with it`);
+      } else if (frame.code !== 'outcome-unknown' && frame.code !== 'timeout' && asked.content && !asked.key) {
+        // With a key another attempt may have been taken.
         this.refused.add(asked.content);
+      }
+    }
+    if (asked.kind === 'mismatch' && frame.type === 'ack' && this.#turnOfKey.has(asked.key ?? '')) {
+      this.report(`TQ5: ${asked.key} took another request`);
     }
     if (asked.kind === 'cancel' && frame.type === 'ack' && asked.turnId) {
       const { cancelledActive, cancelledQueued } = frame.cancelled as {

@@ -260,7 +260,7 @@ test('[CR1] a folder that a newer version wrote is refused, and left as it is', 
   const newer = openLmdbStore({ path: folder, diskFreeBytesMin: 0, schema: { version: 7, from: {} } });
   await call((done) => newer.commit([plain('s', 1, 1)], done));
   await closed(newer);
-  expect(() => openLmdbStore({ path: folder })).toThrow(/schema 7; this version knows 1/);
+  expect(() => openLmdbStore({ path: folder })).toThrow(/schema 7; this version knows 2/);
   const again = openLmdbStore({ path: folder, diskFreeBytesMin: 0, schema: { version: 7, from: {} } });
   expect((await call<LogPage>((done) => again.read('s', 0, ALL, done))).head).toBe(1);
   await closed(again);
@@ -279,15 +279,15 @@ test('[CR1] a migration takes every step once, in one transaction, or none', asy
       t.meta.put(name, 1);
       if (fails) throw new Error('the step broke');
     };
-  const broken = { version: 3, from: { 1: step('a'), 2: step('b', true) } };
+  const broken = { version: 4, from: { 2: step('a'), 3: step('b', true) } };
   expect(() => openLmdbStore({ path: folder, schema: broken })).toThrow(/the step broke/);
   const kept = open({ path: folder, noSubdir: false, maxDbs: 8 });
   const meta = kept.openDB<number, string>({ name: 'meta', encoding: 'json' });
-  expect([meta.get('schema'), meta.get('a'), meta.get('b')]).toEqual([1, undefined, undefined]);
+  expect([meta.get('schema'), meta.get('a'), meta.get('b')]).toEqual([2, undefined, undefined]);
   await kept.close();
 
   steps.length = 0;
-  const works = { version: 3, from: { 1: step('a'), 2: step('b') } };
+  const works = { version: 4, from: { 2: step('a'), 3: step('b') } };
   for (let i = 0; i < 2; i++) await closed(openLmdbStore({ path: folder, schema: works }));
   expect(steps).toEqual(['a', 'b']);
   expect(() => openLmdbStore({ path: folder, schema: { version: 5, from: { 3: step('c') } } })).toThrow(/No migration/);

@@ -6,10 +6,12 @@ import type {
   ResolveResult,
   Runtime,
   RuntimeHealth,
+  Who,
 } from '../../src/actors/runtime.ts';
 import { encodeEnvelope } from '../../src/protocol/envelope.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
+import type { PresenceEntry } from '../../src/protocol/session.ts';
 import { emptySession, fold, type SessionState, toSnapshot } from '../../src/protocol/session-state.ts';
 
 const TS = '2026-01-02T03:04:05.678Z';
@@ -22,13 +24,17 @@ interface FakeSession {
 }
 
 class FakeAttachment implements Attachment {
+  readonly id = 'attachment_1';
   cursor: number;
   drains = 0;
+  who: Who;
+  watching = false;
   readonly #runtime: FakeRuntime;
   readonly #sessionId: string;
   readonly #reader: Reader;
 
-  constructor(runtime: FakeRuntime, sessionId: string, afterSeq: number, reader: Reader) {
+  constructor(runtime: FakeRuntime, sessionId: string, afterSeq: number, reader: Reader, who: Who) {
+    this.who = who;
     this.#runtime = runtime;
     this.#sessionId = sessionId;
     this.#reader = reader;
@@ -51,6 +57,11 @@ class FakeAttachment implements Attachment {
       this.cursor = record.seq;
       this.#reader.send(record.text);
     }
+  }
+
+  introduce(who: Partial<Who>, watch = this.watching): void {
+    this.who = { ...this.who, ...who };
+    this.watching = watch;
   }
 
   drained(): void {
@@ -187,13 +198,54 @@ export class FakeRuntime implements Runtime {
       return { records: all.slice(afterSeq, afterSeq + Math.min(limit, 7)), head: all.length };
     });
 
-  attach(sessionId: string, afterSeq: number, reader: Reader): Attachment {
+  attach(
+    sessionId: string,
+    afterSeq: number,
+    reader: Reader,
+    who: Who = { role: 'controller', via: 'ws' },
+  ): Attachment {
     if (this.attachFault) throw this.attachFault;
-    const attachment = new FakeAttachment(this, sessionId, afterSeq, reader);
+    const attachment = new FakeAttachment(this, sessionId, afterSeq, reader, who);
     this.attachments.add(attachment);
     setImmediate(() => this.attachments.has(attachment) && attachment.pump());
     return attachment;
   }
+
+  presence(sessionId: string): PresenceEntry[] {
+    return [...this.attachments]
+      .filter((a) => a.sessionId === sessionId)
+      .map((a) => ({ attachmentId: a.id, ...a.who, since: TS, cursor: a.cursor, lag: 0 }));
+  }
+
+  patch: Runtime['patch'] = (id, { title }, done) =>
+    this.#answer(done, id, () => toSnapshot({ ...this.#session(id).state, ...(title ? { title } : {}) }));
+
+  delete: Runtime['delete'] = (id, done) =>
+    this.#answer(done, id, () => ({ sessionId: id, deletedAt: TS, cancelled: 0, seq: this.#session(id).state.seq }));
+
+  undelete: Runtime['undelete'] = (id, done) => this.#answer(done, id, () => toSnapshot(this.#session(id).state));
+
+  fork: Runtime['fork'] = (id, at, done) =>
+    this.#answer(done, id, () => {
+      const { state } = this.#session(id);
+      const forkedFrom = { sessionId: id, atSeq: at.atSeq ?? state.seq };
+      return toSnapshot({ ...state, sessionId: at.sessionId ?? 'forked', forkedFrom });
+    });
+
+  editQueued: Runtime['editQueued'] = (id, turnId, edit, done) =>
+    this.#answer(done, id, () => {
+      this.#session(id);
+      if (turnId === 'gone') throw new OptaError('turn-not-queued', 'it has started');
+      if (edit.writerId !== 'me') throw new OptaError('not-your-turn', 'not yours');
+      return { turnId, position: 1, seq: 7 };
+    });
+
+  withdraw: Runtime['withdraw'] = (id, turnId, writerId, done) =>
+    this.#answer(done, id, () => {
+      this.#session(id);
+      if (writerId !== 'me') throw new OptaError('not-your-turn', 'not yours');
+      return { turnId, seq: 8 };
+    });
 
   inspect: Runtime['inspect'] = (id, done) =>
     this.#answer(done, id ?? 'daemon', () => {

@@ -1,5 +1,6 @@
-import type { SessionState } from '../../protocol/session-state.ts';
-import type { SubmitTurn } from '../../protocol/turn.ts';
+import type { PatchSession } from '../../protocol/session.ts';
+import type { QueuedTurn, SessionState, UsedKey } from '../../protocol/session-state.ts';
+import type { EditQueued, OnBusy, SubmitTurn } from '../../protocol/turn.ts';
 
 /**
  * Who may write, and where a turn goes: the predicates behind the guards of the session chart. All are pure functions of the
@@ -19,3 +20,60 @@ export const cancelHits = (
     target.turnId !== undefined ? t.turnId === target.turnId : t.writerId === target.writerId;
   return { queued: s.queue.filter(hit).map((t) => t.turnId), active: s.active !== null && hit(s.active) };
 };
+
+/** What a submit asks for while a turn runs: its own word, else the session's. */
+export const policyOf = (s: SessionState, input: SubmitTurn): OnBusy => input.onBusy ?? s.onBusy ?? 'enqueue';
+
+export interface Place {
+  policy: OnBusy;
+  /** 1 = the head of the queue. */
+  position: number;
+  /** The running turn that is to take this one in ([WP4]). */
+  steers?: string;
+}
+
+/** Where an admitted turn goes. The place is recorded with it, so that the fold needs no rule of its own. */
+export const placeOf = (s: SessionState, input: SubmitTurn): Place => {
+  const policy = policyOf(s, input);
+  if (policy === 'interrupt') return { policy, position: 1 };
+  const running = s.active;
+  if (policy === 'steer' && running && !running.cancelling) {
+    const ahead = s.queue.filter((t) => t.steers === running.turnId).length;
+    return { policy, position: ahead + 1, steers: running.turnId };
+  }
+  return { policy, position: s.queue.length + 1 };
+};
+
+/** The waiting turns that the running one takes in at its next step, in the order in which they came. */
+export const steering = (s: SessionState): QueuedTurn[] =>
+  s.active === null ? [] : s.queue.filter((t) => t.steers === s.active?.turnId);
+
+export const usedKey = (s: SessionState, input: SubmitTurn): UsedKey | undefined =>
+  input.idempotencyKey === undefined ? undefined : s.keys.findLast(({ key }) => key === input.idempotencyKey);
+
+/** `null` when this writer may change this waiting turn; else why not. */
+export const queueProblem = (
+  s: SessionState,
+  turnId: string,
+  writerId: string,
+): 'turn-not-queued' | 'not-your-turn' | null => {
+  const turn = s.queue.find((t) => t.turnId === turnId);
+  if (!turn) return 'turn-not-queued';
+  return turn.writerId === writerId ? null : 'not-your-turn';
+};
+
+/**
+ * The queue's order after a writer moved a turn of its own before another of its own (null: behind all of them). The writer's turns
+ * change places among themselves; the turns of others stay where they are, so nobody moves ahead of anybody else ([WP5]).
+ */
+export const movedOrder = (s: SessionState, turnId: string, { writerId, before }: EditQueued): string[] => {
+  const own = s.queue.filter((t) => t.writerId === writerId).map((t) => t.turnId);
+  const rest = own.filter((id) => id !== turnId);
+  const at = before === null || before === undefined ? rest.length : rest.indexOf(before);
+  const arranged = [...rest.slice(0, at), turnId, ...rest.slice(at)];
+  let next = 0;
+  return s.queue.map((t) => (t.writerId === writerId ? (arranged[next++] as string) : t.turnId));
+};
+
+/** The metadata that a patch leaves. */
+export const metadataAfter = (s: SessionState, patch: PatchSession): object => ({ ...s.metadata, ...patch.metadata });

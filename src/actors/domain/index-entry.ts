@@ -1,10 +1,13 @@
 import { type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { IndexEntry } from '../ports.ts';
 
+const PREVIEW_CHARS = 160;
+
 /** What lists show of a session; a projection of its state, stored with every commit. */
 export const indexEntry = (s: SessionState): IndexEntry => {
   const { sessionId, title, model, workspace, createdAt, updatedAt, toolCallCount, queuedTurns, activeTurnId } =
     toSnapshot(s);
+  const prompt = s.messages.find((m) => m.role === 'user')?.content ?? s.queue[0]?.content;
   return {
     sessionId,
     ...(title === undefined ? {} : { title }),
@@ -17,6 +20,8 @@ export const indexEntry = (s: SessionState): IndexEntry => {
     messageCount: s.messages.length,
     queuedTurns,
     ...(activeTurnId === undefined ? {} : { activeTurnId }),
+    ...(prompt === undefined ? {} : { preview: prompt.slice(0, PREVIEW_CHARS).replace(/\s+/g, ' ').trim() }),
+    ...(s.deletedAt === undefined ? {} : { deletedAt: s.deletedAt }),
   };
 };
 

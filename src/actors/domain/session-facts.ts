@@ -1,6 +1,7 @@
-import type { Fact } from '../../protocol/events.ts';
-import { openRequests, type SessionState } from '../../protocol/session-state.ts';
+import type { Fact, SessionChange } from '../../protocol/events.ts';
+import { fold, openRequests, type QueuedTurn, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { SubmitTurn } from '../../protocol/turn.ts';
+import type { Place } from './arbitration.ts';
 import { terminal } from './closing.ts';
 
 /** The facts that a session records, made from its state and a command. One place each, so a record has one shape. */
@@ -16,7 +17,13 @@ export const toolStart = (f: SessionState, callId: string, decidedBy: string): F
   };
 };
 
-export const turnQueued = (turnId: string, input: SubmitTurn, position: number, queueSize: number): Fact => ({
+export const turnQueued = (
+  turnId: string,
+  input: SubmitTurn,
+  { policy, position, steers }: Place,
+  queueSize: number,
+  digest: string | undefined,
+): Fact => ({
   event: 'turn.queued',
   payload: {
     turnId,
@@ -26,23 +33,54 @@ export const turnQueued = (turnId: string, input: SubmitTurn, position: number, 
     position,
     content: input.content,
     mode: input.mode,
-    onBusy: input.onBusy ?? 'enqueue',
+    onBusy: policy,
+    ...(steers === undefined ? {} : { steers }),
     ...(input.overrides === undefined ? {} : { overrides: input.overrides }),
     ...(input.metadata === undefined ? {} : { metadata: input.metadata }),
+    ...(input.idempotencyKey === undefined ? {} : { idempotencyKey: input.idempotencyKey, digest: digest ?? '' }),
+  },
+});
+
+/** A change of the session besides its turns. The snapshot shows the session after it. */
+export const sessionUpdated = (f: SessionState, change: SessionChange, nowMs: number): Fact => {
+  const draft = { event: 'session.updated', payload: { snapshot: toSnapshot(f), change } } as const;
+  const after = fold(f, { ...draft, seq: f.seq + 1, ts: new Date(nowMs).toISOString() });
+  return { event: 'session.updated', payload: { snapshot: toSnapshot(after), change } };
+};
+
+/** The end of a turn that never ran: its content is now part of the running one ([WP4]). */
+export const steered = (turn: QueuedTurn, into: string): Fact => ({
+  event: 'turn.done',
+  payload: {
+    turnId: turn.turnId,
+    writerId: turn.writerId,
+    clientId: turn.clientId,
+    outcome: 'done',
+    steeredInto: into,
+    stats: {
+      tokens: 0,
+      promptTokens: 0,
+      completionTokens: 0,
+      toolCalls: 0,
+      elapsed: 0,
+      elapsedMs: 0,
+      speed: 0,
+      firstTokenLatencyMs: null,
+    },
   },
 });
 
 /** One aggregate, then a terminal event for each queued turn; the running turn's follows when it has ended. */
 export const cancelFacts = (
   f: SessionState,
-  target: { turnId?: string | undefined; writerId?: string | undefined },
+  target: { turnId?: string | undefined; writerId?: string | undefined; all?: true },
   queued: string[],
   active: boolean,
 ): Fact[] => {
   const cancelled = queued.length + (active ? 1 : 0);
   if (cancelled === 0) return [];
-  const { turnId, writerId } = target;
-  const named = turnId !== undefined ? { turnId } : writerId !== undefined ? { writerId } : {};
+  const { turnId, writerId, all } = target;
+  const named = all ? { all } : turnId !== undefined ? { turnId } : writerId !== undefined ? { writerId } : {};
   const gone = f.queue.filter((t) => queued.includes(t.turnId));
   return [
     { event: 'session.cancelled', payload: { cancelled, ...named } },

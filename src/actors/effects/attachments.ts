@@ -1,7 +1,9 @@
 import { OptaError } from '../../protocol/errors.ts';
+import type { PresenceEntry } from '../../protocol/session.ts';
 import type { Limits } from '../limits.ts';
-import type { Attachment, Clock, LogStore, Reader, StoredRecord } from '../ports.ts';
+import type { Attachment, Clock, LogStore, Reader, StoredRecord, Who } from '../ports.ts';
 import { createLogPages } from './log-pages.ts';
+import { type Attendee, createPresence, type Presence } from './presence.ts';
 
 /**
  * The event plane's delivery: one cursor for each attachment, and one rule: what is sent next is `cursor + 1`.
@@ -11,11 +13,14 @@ import { createLogPages } from './log-pages.ts';
  * them. One that takes nothing for `readerStallMs` is closed with a reason and resumes from its cursor.
  */
 export interface Attachments {
-  attach(sessionId: string, afterSeq: number, reader: Reader): Attachment;
+  attach(sessionId: string, afterSeq: number, reader: Reader, who?: Who): Attachment;
+  /** Who is attached now. */
+  presence(sessionId: string): PresenceEntry[];
+  /** Somebody is attached who may decide: an observer may not. */
+  attended(sessionId: string): boolean;
   publish(sessionId: string, records: StoredRecord[]): void;
   /** The log moved without a publish: after a failed commit that had landed. */
   moved(sessionId: string, head: number): void;
-  count(sessionId: string): number;
   closeAll(): void;
   readonly total: number;
 }
@@ -26,11 +31,11 @@ interface Topic {
   ring: StoredRecord[];
   ringBytes: number;
   head: number;
+  presence: Presence;
 }
 
-interface Member {
+interface Member extends Attendee {
   sessionId: string;
-  reader: Reader;
   cursor: number;
   reading: boolean;
   blocked: boolean;
@@ -45,11 +50,14 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
   const pages = createLogPages(parts);
   const topics = new Map<string, Topic>();
   let total = 0;
+  let ids = 0;
 
   const topicOf = (sessionId: string): Topic => {
     const found = topics.get(sessionId);
     if (found) return found;
-    const topic: Topic = { members: new Set(), ring: [], ringBytes: 0, head: 0 };
+    const members = new Set<Member>();
+    const presence = createPresence({ clock, limits, attendees: () => members, head: () => topic.head });
+    const topic: Topic = { members, ring: [], ringBytes: 0, head: 0, presence };
     topics.set(sessionId, topic);
     return topic;
   };
@@ -61,7 +69,9 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
     clock.clearTimeout(m.stall);
     const topic = topics.get(m.sessionId);
     topic?.members.delete(m);
+    topic?.presence.changed();
     if (topic?.members.size !== 0) return;
+    topic.presence.close();
     topics.delete(m.sessionId);
     pages.forget(m.sessionId);
   };
@@ -154,13 +164,17 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
   };
 
   return {
-    attach(sessionId, afterSeq, reader) {
+    attach(sessionId, afterSeq, reader, who = { role: 'controller', via: 'ws' }) {
       if (total >= limits.attachmentsMax) {
         throw new OptaError('too-many-requests', `There are ${total} attachments already.`);
       }
       const m: Member = {
+        id: `attachment_${++ids}`,
         sessionId,
         reader,
+        who,
+        sinceMs: clock.now(),
+        watching: false,
         cursor: afterSeq,
         reading: false,
         blocked: false,
@@ -169,9 +183,18 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
         primed: false,
       };
       total++;
-      topicOf(sessionId).members.add(m);
+      const { members, presence } = topicOf(sessionId);
+      members.add(m);
+      presence.changed();
       clock.soon(() => pump(m));
       return {
+        id: m.id,
+        introduce(more, watch = m.watching) {
+          if (!m.open) return;
+          m.who = { ...m.who, ...more };
+          m.watching = watch;
+          presence.changed();
+        },
         get cursor() {
           return m.cursor;
         },
@@ -205,7 +228,8 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
       topic.head = Math.max(topic.head, head);
       for (const m of topic.members) pump(m);
     },
-    count: (sessionId) => topics.get(sessionId)?.members.size ?? 0,
+    presence: (sessionId) => topics.get(sessionId)?.presence.entries() ?? [],
+    attended: (sessionId) => [...(topics.get(sessionId)?.members ?? [])].some((m) => m.who.role !== 'observer'),
     closeAll() {
       for (const topic of [...topics.values()]) {
         for (const m of [...topic.members]) {

@@ -27,8 +27,8 @@ export interface SessionInput {
 export interface SessionContext {
   f: SessionState;
   env: SessionEnv;
-  /** Cancels that wait for the running turn's terminal event. */
-  cancelAsks: { ask: Ask; cancelled: number; cancelledQueued: number }[];
+  /** Commands that are answered with the running turn's terminal event. */
+  endAsks: { ask: Ask; value: object }[];
   firstDeltaAtMs: number | null;
   stopping: boolean;
 }
@@ -57,6 +57,8 @@ export const commit = (context: SessionContext, enqueue: unknown, facts: Fact[])
   on(enqueue)({ type: 'append', params: { state: f, records } });
   return f;
 };
+
+export const setContext = (enqueue: unknown, change: Partial<SessionContext>): void => on(enqueue).assign(change);
 
 export const tell = (enqueue: unknown, event: TurnEvent): void => on(enqueue).sendTo('turn', event);
 

@@ -1,28 +1,49 @@
 import { enqueueActions, setup } from 'xstate';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
-import type { Fact, LogRecord } from '../../protocol/events.ts';
-import { openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
-import { cancelHits, conflicts, queueFull } from '../domain/arbitration.ts';
-import { closing, type Ending } from '../domain/closing.ts';
-import { callName, cancelFacts, requestIsOpen, toolStart, turnQueued } from '../domain/session-facts.ts';
-import { turnStats } from '../domain/turn-stats.ts';
-import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
+import type { LogRecord } from '../../protocol/events.ts';
+import type { SessionState } from '../../protocol/session-state.ts';
 import {
-  answer,
-  commit,
-  deny,
-  refusal,
-  type SessionContext,
-  type SessionInput,
-  tell,
-  turnInput,
-} from './session-context.ts';
+  cancelHits,
+  conflicts,
+  metadataAfter,
+  policyOf,
+  queueFull,
+  queueProblem,
+  steering,
+  usedKey,
+} from '../domain/arbitration.ts';
+import { requestIsOpen } from '../domain/session-facts.ts';
+import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
+import * as commands from './session-commands.ts';
+import { type SessionContext, type SessionInput, turnInput } from './session-context.ts';
+import * as records from './session-records.ts';
 import { turnMachine } from './turn.ts';
 
 type Internal = { type: 'xstate.done.actor.turn'; output: TurnOutcome } | { type: 'deadline' };
-type Command<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;
 
 const stale = (f: SessionState, event: { type: string; turnId?: string }): boolean => f.active?.turnId !== event.turnId;
+
+/** A submit is looked at in this order everywhere: a key that is known, then what the conversation says, then the room there is. */
+const KNOWN_KEY = [
+  { guard: 'isReplay', actions: 'answerReplay' },
+  { guard: 'isMismatch', actions: 'refuseMismatch' },
+  { guard: 'isKeysFull', actions: 'refuseKeysFull' },
+  { guard: 'isConflict', actions: 'refuseConflict' },
+] as const;
+const BUSY = [
+  ...KNOWN_KEY,
+  { guard: 'isFull', actions: 'refuseFull' },
+  { guard: 'rejects', actions: 'refuseBusy' },
+] as const;
+/** What else changes the session is refused while the daemon stops: it would come after the last flush. */
+const STOPPING = {
+  'turn.submit': { actions: 'refuseStopping' },
+  'queue.edit': { actions: 'refuseStopping' },
+  'queue.withdraw': { actions: 'refuseStopping' },
+  'session.patch': { actions: 'refuseStopping' },
+  'session.delete': { actions: 'refuseStopping' },
+  'session.undelete': { actions: 'refuseStopping' },
+} as const;
 
 /**
  * A session: the one owner of its log's numbering. State and log move by the same records, and the same fold serves recovery
@@ -51,219 +72,76 @@ export const sessionMachine = setup({
     passivate: (_, _params: { sessionId: string }) => undefined,
     halted: (_, _params: { sessionId: string }) => undefined,
 
-    recover: enqueueActions(({ context, enqueue }) => {
-      const turn = context.f.active;
-      if (!turn) return;
-      const ending: Ending = turn.cancelling
-        ? { how: 'cancelled', message: 'Turn cancelled' }
-        : {
-            how: 'interrupted',
-            message: 'The daemon stopped while this turn ran. What it had written so far is kept.',
-          };
-      commit(context, enqueue, closing(turn, ending, context.env.now()));
-    }),
-    admit: enqueueActions(({ context, event, enqueue }) => {
-      const { ask, turnId, input } = event as Command<'turn.submit'>;
-      const head = input.onBusy === 'interrupt';
-      const busy = context.f.active !== null;
-      const queued = context.f.queue.length;
-      const f = commit(context, enqueue, [turnQueued(turnId, input, head ? 1 : queued + 1, queued + 1)]);
-      const value = { turnId, queued: busy ? (head ? 1 : queued + 1) : 0, seq: f.seq };
-      answer(enqueue, f, ask, value);
-    }),
-    refuseConflict: enqueueActions(({ context, event, enqueue }) => {
-      const { seq, revision } = context.f;
-      refusal(enqueue, event, 'state-conflict', CONFLICT, { seq, revision });
-    }),
-    refuseFull: enqueueActions(({ context, event, enqueue }) => {
-      const queued = context.f.queue.length;
-      refusal(enqueue, event, 'queue-full', `The queue holds ${queued} turns; try again later.`, {
-        retryAfterMs: 1_000,
-      });
-    }),
-    refuseBusy: enqueueActions(({ context, event, enqueue }) =>
-      refusal(enqueue, event, 'session-busy', 'A turn is running.', { activeTurnId: context.f.active?.turnId }),
-    ),
-    refuseStopping: enqueueActions(({ event, enqueue }) =>
-      refusal(enqueue, event, 'shutting-down', 'The daemon is stopping.'),
-    ),
-    startNext: enqueueActions(({ context, enqueue }) => {
-      const turn = context.f.queue[0];
-      if (!turn) return;
-      const { turnId, writerId, clientId, mode } = turn;
-      enqueue.assign({ firstDeltaAtMs: null });
-      commit(context, enqueue, [{ event: 'turn.start', payload: { turnId, writerId, clientId, mode } }]);
-    }),
-
-    // A cancel hits queued turns at once; one that hits the running turn is answered with its terminal event.
-    cancelQueued: enqueueActions(({ context, event, enqueue }) => {
-      const { ask, target } = event as Command<'turn.cancel'>;
-      const hits = cancelHits(context.f, target);
-      const f = commit(context, enqueue, cancelFacts(context.f, target, hits.queued, false));
-      const cancelledQueued = hits.queued.length;
-      const value = { cancelled: cancelledQueued, cancelledQueued, cancelledActive: false };
-      answer(enqueue, f, ask, value);
-    }),
-    cancelActive: enqueueActions(({ context, event, enqueue }) => {
-      const { ask, target } = event as Command<'turn.cancel'>;
-      const { queued } = cancelHits(context.f, target);
-      const first = context.f.active?.cancelling === false;
-      commit(context, enqueue, cancelFacts(context.f, target, queued, first));
-      const waiting = { ask, cancelled: queued.length + 1, cancelledQueued: queued.length };
-      enqueue.assign({ cancelAsks: [...context.cancelAsks, waiting] });
-    }),
-    interruptActive: enqueueActions(({ context, enqueue }) => {
-      const turnId = context.f.active?.turnId;
-      if (turnId !== undefined) commit(context, enqueue, cancelFacts(context.f, { turnId }, [], true));
-    }),
-    stopTurn: enqueueActions(({ enqueue }) => tell(enqueue, { type: 'stop' })),
-
-    endTurn: enqueueActions(({ context, event, enqueue }) => {
-      const turn = context.f.active;
-      if (!turn) return;
-      const outcome: TurnOutcome = event.type === 'xstate.done.actor.turn' ? event.output : { kind: 'stopped' };
-      const nowMs = context.env.now();
-      const usage = outcome.kind === 'stopped' ? null : outcome.usage;
-      const stats = turnStats(turn, context.f.messages, usage, context.firstDeltaAtMs, nowMs);
-      const { turnId, writerId, clientId, model } = turn;
-      const facts: Fact[] = turn.cancelling
-        ? closing(turn, { how: 'cancelled', message: 'Turn cancelled' }, nowMs, stats)
-        : outcome.kind === 'done'
-          ? [
-              {
-                event: 'turn.done',
-                payload: {
-                  turnId,
-                  writerId,
-                  clientId,
-                  stats,
-                  outcome: 'done',
-                  ...(model === undefined ? {} : { model }),
-                },
-              },
-            ]
-          : outcome.kind === 'error'
-            ? closing(turn, { how: 'error', code: outcome.code, message: outcome.message }, nowMs, stats)
-            : closing(turn, { how: 'interrupted', message: STOPPED }, nowMs, stats);
-      let f = commit(context, enqueue, facts);
-      if (outcome.kind === 'done' && !turn.cancelling) {
-        f = commit({ ...context, f }, enqueue, [{ event: 'session.updated', payload: { snapshot: toSnapshot(f) } }]);
-      }
-      for (const { ask, cancelled, cancelledQueued } of context.cancelAsks) {
-        const value = { cancelled, cancelledQueued, cancelledActive: true };
-        answer(enqueue, f, ask, value);
-      }
-      enqueue.assign({ cancelAsks: [] });
-    }),
-
-    // --- reports of the running turn -------------------------------------------------------------------------------
-    goStep: enqueueActions(({ context, enqueue }) => tell(enqueue, { type: 'step.go', messages: context.f.messages })),
-    recordAccepted: enqueueActions(({ context, event, enqueue }) => {
-      const { turnId, step, model, provider } = event as Command<'step.accepted'>;
-      const payload = { turnId, phase: 'model.request', message: null, provider, step, model } as const;
-      commit(context, enqueue, [{ event: 'turn.progress', payload }]);
-    }),
-    recordDelta: enqueueActions(({ context, event, enqueue }) => {
-      const { turnId, step, kind, texts } = event as Command<'delta'>;
-      const name = kind === 'text' ? 'turn.token' : 'turn.thinking';
-      if (context.firstDeltaAtMs === null) enqueue.assign({ firstDeltaAtMs: context.env.now() });
-      commit(
-        context,
-        enqueue,
-        texts.map((text): Fact => ({ event: name, payload: { turnId, text, step } })),
-      );
-    }),
-    recordCalls: enqueueActions(({ context, event, enqueue }) => {
-      const { turnId, step, calls, usage } = event as Command<'step.calls'>;
-      const payload = { turnId, phase: 'model.response', message: null, provider: null, step, calls } as const;
-      commit(context, enqueue, [{ event: 'turn.progress', payload: { ...payload, ...(usage ? { usage } : {}) } }]);
-    }),
-    recordAllow: enqueueActions(({ context, event, enqueue }) => {
-      const { callId, by } = event as Command<'call.allow'>;
-      const f = commit(context, enqueue, [toolStart(context.f, callId, by)]);
-      tell(enqueue, { type: 'call.granted', callId, afterSeq: f.seq });
-    }),
-    recordAsk: enqueueActions(({ context, event, enqueue }) => {
-      const { turnId, callId, requestId, args, summary } = event as Command<'call.ask'>;
-      const toolName = callName(context.f, callId);
-      const expiresAt = new Date(context.env.now() + context.env.permissionDeadlineMs).toISOString();
-      commit(context, enqueue, [
-        { event: 'permission.request', payload: { turnId, requestId, callId, toolName, args, summary, expiresAt } },
-      ]);
-    }),
-    recordUnattended: enqueueActions(({ context, event, enqueue }) => {
-      const { callId, requestId } = event as Command<'call.ask'>;
-      deny(context, enqueue, { callId, requestId, reason: 'unattended', by: 'daemon', message: UNATTENDED });
-    }),
-    recordRefusal: enqueueActions(({ context, event, enqueue }) => {
-      const { callId, reason, by, message } = event as Command<'call.refuse'>;
-      deny(context, enqueue, { callId, requestId: callId, reason, by, message });
-    }),
-    recordExpiry: enqueueActions(({ context, event, enqueue }) => {
-      const { callId, requestId } = event as Command<'call.expire'>;
-      deny(context, enqueue, { callId, requestId, reason: 'timeout', by: 'daemon', message: EXPIRED });
-    }),
-    recordResult: enqueueActions(({ context, event, enqueue }) => {
-      const { turnId, callId, result, elapsedMs } = event as Command<'call.result'>;
-      const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs };
-      commit(context, enqueue, [{ event: 'tool.end', payload }]);
-    }),
-
-    // --- decisions by people ---------------------------------------------------------------------------------------
-    decide: enqueueActions(({ context, event, enqueue }) => {
-      const { ask, decision: d } = event as Command<'permission.resolve'>;
-      const open = openRequests(context.f).find((o) => o.asked.requestId === d.requestId);
-      const turnId = context.f.active?.turnId;
-      if (!open || turnId === undefined) return;
-      const by = `person:${d.decidedBy}`;
-      let f: SessionState;
-      if (d.decision === 'allow') {
-        const resolved = { turnId, requestId: d.requestId, callId: open.call.id, toolName: open.call.name } as const;
-        f = commit(context, enqueue, [
-          {
-            event: 'permission.resolved',
-            payload: { ...resolved, decision: 'allow', reason: 'person', decidedBy: by },
-          },
-          toolStart(context.f, open.call.id, by),
-        ]);
-        tell(enqueue, { type: 'call.granted', callId: open.call.id, afterSeq: f.seq });
-      } else {
-        f = deny(context, enqueue, {
-          callId: open.call.id,
-          requestId: d.requestId,
-          reason: 'person',
-          by,
-          message: DECLINED,
-        });
-      }
-      const value = { ok: true, conflict: false, decision: d.decision };
-      answer(enqueue, f, ask, value);
-    }),
-    decideLate: enqueueActions(({ context, event, enqueue }) => {
-      const { ask, decision: d } = event as Command<'permission.resolve'>;
-      const won = context.f.decisions.findLast((taken) => taken.requestId === d.requestId);
-      if (!won) return;
-      const message = 'Permission request already resolved';
-      const value = { ok: false, conflict: true, message, decision: won.decision, decidedBy: won.decidedBy };
-      answer(enqueue, context.f, ask, value);
-    }),
-    /** The turn was cancelled first: its open request is as good as denied, and the log will say so. */
-    decideCancelled: enqueueActions(({ context, event, enqueue }) => {
-      const { ask } = event as Command<'permission.resolve'>;
-      const message = 'The turn was cancelled before this decision';
-      answer(enqueue, context.f, ask, { ok: false, conflict: true, message, decision: 'deny', decidedBy: 'daemon' });
-    }),
-    refuseUnknownRequest: enqueueActions(({ event, enqueue }) =>
-      refusal(enqueue, event, 'permission-not-found', 'Unknown permission request'),
-    ),
+    recover: enqueueActions(commands.recover),
+    admit: enqueueActions(commands.admit),
+    answerReplay: enqueueActions(commands.answerReplay),
+    refuseMismatch: enqueueActions(commands.refuseMismatch),
+    refuseKeysFull: enqueueActions(commands.refuseKeysFull),
+    refuseConflict: enqueueActions(commands.refuseConflict),
+    refuseFull: enqueueActions(commands.refuseFull),
+    refuseBusy: enqueueActions(commands.refuseBusy),
+    refuseStopping: enqueueActions(commands.refuseStopping),
+    refuseDeleted: enqueueActions(commands.refuseDeleted),
+    startNext: enqueueActions(commands.startNext),
+    takeSteering: enqueueActions(commands.takeSteering),
+    cancelQueued: enqueueActions(commands.cancelQueued),
+    cancelActive: enqueueActions(commands.cancelActive),
+    interruptActive: enqueueActions(commands.interruptActive),
+    stopTurn: enqueueActions(commands.stopTurn),
+    refuseQueue: enqueueActions(commands.refuseQueue),
+    refuseMove: enqueueActions(commands.refuseMove),
+    editQueued: enqueueActions(commands.editQueued),
+    withdraw: enqueueActions(commands.withdraw),
+    patchSession: enqueueActions(commands.patchSession),
+    refuseMetadata: enqueueActions(commands.refuseMetadata),
+    deleteSession: enqueueActions(commands.deleteSession),
+    answerDeleted: enqueueActions(commands.answerDeleted),
+    restoreSession: enqueueActions(commands.restoreSession),
+    answerAlive: enqueueActions(commands.answerAlive),
+    endTurn: enqueueActions(records.endTurn),
+    goStep: enqueueActions(records.goStep),
+    recordAccepted: enqueueActions(records.recordAccepted),
+    recordDelta: enqueueActions(records.recordDelta),
+    recordCalls: enqueueActions(records.recordCalls),
+    recordAllow: enqueueActions(records.recordAllow),
+    recordAsk: enqueueActions(records.recordAsk),
+    recordUnattended: enqueueActions(records.recordUnattended),
+    recordRefusal: enqueueActions(records.recordRefusal),
+    recordExpiry: enqueueActions(records.recordExpiry),
+    recordResult: enqueueActions(records.recordResult),
+    decide: enqueueActions(records.decide),
+    decideLate: enqueueActions(records.decideLate),
+    decideCancelled: enqueueActions(records.decideCancelled),
+    refuseUnknownRequest: enqueueActions(records.refuseUnknownRequest),
   },
   guards: {
     hasQueued: ({ context }) => context.f.queue.length > 0,
     isConflict: ({ context, event }) => event.type === 'turn.submit' && conflicts(context.f, event.input),
     isFull: ({ context, event }) =>
       event.type === 'turn.submit' && queueFull(context.f, context.env.limits.queueTurnsMax),
-    rejects: ({ event }) => event.type === 'turn.submit' && event.input.onBusy === 'reject',
-    interrupts: ({ event }) => event.type === 'turn.submit' && event.input.onBusy === 'interrupt',
+    rejects: ({ context, event }) => event.type === 'turn.submit' && policyOf(context.f, event.input) === 'reject',
+    interrupts: ({ context, event }) =>
+      event.type === 'turn.submit' && policyOf(context.f, event.input) === 'interrupt',
+    steers: ({ context, event }) => event.type === 'turn.submit' && policyOf(context.f, event.input) === 'steer',
+    hasSteering: ({ context, event }) => !stale(context.f, event) && steering(context.f).length > 0,
+    isReplay: ({ context, event }) =>
+      event.type === 'turn.submit' && usedKey(context.f, event.input)?.digest === (event.digest ?? null),
+    isMismatch: ({ context, event }) => event.type === 'turn.submit' && usedKey(context.f, event.input) !== undefined,
+    isKeysFull: ({ context, event }) =>
+      event.type === 'turn.submit' &&
+      event.input.idempotencyKey !== undefined &&
+      context.f.keys.length >= context.env.limits.idempotencyKeysMax,
+    isDeleted: ({ context }) => context.f.deletedAt !== undefined,
+    isNotYours: ({ context, event }) =>
+      (event.type === 'queue.edit' || event.type === 'queue.withdraw') &&
+      queueProblem(context.f, event.turnId, commands.writerOf(event)) !== null,
+    isBadMove: ({ context, event }) =>
+      event.type === 'queue.edit' &&
+      typeof event.edit.before === 'string' &&
+      (event.edit.before === event.turnId || queueProblem(context.f, event.edit.before, event.edit.writerId) !== null),
+    isMetadataLarge: ({ context, event }) =>
+      event.type === 'session.patch' &&
+      JSON.stringify(metadataAfter(context.f, event.patch)).length > context.env.limits.metadataCharsMax,
     hitsActive: ({ context, event }) => event.type === 'turn.cancel' && cancelHits(context.f, event.target).active,
     isCurrent: ({ context, event }) => !stale(context.f, event),
     isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
@@ -276,7 +154,7 @@ export const sessionMachine = setup({
   },
 }).createMachine({
   id: 'session',
-  context: ({ input }) => ({ f: input.state, env: input.env, cancelAsks: [], firstDeltaAtMs: null, stopping: false }),
+  context: ({ input }) => ({ f: input.state, env: input.env, endAsks: [], firstDeltaAtMs: null, stopping: false }),
   initial: 'recovering',
   on: {
     'permission.resolve': [
@@ -285,11 +163,27 @@ export const sessionMachine = setup({
       { actions: 'refuseUnknownRequest' },
     ],
     'turn.cancel': { actions: 'cancelQueued' },
+    'queue.edit': [
+      { guard: 'isNotYours', actions: 'refuseQueue' },
+      { guard: 'isBadMove', actions: 'refuseMove' },
+      { actions: 'editQueued' },
+    ],
+    'queue.withdraw': [{ guard: 'isNotYours', actions: 'refuseQueue' }, { actions: 'withdraw' }],
+    'session.patch': [
+      { guard: 'isDeleted', actions: 'refuseDeleted' },
+      { guard: 'isMetadataLarge', actions: 'refuseMetadata' },
+      { actions: 'patchSession' },
+    ],
+    'session.undelete': [{ guard: 'isDeleted', actions: 'restoreSession' }, { actions: 'answerAlive' }],
   },
   states: {
     recovering: {
       entry: 'recover',
-      always: [{ guard: 'hasQueued', target: 'running' }, { target: 'idle' }],
+      always: [
+        { guard: 'hasQueued', target: 'running' },
+        { guard: 'isDeleted', target: 'deleted' },
+        { target: 'idle' },
+      ],
     },
     idle: {
       after: {
@@ -300,10 +194,8 @@ export const sessionMachine = setup({
         },
       },
       on: {
-        'turn.submit': [
-          { guard: 'isConflict', actions: 'refuseConflict' },
-          { target: 'running', actions: 'admit' },
-        ],
+        'turn.submit': [...KNOWN_KEY, { target: 'running', actions: 'admit' }],
+        'session.delete': { target: 'deleted', actions: 'deleteSession' },
         'session.stop': 'stopped',
       },
     },
@@ -314,17 +206,21 @@ export const sessionMachine = setup({
         id: 'turn',
         src: 'turn',
         input: ({ context, self }) => turnInput(context, self),
-        onDone: [{ guard: 'hasQueued', target: 'running', reenter: true }, { target: 'idle' }],
+        onDone: [
+          { guard: 'hasQueued', target: 'running', reenter: true },
+          { guard: 'isDeleted', target: 'deleted' },
+          { target: 'idle' },
+        ],
       },
       initial: 'active',
       states: {
         active: {
           on: {
             'turn.submit': [
-              { guard: 'isConflict', actions: 'refuseConflict' },
-              { guard: 'isFull', actions: 'refuseFull' },
-              { guard: 'rejects', actions: 'refuseBusy' },
+              ...BUSY,
               { guard: 'interrupts', target: 'cancelling', actions: ['admit', 'interruptActive'] },
+              // It waits at the head until the running turn's next step takes it in ([WP4]).
+              { guard: 'steers', actions: 'admit' },
               { actions: 'admit' },
             ],
             'turn.cancel': [
@@ -336,8 +232,12 @@ export const sessionMachine = setup({
               { guard: 'isDecided', actions: 'decideLate' },
               { actions: 'refuseUnknownRequest' },
             ],
+            'session.delete': { target: 'cancelling', actions: 'deleteSession' },
             'session.stop': 'stopping',
-            'step.ready': { guard: 'isCurrent', actions: 'goStep' },
+            'step.ready': [
+              { guard: 'hasSteering', actions: ['takeSteering', 'goStep'] },
+              { guard: 'isCurrent', actions: 'goStep' },
+            ],
             'step.accepted': { guard: 'isCurrent', actions: 'recordAccepted' },
             delta: { guard: 'isCurrent', actions: 'recordDelta' },
             'step.calls': { guard: 'isCurrent', actions: 'recordCalls' },
@@ -357,17 +257,14 @@ export const sessionMachine = setup({
           after: {
             cancelDeadline: [
               { guard: 'hasQueued', target: '#session.running', reenter: true },
+              { guard: 'isDeleted', target: '#session.deleted' },
               { target: '#session.idle' },
             ],
           },
           on: {
-            'turn.submit': [
-              { guard: 'isConflict', actions: 'refuseConflict' },
-              { guard: 'isFull', actions: 'refuseFull' },
-              { guard: 'rejects', actions: 'refuseBusy' },
-              { actions: 'admit' },
-            ],
+            'turn.submit': [{ guard: 'isDeleted', actions: 'refuseDeleted' }, ...BUSY, { actions: 'admit' }],
             'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
+            'session.delete': [{ guard: 'isDeleted', actions: 'answerDeleted' }, { actions: 'deleteSession' }],
             'session.stop': 'stopping',
           },
         },
@@ -375,22 +272,32 @@ export const sessionMachine = setup({
           entry: 'stopTurn',
           after: { cancelDeadline: '#session.stopped' },
           on: {
-            'turn.submit': { actions: 'refuseStopping' },
+            ...STOPPING,
             'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
             'xstate.done.actor.turn': '#session.stopped',
           },
         },
       },
     },
+    // Put away: everything is still there to read, nothing is taken on.
+    deleted: {
+      after: {
+        idle: {
+          target: 'deleted',
+          reenter: true,
+          actions: { type: 'passivate', params: ({ context }) => ({ sessionId: context.f.sessionId }) },
+        },
+      },
+      on: {
+        'turn.submit': { actions: 'refuseDeleted' },
+        'session.delete': { actions: 'answerDeleted' },
+        'session.undelete': { target: 'idle', actions: 'restoreSession' },
+        'session.stop': 'stopped',
+      },
+    },
     stopped: {
       entry: { type: 'halted', params: ({ context }) => ({ sessionId: context.f.sessionId }) },
-      on: { 'turn.submit': { actions: 'refuseStopping' } },
+      on: STOPPING,
     },
   },
 });
-
-const CONFLICT = 'Session state conflict: context has been modified since last seen';
-const STOPPED = 'The daemon stopped while this turn ran. What it had written so far is kept.';
-const DECLINED = 'User declined this action.';
-const EXPIRED = 'Nobody allowed this call in time, so it was not run.';
-const UNATTENDED = 'This call needs permission and nobody is attached who could give it, so it was not run.';

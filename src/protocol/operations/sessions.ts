@@ -80,11 +80,17 @@ export const SESSION_OPERATIONS = {
   },
   'sessions.delete': {
     ...writeSession,
-    summary: 'Put a session away: what runs and waits is cancelled, nothing is taken on; it can be taken back for a while',
+    summary:
+      'Put a session away: what runs and waits is cancelled, nothing is taken on; it can be taken back for a while',
     method: 'DELETE',
     paths: ['/v3/sessions/:id'],
     body: null,
-    response: z.object({ sessionId: z.string(), deletedAt: z.string(), cancelled: z.number().int(), seq: z.number().int() }),
+    response: z.object({
+      sessionId: z.string(),
+      deletedAt: z.string(),
+      cancelled: z.number().int(),
+      seq: z.number().int(),
+    }),
   },
   'sessions.undelete': {
     ...writeSession,

@@ -75,4 +75,3 @@ const readyState = ({ state }: RuntimeHealth): 'ready' => {
   if (state === 'ready') return state;
   throw new OptaError(NOT_READY[state], `Not ready: ${state}`, { ready: false, state });
 };
-

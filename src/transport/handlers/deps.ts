@@ -44,4 +44,3 @@ export const named = async <T>(message: string, answer: Promise<T>): Promise<T> 
     throw fault;
   }
 };
-

@@ -65,7 +65,9 @@ const markdown = (state: SessionState): string => {
 const SPEAKER = { system: 'System', user: 'User', assistant: 'Assistant', tool: 'Tool result' } as const;
 
 const section = (m: Message): string => {
-  const calls = (m.tool_calls ?? []).map((call) => `Calls \`${call.function.name}\`:\n\n${fenced(call.function.arguments)}`);
+  const calls = (m.tool_calls ?? []).map(
+    (call) => `Calls \`${call.function.name}\`:\n\n${fenced(call.function.arguments)}`,
+  );
   const text = m.role === 'tool' ? fenced(m.content) : m.content;
   return [`## ${SPEAKER[m.role]}`, ...(text === '' ? [] : [text]), ...calls].join('\n\n');
 };

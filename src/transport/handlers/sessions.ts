@@ -68,12 +68,7 @@ const given = <T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], und
  * [EV3] The stored texts are joined, never parsed and written again: the bytes of the answer are the bytes that were published.
  * Reads page by page, so a long log neither blocks the loop nor waits in memory beyond one answer.
  */
-const readEvents = async (
-  deps: HandlerDeps,
-  sessionId: string,
-  afterSeq: number,
-  limit: number,
-): Promise<string> => {
+const readEvents = async (deps: HandlerDeps, sessionId: string, afterSeq: number, limit: number): Promise<string> => {
   const texts: string[] = [];
   let chars = 0;
   let cursor = afterSeq;

@@ -1,7 +1,7 @@
 import type { CancelResult, ResolveResult, Submitted } from '../../actors/runtime.ts';
 import { type ErrorCode, OptaError } from '../../protocol/errors.ts';
-import type { OperationInput, OperationOutput } from '../../protocol/operations.ts';
 import type { TURN_OPERATIONS } from '../../protocol/operations/turns.ts';
+import type { OperationInput, OperationOutput } from '../../protocol/operations.ts';
 import type { SessionState } from '../../protocol/session-state.ts';
 import type { Answer, HandlersOf } from '../dispatch.ts';
 import { CANCEL_ASK_MS, type HandlerDeps, named, within } from './deps.ts';
@@ -17,9 +17,7 @@ export const turnHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof TURN_OP
         missing,
         within<Submitted>(deps, (done) => runtime.submit(params.id, body, done)),
       );
-      return submitted.replayed
-        ? { body: submitted, headers: [['idempotent-replayed', 'true']] }
-        : { body: submitted };
+      return submitted.replayed ? { body: submitted, headers: [['idempotent-replayed', 'true']] } : { body: submitted };
     },
     'turns.cancel': async ({ params, body }) => {
       const cancelling = within<CancelResult>(deps, (done) => runtime.cancel(params.id, body, done), CANCEL_ASK_MS);
@@ -79,4 +77,3 @@ const resolvePermission = async (
     throw fault;
   }
 };
-

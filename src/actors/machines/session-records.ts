@@ -1,0 +1,161 @@
+import type { Fact } from '../../protocol/events.ts';
+import { openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import { closing } from '../domain/closing.ts';
+import { callName, toolStart } from '../domain/session-facts.ts';
+import { turnStats } from '../domain/turn-stats.ts';
+import type { TurnOutcome } from '../messages.ts';
+import type { Act, Command } from './session-commands.ts';
+import { answer, commit, deny, refusal, setContext, tell } from './session-context.ts';
+
+/** What a session records of its running turn: reports from below, decisions by people, and the turn's one end. */
+
+export const endTurn = ({ context, event, enqueue }: Act): void => {
+  const turn = context.f.active;
+  if (!turn) return;
+  const outcome: TurnOutcome = 'output' in event ? (event.output as TurnOutcome) : { kind: 'stopped' };
+  const nowMs = context.env.now();
+  const usage = outcome.kind === 'stopped' ? null : outcome.usage;
+  const stats = turnStats(turn, context.f.messages, usage, context.firstDeltaAtMs, nowMs);
+  const { turnId, writerId, clientId, model } = turn;
+  const facts: Fact[] = turn.cancelling
+    ? closing(turn, { how: 'cancelled', message: 'Turn cancelled' }, nowMs, stats)
+    : outcome.kind === 'done'
+      ? [
+          {
+            event: 'turn.done',
+            payload: {
+              turnId,
+              writerId,
+              clientId,
+              stats,
+              outcome: 'done',
+              ...(model === undefined ? {} : { model }),
+            },
+          },
+        ]
+      : outcome.kind === 'error'
+        ? closing(turn, { how: 'error', code: outcome.code, message: outcome.message }, nowMs, stats)
+        : closing(turn, { how: 'interrupted', message: STOPPED }, nowMs, stats);
+  let f = commit(context, enqueue, facts);
+  if (outcome.kind === 'done' && !turn.cancelling) {
+    f = commit({ ...context, f }, enqueue, [{ event: 'session.updated', payload: { snapshot: toSnapshot(f) } }]);
+  }
+  for (const { ask, value } of context.endAsks) answer(enqueue, f, ask, value);
+  setContext(enqueue, { endAsks: [] });
+};
+
+export const goStep = ({ context, enqueue }: Act): void =>
+  tell(enqueue, { type: 'step.go', messages: context.f.messages });
+
+export const recordAccepted = ({ context, event, enqueue }: Act): void => {
+  const { turnId, step, model, provider } = event as Command<'step.accepted'>;
+  const payload = { turnId, phase: 'model.request', message: null, provider, step, model } as const;
+  commit(context, enqueue, [{ event: 'turn.progress', payload }]);
+};
+
+export const recordDelta = ({ context, event, enqueue }: Act): void => {
+  const { turnId, step, kind, texts } = event as Command<'delta'>;
+  const name = kind === 'text' ? 'turn.token' : 'turn.thinking';
+  if (context.firstDeltaAtMs === null) setContext(enqueue, { firstDeltaAtMs: context.env.now() });
+  commit(
+    context,
+    enqueue,
+    texts.map((text): Fact => ({ event: name, payload: { turnId, text, step } })),
+  );
+};
+
+export const recordCalls = ({ context, event, enqueue }: Act): void => {
+  const { turnId, step, calls, usage } = event as Command<'step.calls'>;
+  const payload = { turnId, phase: 'model.response', message: null, provider: null, step, calls } as const;
+  commit(context, enqueue, [{ event: 'turn.progress', payload: { ...payload, ...(usage ? { usage } : {}) } }]);
+};
+
+export const recordAllow = ({ context, event, enqueue }: Act): void => {
+  const { callId, by } = event as Command<'call.allow'>;
+  const f = commit(context, enqueue, [toolStart(context.f, callId, by)]);
+  tell(enqueue, { type: 'call.granted', callId, afterSeq: f.seq });
+};
+
+export const recordAsk = ({ context, event, enqueue }: Act): void => {
+  const { turnId, callId, requestId, args, summary } = event as Command<'call.ask'>;
+  const toolName = callName(context.f, callId);
+  const expiresAt = new Date(context.env.now() + context.env.permissionDeadlineMs).toISOString();
+  commit(context, enqueue, [
+    { event: 'permission.request', payload: { turnId, requestId, callId, toolName, args, summary, expiresAt } },
+  ]);
+};
+
+export const recordUnattended = ({ context, event, enqueue }: Act): void => {
+  const { callId, requestId } = event as Command<'call.ask'>;
+  deny(context, enqueue, { callId, requestId, reason: 'unattended', by: 'daemon', message: UNATTENDED });
+};
+
+export const recordRefusal = ({ context, event, enqueue }: Act): void => {
+  const { callId, reason, by, message } = event as Command<'call.refuse'>;
+  deny(context, enqueue, { callId, requestId: callId, reason, by, message });
+};
+
+export const recordExpiry = ({ context, event, enqueue }: Act): void => {
+  const { callId, requestId } = event as Command<'call.expire'>;
+  deny(context, enqueue, { callId, requestId, reason: 'timeout', by: 'daemon', message: EXPIRED });
+};
+
+export const recordResult = ({ context, event, enqueue }: Act): void => {
+  const { turnId, callId, result, elapsedMs } = event as Command<'call.result'>;
+  const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs };
+  commit(context, enqueue, [{ event: 'tool.end', payload }]);
+};
+
+export const decide = ({ context, event, enqueue }: Act): void => {
+  const { ask, decision: d } = event as Command<'permission.resolve'>;
+  const open = openRequests(context.f).find((o) => o.asked.requestId === d.requestId);
+  const turnId = context.f.active?.turnId;
+  if (!open || turnId === undefined) return;
+  const by = `person:${d.decidedBy}`;
+  let f: SessionState;
+  if (d.decision === 'allow') {
+    const resolved = { turnId, requestId: d.requestId, callId: open.call.id, toolName: open.call.name } as const;
+    f = commit(context, enqueue, [
+      {
+        event: 'permission.resolved',
+        payload: { ...resolved, decision: 'allow', reason: 'person', decidedBy: by },
+      },
+      toolStart(context.f, open.call.id, by),
+    ]);
+    tell(enqueue, { type: 'call.granted', callId: open.call.id, afterSeq: f.seq });
+  } else {
+    f = deny(context, enqueue, {
+      callId: open.call.id,
+      requestId: d.requestId,
+      reason: 'person',
+      by,
+      message: DECLINED,
+    });
+  }
+  const value = { ok: true, conflict: false, decision: d.decision };
+  answer(enqueue, f, ask, value);
+};
+
+export const decideLate = ({ context, event, enqueue }: Act): void => {
+  const { ask, decision: d } = event as Command<'permission.resolve'>;
+  const won = context.f.decisions.findLast((taken) => taken.requestId === d.requestId);
+  if (!won) return;
+  const message = 'Permission request already resolved';
+  const value = { ok: false, conflict: true, message, decision: won.decision, decidedBy: won.decidedBy };
+  answer(enqueue, context.f, ask, value);
+};
+
+/** The turn was cancelled first: its open request is as good as denied, and the log will say so. */
+export const decideCancelled = ({ context, event, enqueue }: Act): void => {
+  const { ask } = event as Command<'permission.resolve'>;
+  const message = 'The turn was cancelled before this decision';
+  answer(enqueue, context.f, ask, { ok: false, conflict: true, message, decision: 'deny', decidedBy: 'daemon' });
+};
+
+export const refuseUnknownRequest = ({ event, enqueue }: Act): void =>
+  refusal(enqueue, event, 'permission-not-found', 'Unknown permission request');
+
+const STOPPED = 'The daemon stopped while this turn ran. What it had written so far is kept.';
+const DECLINED = 'User declined this action.';
+const EXPIRED = 'Nobody allowed this call in time, so it was not run.';
+const UNATTENDED = 'This call needs permission and nobody is attached who could give it, so it was not run.';

@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest';
+import type { PresenceEntry } from '../../src/protocol/session.ts';
+import { Harness } from './harness.ts';
+
+const ask = <T>(call: (done: (error: { code: string } | null, value: T) => void) => void): { answer: T | string } => {
+  const out: { answer: T | string } = { answer: 'none' };
+  call((error, value) => {
+    out.answer = error ? error.code : value;
+  });
+  return out;
+};
+
+const with1 = (): Harness => {
+  const h = new Harness();
+  h.create('s');
+  return h;
+};
+
+describe('patch', () => {
+  test('[CR2] settings change, metadata is merged key by key, and a restart sees the same', () => {
+    const h = with1();
+    ask((d) => h.system.patch('s', { title: 'T', metadata: { a: 1, b: { c: 2 } } }, d));
+    const out = ask((d) => h.system.patch('s', { model: 'big', metadata: { a: null, x: 'y' } }, d));
+    h.run(20);
+    expect(out.answer).toMatchObject({
+      title: 'T',
+      model: 'big',
+      metadata: { b: { c: 2 }, x: 'y' },
+      seq: 3,
+      revision: 1,
+    });
+    ask((d) => h.system.patch('s', { title: null }, d));
+    h.run(20);
+    h.boot();
+    const got = ask<{ title?: string; model: string }>((d) => h.system.get('s', d as never));
+    h.run(20);
+    expect(got.answer).toMatchObject({ model: 'big', metadata: { b: { c: 2 }, x: 'y' } });
+    expect(got.answer).not.toHaveProperty('title');
+  });
+
+  test('[SV3] metadata that would grow above its bound is refused', () => {
+    const h = new Harness({ metadataCharsMax: 40 });
+    h.create('s');
+    const out = ask((d) => h.system.patch('s', { metadata: { a: 'x'.repeat(50) } }, d));
+    h.run(20);
+    expect(out.answer).toBe('payload-too-large');
+  });
+});
+
+describe('delete', () => {
+  test('[CX4, TQ3] what runs and waits ends as cancelled before the answer; nothing is taken on until it is restored', () => {
+    const h = with1();
+    h.attach('s');
+    h.submit('s', 'call slow', { overrides: { dangerous: true } });
+    h.submit('s', 'say queued');
+    h.run(60);
+    const out = ask((d) => h.system.delete('s', d));
+    h.run(1);
+    expect(out.answer).toBe('none');
+    h.run(60);
+    expect(h.killed).toEqual(['slow']);
+    expect(out.answer).toMatchObject({ sessionId: 's', cancelled: 2 });
+    expect(h.ends('s').map(([, outcome]) => outcome)).toEqual(['cancelled', 'cancelled']);
+    const refused = [h.submit('s', 'say no'), ask((d) => h.system.patch('s', { title: 'x' }, d))];
+    h.run(20);
+    expect(refused.map(({ answer }) => answer)).toEqual(['session-deleted', 'session-deleted']);
+    const restored = ask((d) => h.system.undelete('s', d));
+    const taken = h.submit('s', 'say yes');
+    h.run(200);
+    expect(restored.answer).not.toHaveProperty('deletedAt');
+    expect(taken.answer).toMatchObject({ queued: 0 });
+  });
+
+  test('[CR1] a kill between the delete and the end of what ran leaves it deleted, and the turn cancelled', () => {
+    const h = with1();
+    h.attach('s');
+    h.submit('s', 'call slow', { overrides: { dangerous: true } });
+    h.run(60);
+    ask((d) => h.system.delete('s', d));
+    h.run(1);
+    h.boot();
+    h.run(50);
+    expect(h.ends('s')).toEqual([['call slow', 'cancelled']]);
+    const refused = h.submit('s', 'say no');
+    const again = ask((d) => h.system.delete('s', d));
+    h.run(20);
+    expect(refused.answer).toBe('session-deleted');
+    expect(again.answer).toMatchObject({ cancelled: 0 });
+  });
+
+  test('[SV3] a deleted session costs no memory after a while, and lists show it only when asked', () => {
+    const h = with1();
+    ask((d) => h.system.delete('s', d));
+    h.run(1_500);
+    expect(h.system.parts.registry.slots.size).toBe(0);
+    const list = (page: object) => {
+      const out = ask<{ sessions: { sessionId: string }[] }>((d) => h.system.list({ limit: 9, ...page }, d as never));
+      h.run(20);
+      return (out.answer as { sessions: { sessionId: string }[] }).sessions.map((s) => s.sessionId);
+    };
+    expect([list({}), list({ deleted: true })]).toEqual([[], ['s']]);
+  });
+});
+
+describe('fork', () => {
+  const messagesOf = (h: Harness, id: string): string[] => {
+    const got = ask<{ messages: { role: string; content: string }[] }>((d) => h.system.get(id, d as never));
+    h.run(20);
+    return (got.answer as { messages: { role: string; content: string }[] }).messages.map(
+      (m) => `${m.role}: ${m.content}`,
+    );
+  };
+
+  test('[CR2] it begins with the conversation as it was at that seq, in the middle of a turn too', () => {
+    const h = with1();
+    h.submit('s', 'say one');
+    h.run(100);
+    h.submit('s', 'call read');
+    h.run(100);
+    const log = h.log('s');
+    const full = messagesOf(h, 's');
+    for (const atSeq of log.map((r) => r.seq)) {
+      const out = ask<{ sessionId: string }>((d) => h.system.fork('s', { atSeq, sessionId: `f${atSeq}` }, d as never));
+      h.run(40);
+      expect(out.answer, String(atSeq)).toMatchObject({
+        sessionId: `f${atSeq}`,
+        forkedFrom: { sessionId: 's', atSeq },
+        seq: 1,
+      });
+      const forked = ask<{ messages: { role: string; tool_calls?: unknown[] }[] }>((d) =>
+        h.system.get(`f${atSeq}`, d as never),
+      );
+      h.run(20);
+      const { messages } = forked.answer as { messages: { role: string; tool_calls?: unknown[] }[] };
+      // Each call has exactly one result, wherever the cut fell.
+      expect(messages.flatMap((m) => m.tool_calls ?? []).length).toBe(messages.filter((m) => m.role === 'tool').length);
+    }
+    expect(messagesOf(h, `f${log.length}`)).toEqual(full);
+    expect(messagesOf(h, 'f1')).toEqual([]);
+  });
+
+  test('[EV1] it is a session of its own: the source does not change, and its id must be free', () => {
+    const h = with1();
+    h.submit('s', 'say one');
+    h.run(100);
+    const before = h.log('s');
+    const out = ask((d) => h.system.fork('s', { sessionId: 'f', title: 'Fork' }, d));
+    h.run(40);
+    expect(out.answer).toMatchObject({ title: 'Fork' });
+    const taken = ask((d) => h.system.fork('s', { sessionId: 's' }, d));
+    const beyond = ask((d) => h.system.fork('s', { atSeq: 99 }, d));
+    const unknown = ask((d) => h.system.fork('nope', {}, d));
+    h.submit('f', 'say two');
+    h.run(100);
+    expect([taken, beyond, unknown].map(({ answer }) => answer)).toEqual([
+      'session-exists',
+      'invalid-request',
+      'session-not-found',
+    ]);
+    expect(h.log('s')).toEqual(before);
+    expect(messagesOf(h, 'f')).toEqual(['user: say one', 'assistant: one', 'user: say two', 'assistant: two']);
+  });
+});
+
+describe('presence', () => {
+  const reader = (seen: { present: PresenceEntry[]; total: number }[], open = { yes: true }) => ({
+    send: () => undefined,
+    bufferedBytes: () => 0,
+    warn: () => undefined,
+    close: () => {
+      open.yes = false;
+    },
+    presence: (present: PresenceEntry[], total: number) => {
+      seen.push({ present, total });
+    },
+  });
+
+  test('[PR1] whoever asks is told who comes, says more, goes, and how far each has read', () => {
+    const h = with1();
+    const seen: { present: PresenceEntry[]; total: number }[] = [];
+    const watcher = h.system.attach('s', 0, reader(seen), { role: 'controller', via: 'ws', clientId: 'tui' });
+    watcher.introduce({}, true);
+    h.run(100);
+    expect(seen.at(-1)?.present).toMatchObject([{ clientId: 'tui', role: 'controller', cursor: 1, lag: 0 }]);
+    const other = h.system.attach('s', 0, reader([]), { role: 'observer', via: 'sse' });
+    h.run(100);
+    expect(seen.at(-1)?.present.map((p) => p.role)).toEqual(['controller', 'observer']);
+    other.introduce({ clientId: 'web', writerId: 'ada' });
+    h.run(100);
+    expect(seen.at(-1)?.present[1]).toMatchObject({ clientId: 'web', writerId: 'ada', via: 'sse' });
+    h.submit('s', 'say hello');
+    h.run(1_200);
+    expect(seen.at(-1)?.present.map((p) => p.cursor)).toEqual([h.log('s').length, h.log('s').length]);
+    other.detach();
+    h.run(100);
+    expect(seen.at(-1)?.total).toBe(1);
+    expect(h.system.presence('s')).toHaveLength(1);
+    watcher.detach();
+    h.run(2_000);
+    expect(h.system.presence('s')).toEqual([]);
+  });
+
+  test('[PR1, SV3] nothing is sent while nothing changes, and nobody who did not ask is told', () => {
+    const h = with1();
+    const seen: { present: PresenceEntry[]; total: number }[] = [];
+    const silent: { present: PresenceEntry[]; total: number }[] = [];
+    h.system.attach('s', 0, reader(seen)).introduce({}, true);
+    h.system.attach('s', 0, reader(silent));
+    h.run(200);
+    const told = seen.length;
+    h.run(30_000);
+    expect([seen.length, silent.length]).toEqual([told, 0]);
+  });
+
+  test('[PM3, AC2] an observer is nobody who could answer: a call that asks is refused at once', () => {
+    const h = with1();
+    h.system.attach('s', 0, reader([]), { role: 'observer', via: 'ws' });
+    h.submit('s', 'call write');
+    h.run(60);
+    expect(h.log('s').find((r) => r.event === 'permission.resolved')?.payload).toMatchObject({ reason: 'unattended' });
+  });
+});
