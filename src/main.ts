@@ -99,7 +99,16 @@ const run = async (): Promise<void> => {
   writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
   log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
 
+  const purge = (): void =>
+    system.purge((error, purged) => {
+      if (error) log.warn('deleted sessions could not be purged', { reason: error.message });
+      else if (purged > 0) log.info('purged deleted sessions', { purged });
+    });
+  const purging = setInterval(purge, LIMITS.purgeEveryMs);
+  purge();
+
   onStopSignal(async (signal) => {
+    clearInterval(purging);
     log.info('daemon stopping', { signal });
     // First the files: nobody should be sent to a daemon that is on its way out.
     rmSync(paths.stateFile, { force: true });

@@ -91,6 +91,11 @@ export const LIMITS = {
   readPageBytesMax: 1 << 20,
   storageReopenBackoffMs: 500,
   diskFreeBytesMin: 64 << 20,
+  /** A deleted session can be taken back for this long; then what it has stored is removed. */
+  deletedRetentionMs: 30 * 24 * 3_600_000,
+  purgeEveryMs: 3_600_000,
+  /** Records removed in one transaction. */
+  purgeRecordsMax: 500,
   /** Sessions that one page of a search looks at. */
   searchScanMax: 2_000,
 
@@ -133,6 +138,8 @@ export const LIMITS = {
   restartWindowMs: 10_000,
   restartBackoffBaseMs: 50,
   restartBackoffMaxMs: 2_000,
+  /** How long a running turn may go on once the daemon was asked to stop; part of `drainDeadlineMs`. */
+  drainGraceMs: 1_500,
   drainDeadlineMs: 4_000,
 } as const;
 

@@ -21,7 +21,9 @@ export type SessionCommand =
   | { type: 'session.patch'; ask: Ask; patch: PatchSession }
   | { type: 'session.delete'; ask: Ask }
   | { type: 'session.undelete'; ask: Ask }
-  /** The daemon stops: the running turn ends as interrupted, the queue stays for the next start. */
+  /** The daemon stops: the running turn may end by itself, the queue stays for the next start. */
+  | { type: 'session.drain' }
+  /** The time for that is over: the running turn ends as interrupted. */
   | { type: 'session.stop' };
 
 /** Reports of a turn and its stream to their session. */

@@ -57,6 +57,8 @@ export interface IndexEntry {
   /** How the first prompt begins. */
   preview?: string;
   deletedAt?: string;
+  /** Its events are gone, or on their way; only the id stays taken, so that no `seq` of it is ever given again ([EV1]). */
+  purgedAt?: string;
 }
 
 /** What one session adds in one commit. Records, index and snapshot land together or not at all. */
@@ -116,6 +118,13 @@ export interface LogStore {
   list(page: ListPage, done: Done<{ sessions: IndexEntry[]; cursor?: string; total: number }>): void;
   /** Sessions with a queued or running turn. */
   open(done: Done<string[]>): void;
+  /** Deleted sessions that were put away before that moment and still have something stored; some of them when there are many. */
+  expired(beforeMs: number, done: Done<string[]>): void;
+  /**
+   * Removes a part of what a deleted session has stored; true when nothing is left. From the first call on the session reads as
+   * unknown and `load` fails with `session-deleted`: its id is never used again.
+   */
+  purge(sessionId: string, done: Done<boolean>): void;
   /** After a failed commit: makes the store usable again, or says why not. */
   reopen(done: Done): void;
   close(done: Done): void;

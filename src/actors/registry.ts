@@ -194,6 +194,10 @@ export const createRegistry = (parts: RegistryParts): Registry => {
   /** The session that was loaded first and is idle gives up its place. */
   const makeRoom = (): boolean => [...slots.keys()].some(unload);
 
+  const sendAll = (event: { type: 'session.stop' }): void => {
+    for (const slot of [...slots.values()]) if (slot.state === 'live') slot.actor.send(event);
+  };
+
   const drained = (): void => {
     if (!draining || [...slots.values()].some((s) => s.state === 'live' || s.state === 'loading')) return;
     const done = draining;
@@ -281,9 +285,13 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     },
     stopAll(done) {
       if (draining) return;
-      draining = done;
+      const late = clock.setTimeout(() => sendAll({ type: 'session.stop' }), limits.drainGraceMs);
+      draining = () => {
+        clock.clearTimeout(late);
+        done();
+      };
       for (const [id, slot] of [...slots]) {
-        if (slot.state === 'live') slot.actor.send({ type: 'session.stop' });
+        if (slot.state === 'live') slot.actor.send({ type: 'session.drain' });
         else if ('inbox' in slot && slot.state !== 'loading') {
           leave(id, slot, new OptaError('shutting-down', 'The daemon is stopping.'));
         }

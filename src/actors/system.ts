@@ -12,6 +12,7 @@ import { barrierEffect } from './effects/barrier.ts';
 import { foldUntil } from './effects/fold-until.ts';
 import { inferenceEffect } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
+import { purgeExpired } from './effects/purge.ts';
 import { toolEffect } from './effects/tool-run.ts';
 import { gauges } from './gauges.ts';
 import { inspectActor, inspectSlot, whyLive, whySlot } from './inspection.ts';
@@ -52,6 +53,8 @@ export interface System extends Runtime {
   start(done: () => void): void;
   /** Refuses what is new, ends running turns as interrupted, flushes, then calls back. Bounded by `drainDeadlineMs`. */
   stop(done: () => void): void;
+  /** Removes what sessions deleted longer than `deletedRetentionMs` ago have stored; then calls back with how many. */
+  purge(done: Done<number>): void;
   /** For tests and the simulator. */
   readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks };
 }
@@ -226,6 +229,12 @@ export const createSystem = (p: SystemParts): System => {
       };
       daemon.send({ type: 'drain' });
     },
+
+    purge: (done) =>
+      purgeExpired(
+        { store, isLive: (id) => registry.slots.has(id), beforeMs: clock.now() - limits.deletedRetentionMs },
+        done,
+      ),
 
     create(input, done) {
       const bar = barred();

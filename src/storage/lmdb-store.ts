@@ -4,9 +4,9 @@ import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { nextTurn, settle, storageError, within } from './deadline.ts';
 import { createDiskGuard } from './disk-guard.ts';
 import { type Environment, openEnvironment } from './environment.ts';
-import { listPage, loadSession, readPage } from './reads.ts';
+import { expiredSessions, listPage, loadSession, readPage } from './reads.ts';
 import type { Schema, Tables } from './tables.ts';
-import { writeBatch } from './writes.ts';
+import { purgePart, writeBatch } from './writes.ts';
 
 /**
  * The event log in LMDB. One commit of the journal is one transaction: records, index, open set and snapshot land together.
@@ -49,6 +49,8 @@ export const openLmdbStore = (options: LmdbStoreOptions): LmdbStore => {
     read: (sessionId, afterSeq, bounds, done) =>
       store.reading('read', done, (tables) => readPage(tables(), sessionId, afterSeq, bounds)),
     list: (page, done) => store.reading('list', done, (tables) => listPage(tables(), page)),
+    expired: (beforeMs, done) => store.reading('expired', done, (tables) => expiredSessions(tables, beforeMs)),
+    purge: (sessionId, done) => store.purge(sessionId, done),
     open: (done) => store.reading('open', done, (tables) => [...tables().open.getKeys()]),
     reopen: (done) => settle(store.reopen(), 'reopen', store.commitDeadlineMs, done),
     close: (done) => settle(store.close(), 'close', store.commitDeadlineMs, done),
@@ -108,6 +110,22 @@ class Store {
       // `internal` is the caller's mistake: the transaction was aborted and the environment is as good as before.
       if (!error || error.code === 'internal') return done(error, undefined);
       done(this.#fail(this.#guard.explain(error, bytesOf(batch)), env), undefined);
+    });
+  }
+
+  purge(sessionId: string, done: Done<boolean>): void {
+    const env = this.env;
+    const refusal = this.#refusal();
+    let isOver = false;
+    const work =
+      refusal || !env
+        ? Promise.reject(refusal ?? gone())
+        : env.write((tables) => {
+            isOver = purgePart(tables, sessionId, LIMITS.purgeRecordsMax);
+          });
+    settle(work, 'purge', this.commitDeadlineMs, (error) => {
+      if (error && !refusal && env) this.#fail(error, env);
+      done(error, isOver);
     });
   }
 

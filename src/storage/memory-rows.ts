@@ -1,7 +1,7 @@
 import type { IndexEntry, ListPage, LogPage, SessionCommit, StoredRecord, StoredSession } from '../actors/ports.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import { checkBatch, formatCursor, parseCursor, updatedAtMs } from './batch.ts';
-import type { PageBounds } from './reads.ts';
+import { type PageBounds, purged } from './reads.ts';
 import { listFilter } from './search.ts';
 
 interface Row {
@@ -91,9 +91,28 @@ export class MemoryRows {
     return this.sessions().filter((id) => this.#rows.get(id)?.open);
   }
 
+  expired(beforeMs: number): string[] {
+    return [...this.#rows.values()].flatMap(({ index, records }) =>
+      index.deletedAt !== undefined && updatedAtMs(index) < beforeMs && records.length > 0 ? [index.sessionId] : [],
+    );
+  }
+
+  /** At once and for good: a power cut does not bring it back. */
+  purge(sessionId: string): boolean {
+    const row = this.#rows.get(sessionId);
+    const deletedAt = row?.index.deletedAt;
+    if (!row || deletedAt === undefined) return true;
+    const { seq, createdAt, updatedAt } = row.index;
+    const bare = { sessionId, model: '', createdAt, updatedAt, seq, toolCallCount: 0, messageCount: 0, queuedTurns: 0 };
+    const index = { ...bare, deletedAt, purgedAt: deletedAt };
+    this.#rows.set(sessionId, { records: [], index, open: false, snapshot: null });
+    return true;
+  }
+
   load(sessionId: string): StoredSession | null {
     const row = this.#rows.get(sessionId);
     if (!row) return null;
+    if (row.index.purgedAt !== undefined) throw purged(sessionId);
     const snapshot = row.snapshot === null ? null : (JSON.parse(row.snapshot) as SessionState);
     return { snapshot, records: row.records.slice(snapshot?.seq ?? 0) };
   }
@@ -108,7 +127,7 @@ export class MemoryRows {
       if (records.length > 0 && bytes > bounds.bytesMax) break;
       records.push({ ...record });
     }
-    return { records, head: this.head(sessionId) };
+    return { records, head: this.#rows.get(sessionId)?.index.purgedAt === undefined ? this.head(sessionId) : 0 };
   }
 
   list(page: ListPage): { sessions: IndexEntry[]; cursor?: string; total: number } {
@@ -121,7 +140,8 @@ export class MemoryRows {
       .sort((a, b) => (older(b.at, b.index.sessionId, [a.at, a.index.sessionId]) ? -1 : 1));
     const shown = keyed.slice(0, limit);
     const last = shown.at(-1);
-    const out = { sessions: shown.map(({ index }) => ({ ...index })), total: this.#rows.size };
+    const total = [...this.#rows.values()].filter(({ index }) => index.purgedAt === undefined).length;
+    const out = { sessions: shown.map(({ index }) => ({ ...index })), total };
     return keyed.length > limit && last ? { ...out, cursor: formatCursor([last.at, last.index.sessionId]) } : out;
   }
 }

@@ -12,7 +12,8 @@ export interface PageBounds {
 }
 
 export const readPage = (t: Tables, sessionId: string, afterSeq: number, bounds: PageBounds): LogPage => {
-  const head = t.index.get(sessionId)?.seq ?? 0;
+  const index = t.index.get(sessionId);
+  const head = index?.purgedAt === undefined ? (index?.seq ?? 0) : 0;
   return { head, records: scan(t, sessionId, afterSeq, head, bounds) };
 };
 
@@ -21,8 +22,10 @@ export const readPage = (t: Tables, sessionId: string, afterSeq: number, bounds:
  * loop, so it is read a page a turn. The log only grows, so pages of different turns fit together.
  */
 export const loadSession = async (current: () => Tables, sessionId: string): Promise<StoredSession | null> => {
-  const head = current().index.get(sessionId)?.seq;
-  if (head === undefined) return null;
+  const index = current().index.get(sessionId);
+  if (index === undefined) return null;
+  if (index.purgedAt !== undefined) throw purged(sessionId);
+  const head = index.seq;
   const snapshot = current().snapshots.get(sessionId) ?? null;
   const records: StoredRecord[] = [];
   const bounds = { recordsMax: LIMITS.readPageRecordsMax, bytesMax: LIMITS.readPageBytesMax };
@@ -81,4 +84,26 @@ const scan = (t: Tables, sessionId: string, afterSeq: number, head: number, boun
     throw new OptaError('storage', `${sessionId}: record ${first + out.length} is missing from the log`);
   }
   return out;
+};
+
+export const purged = (sessionId: string): OptaError =>
+  new OptaError('session-deleted', `The session ${sessionId} was deleted, and what it held is gone.`);
+
+const EXPIRED_MAX = 100;
+const EXPIRED_SCAN = 500;
+
+/** Oldest change first: a session that was put away has not changed since. Looked at a page a turn, since most are alive. */
+export const expiredSessions = async (current: () => Tables, beforeMs: number): Promise<string[]> => {
+  const out: string[] = [];
+  let start: [number, string] = [0, ''];
+  for (;;) {
+    const keys = [
+      ...current().recent.getKeys({ start, end: [beforeMs, ''], limit: EXPIRED_SCAN, exclusiveStart: true }),
+    ];
+    for (const [, id] of keys) if (current().index.get(id)?.deletedAt !== undefined) out.push(id);
+    const last = keys.at(-1);
+    if (!last || keys.length < EXPIRED_SCAN || out.length >= EXPIRED_MAX) return out.slice(0, EXPIRED_MAX);
+    start = last;
+    await nextTurn();
+  }
 };

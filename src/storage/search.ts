@@ -4,7 +4,7 @@ import type { IndexEntry, ListPage } from '../actors/ports.ts';
 export const listFilter = ({ q, deleted = false }: ListPage): ((index: IndexEntry) => boolean) => {
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean);
   return (index) => {
-    if ((index.deletedAt !== undefined) !== deleted) return false;
+    if (index.purgedAt !== undefined || (index.deletedAt !== undefined) !== deleted) return false;
     if (words.length === 0) return true;
     const { title = '', preview = '', model, workspace = '', sessionId } = index;
     const text = [title, preview, model, workspace, sessionId].join('\n').toLowerCase();

@@ -25,3 +25,21 @@ export const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
   // Kept beside the tables, since LMDB's own count walks the whole list of free pages.
   if (added > 0) t.meta.put('sessions', (t.meta.get('sessions') ?? 0) + added);
 };
+
+/** One part of a purge, inside a transaction; true when nothing is left. The id keeps its row, so that it is never given again. */
+export const purgePart = (t: Tables, sessionId: string, recordsMax: number): boolean => {
+  const index = t.index.get(sessionId);
+  if (index?.deletedAt === undefined) return true;
+  if (index.purgedAt === undefined) {
+    const { seq, createdAt, updatedAt, deletedAt } = index;
+    const bare = { sessionId, model: '', createdAt, updatedAt, seq, toolCallCount: 0, messageCount: 0, queuedTurns: 0 };
+    t.index.put(sessionId, { ...bare, deletedAt, purgedAt: new Date().toISOString() });
+    t.snapshots.remove(sessionId);
+  }
+  const keys = [...t.events.getKeys({ start: [sessionId, 1], end: [sessionId, index.seq + 1], limit: recordsMax })];
+  for (const key of keys) t.events.remove(key);
+  if (keys.length === recordsMax) return false;
+  t.recent.remove([updatedAtMs(index), sessionId]);
+  t.meta.put('sessions', (t.meta.get('sessions') ?? 1) - 1);
+  return true;
+};

@@ -29,6 +29,7 @@ const COMMANDS = [
   'session.patch',
   'session.delete',
   'session.undelete',
+  'session.drain',
   'session.stop',
 ];
 const REPORTS = [

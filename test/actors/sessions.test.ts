@@ -220,3 +220,55 @@ describe('presence', () => {
     expect(h.log('s').find((r) => r.event === 'permission.resolved')?.payload).toMatchObject({ reason: 'unattended' });
   });
 });
+
+describe('drain', () => {
+  test('[SV2, TQ3] a running turn may end by itself for a while, what waits stays for the next start, then it is interrupted', () => {
+    const h = new Harness({ drainGraceMs: 100 });
+    h.create('s');
+    h.create('u');
+    h.submit('s', 'say soon');
+    h.submit('s', 'say later');
+    h.submit('u', 'hang');
+    h.run(2);
+    let stopped = false;
+    h.system.stop(() => {
+      stopped = true;
+    });
+    const refused = h.submit('s', 'say no');
+    h.run(50);
+    expect([refused.answer, stopped]).toEqual(['shutting-down', false]);
+    expect(h.ends('s')).toEqual([['say soon', 'done']]);
+    h.run(200);
+    expect([h.ends('u'), stopped]).toEqual([[['hang', 'interrupted']], true]);
+    h.boot();
+    h.run(100);
+    expect(h.ends('s').map(([content]) => content)).toEqual(['say soon', 'say later']);
+  });
+});
+
+describe('purge', () => {
+  test('[SV3, EV1] what a deleted session held goes after its time; it cannot be restored, nor its id used again', () => {
+    const h = new Harness({ deletedRetentionMs: 10_000 });
+    h.create('s');
+    h.create('kept');
+    h.submit('s', 'say secret');
+    h.run(100);
+    ask((d) => h.system.delete('s', d));
+    ask((d) => h.system.delete('kept', d));
+    h.run(5_000);
+    ask((d) => h.system.undelete('kept', d));
+    const early = ask((d) => h.system.purge(d as never));
+    h.run(6_000);
+    const late = ask((d) => h.system.purge(d as never));
+    h.run(100);
+    expect([early.answer, late.answer]).toEqual([0, 1]);
+    const get = ask((d) => h.system.get('s', d));
+    const restore = ask((d) => h.system.undelete('s', d));
+    const create = ask((d) => h.system.create({ sessionId: 's' as never }, d));
+    const kept = ask<{ sessionId: string }>((d) => h.system.get('kept', d));
+    h.run(50);
+    expect([get, restore, create].map(({ answer }) => answer)).toEqual(Array(3).fill('session-deleted'));
+    expect(kept.answer).toMatchObject({ sessionId: 'kept' });
+    expect(JSON.stringify(h.log('s'))).not.toContain('secret');
+  });
+});

@@ -256,7 +256,7 @@ describe('supervision', () => {
     h.system.stop(() => {
       stopped = true;
     });
-    h.run(100);
+    h.run(400);
     expect(stopped).toBe(true);
     expect(h.ends('s')).toEqual([['hang', 'interrupted']]);
     h.boot();

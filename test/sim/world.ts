@@ -41,6 +41,7 @@ export const SIM_LIMITS: Limits = {
   inboxCommandsMax: 8,
   storageReopenBackoffMs: 40,
   restartBackoffBaseMs: 1,
+  drainGraceMs: 200,
   drainDeadlineMs: 2_000,
 };
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { LIMITS } from '../../src/actors/limits.ts';
 import type {
   IndexEntry,
   LogPage,
@@ -334,6 +335,81 @@ const listing = (fresh: () => Promise<Harness>): void => {
     const moved = await pages(store, 4);
     expect([moved[0], moved.at(-1), moved.length]).toEqual(['s0', 's5', 23]);
     expect((await call<ListPage>((done) => store.list({ limit: 1 }, done))).sessions[0]?.seq).toBe(3);
+  });
+
+  test('[SV3] a search finds every word in title, prompt, model, folder or id; deleted sessions have a list of their own', async () => {
+    const { store } = await fresh();
+    const rows: { [id: string]: object } = {
+      beans: { title: 'Water the Beans', model: 'tiny' },
+      folder: { workspace: '/home/ada/garden', model: 'big-model' },
+      prompt: { preview: 'how do beans grow in a garden?' },
+      gone: { title: 'beans', deletedAt: '2026-03-01T00:00:00.000Z' },
+    };
+    for (const [i, [id, facts]] of Object.entries(rows).entries()) {
+      const c = new SessionLog(id).commit(1, { atMs: T0 + i });
+      await commit(store, { ...c, index: { ...c.index, ...facts } });
+    }
+    const found = async (page: object): Promise<string[]> =>
+      (await call<ListPage>((done) => store.list({ limit: 9, ...page }, done))).sessions.map((s) => s.sessionId);
+    expect(await found({})).toEqual(['prompt', 'folder', 'beans']);
+    expect(await found({ q: 'BEANS' })).toEqual(['prompt', 'beans']);
+    expect(await found({ q: 'garden  beans' })).toEqual(['prompt']);
+    expect(await found({ q: 'big-mod' })).toEqual(['folder']);
+    expect(await found({ q: 'nothing' })).toEqual([]);
+    expect(await found({ deleted: true })).toEqual(['gone']);
+    expect(await found({ deleted: true, q: 'garden' })).toEqual([]);
+  });
+
+  test('[SV3] a search looks at a bounded number of sessions a page, and the cursor goes on from there', async () => {
+    const { store } = await fresh();
+    const batch = Array.from({ length: LIMITS.searchScanMax + 20 }, (_, i) => {
+      const c = new SessionLog(`s${i}`).commit(1, { atMs: T0 + i });
+      return { ...c, index: { ...c.index, ...(i === 3 ? { title: 'needle' } : {}) } };
+    });
+    await commit(store, ...batch);
+    const found: string[] = [];
+    let rounds = 0;
+    for (let cursor: string | undefined; rounds === 0 || cursor !== undefined; rounds++) {
+      const page = await call<ListPage>((done) =>
+        store.list({ limit: 5, q: 'needle', ...(cursor === undefined ? {} : { cursor }) }, done),
+      );
+      found.push(...page.sessions.map((s) => s.sessionId));
+      cursor = page.cursor;
+    }
+    expect(found).toEqual(['s3']);
+    expect(rounds).toBeLessThanOrEqual(2);
+  });
+
+  test('[EV1, SV3] a purge removes what a deleted session held, a part at a time, and its id is never used again', async () => {
+    const { store } = await fresh();
+    const count = LIMITS.purgeRecordsMax * 2 + 10;
+    const old = new SessionLog('old');
+    await commit(store, old.commit(count, { snapshot: true, atMs: T0 - 1 }));
+    const young = new SessionLog('young').commit(2, { atMs: T0 + 1 });
+    const alive = new SessionLog('alive').commit(2, { atMs: T0 - 5 });
+    const deletedAt = new Date(T0 - 1).toISOString();
+    const last = old.commit(1, { atMs: T0 - 1 });
+    await commit(store, { ...last, index: { ...last.index, deletedAt } });
+    await commit(store, { ...young, index: { ...young.index, deletedAt: new Date(T0 + 1).toISOString() } }, alive);
+    expect(await call<string[]>((done) => store.expired(T0, done))).toEqual(['old']);
+    expect(await call<boolean>((done) => store.purge('alive', done))).toBe(true);
+    let rounds = 1;
+    while (!(await call<boolean>((done) => store.purge('old', done)))) rounds++;
+    expect(rounds).toBeLessThanOrEqual(4);
+    await expect(call((done) => store.load('old', done))).rejects.toMatchObject({ code: 'session-deleted' });
+    expect(await call<LogPage>((done) => store.read('old', 0, { recordsMax: 9, bytesMax: 9 }, done))).toEqual({
+      records: [],
+      head: 0,
+    });
+    expect(await call<string[]>((done) => store.expired(T0, done))).toEqual([]);
+    const list = await call<ListPage>((done) => store.list({ limit: 9, deleted: true }, done));
+    expect([list.sessions.map((s) => s.sessionId), list.total]).toEqual([['young'], 2]);
+    // What is left and what others have is untouched.
+    expect((await call<LogPage>((done) => store.read('alive', 0, { recordsMax: 9, bytesMax: 9999 }, done))).head).toBe(
+      2,
+    );
+    // A batch that begins anew with this id does not continue its log.
+    await expect(commit(store, new SessionLog('old').commit(1))).rejects.toMatchObject({ code: 'internal' });
   });
 
   test('[SV3] a cursor that no list gave is refused', async () => {

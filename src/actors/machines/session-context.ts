@@ -30,7 +30,8 @@ export interface SessionContext {
   /** Commands that are answered with the running turn's terminal event. */
   endAsks: { ask: Ask; value: object }[];
   firstDeltaAtMs: number | null;
-  stopping: boolean;
+  /** The daemon stops: the running turn may still end by itself, nothing is started after it. */
+  draining: boolean;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { enqueueActions, setup } from 'xstate';
+import { assign, enqueueActions, setup } from 'xstate';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
 import type { LogRecord } from '../../protocol/events.ts';
 import type { SessionState } from '../../protocol/session-state.ts';
@@ -72,6 +72,7 @@ export const sessionMachine = setup({
     passivate: (_, _params: { sessionId: string }) => undefined,
     halted: (_, _params: { sessionId: string }) => undefined,
 
+    noteDrain: assign({ draining: true }),
     recover: enqueueActions(commands.recover),
     admit: enqueueActions(commands.admit),
     answerReplay: enqueueActions(commands.answerReplay),
@@ -131,6 +132,7 @@ export const sessionMachine = setup({
       event.type === 'turn.submit' &&
       event.input.idempotencyKey !== undefined &&
       context.f.keys.length >= context.env.limits.idempotencyKeysMax,
+    isDraining: ({ context }) => context.draining,
     isDeleted: ({ context }) => context.f.deletedAt !== undefined,
     isNotYours: ({ context, event }) =>
       (event.type === 'queue.edit' || event.type === 'queue.withdraw') &&
@@ -154,7 +156,7 @@ export const sessionMachine = setup({
   },
 }).createMachine({
   id: 'session',
-  context: ({ input }) => ({ f: input.state, env: input.env, endAsks: [], firstDeltaAtMs: null, stopping: false }),
+  context: ({ input }) => ({ f: input.state, env: input.env, endAsks: [], firstDeltaAtMs: null, draining: false }),
   initial: 'recovering',
   on: {
     'permission.resolve': [
@@ -196,6 +198,7 @@ export const sessionMachine = setup({
       on: {
         'turn.submit': [...KNOWN_KEY, { target: 'running', actions: 'admit' }],
         'session.delete': { target: 'deleted', actions: 'deleteSession' },
+        'session.drain': 'stopped',
         'session.stop': 'stopped',
       },
     },
@@ -207,12 +210,14 @@ export const sessionMachine = setup({
         src: 'turn',
         input: ({ context, self }) => turnInput(context, self),
         onDone: [
+          { guard: 'isDraining', target: 'stopped' },
           { guard: 'hasQueued', target: 'running', reenter: true },
           { guard: 'isDeleted', target: 'deleted' },
           { target: 'idle' },
         ],
       },
       initial: 'active',
+      on: { 'session.drain': { actions: 'noteDrain' } },
       states: {
         active: {
           on: {
@@ -256,6 +261,7 @@ export const sessionMachine = setup({
           entry: 'stopTurn',
           after: {
             cancelDeadline: [
+              { guard: 'isDraining', target: '#session.stopped' },
               { guard: 'hasQueued', target: '#session.running', reenter: true },
               { guard: 'isDeleted', target: '#session.deleted' },
               { target: '#session.idle' },
@@ -292,6 +298,7 @@ export const sessionMachine = setup({
         'turn.submit': { actions: 'refuseDeleted' },
         'session.delete': { actions: 'answerDeleted' },
         'session.undelete': { target: 'idle', actions: 'restoreSession' },
+        'session.drain': 'stopped',
         'session.stop': 'stopped',
       },
     },
