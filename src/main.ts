@@ -7,7 +7,7 @@ import { createSystem } from './actors/system.ts';
 import { loadConfig } from './config/load.ts';
 import { ensurePrivateDir, optaPaths, writePrivateFile } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
-import { createInference, type EngineConfig } from './inference/engines.ts';
+import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, OptaError, toOptaError } from './protocol/errors.ts';
@@ -49,6 +49,7 @@ const run = async (): Promise<void> => {
   const store = openLmdbStore({ path: paths.dataDir });
   const tools = createTools({ clock: realClock, log });
   const engine = createInference(engineOf(config), { log });
+  const admin = createAdmin(engineOf(config), { log });
   const system = createSystem({
     daemonId,
     clock: realClock,
@@ -81,6 +82,7 @@ const run = async (): Promise<void> => {
       toolWorkers: tools.status(),
       engine: { ...engine.status(), loopbackOnly: config.connection.loopbackOnly ?? false },
     }),
+    ...(admin ? { lmx: { admin, mayAdminister } } : {}),
     allowedOrigins: [],
     log,
   });
@@ -114,6 +116,7 @@ const run = async (): Promise<void> => {
     rmSync(paths.stateFile, { force: true });
     rmSync(paths.pidFile, { force: true });
     await new Promise<void>((resolve) => system.stop(resolve));
+    admin?.close();
     await closeAll(server, engine, tools);
     await new Promise<void>((resolve) => store.close(() => resolve()));
     lock.release();
@@ -134,16 +137,20 @@ const flagsOf = (values: {
 
 const engineOf = (config: Config): EngineConfig => {
   if (config.engine === 'demo') return { engine: 'demo' };
-  const { host, port, apiKey, trusted, loopbackOnly } = config.connection;
+  const { host, port, apiKey, adminKey, trusted, loopbackOnly } = config.connection;
   return {
     engine: 'lmx',
     host,
     port,
     loopbackOnly: loopbackOnly ?? false,
     ...(apiKey === undefined ? {} : { apiKey }),
+    ...(adminKey === undefined ? {} : { adminKey }),
     ...(trusted === undefined ? {} : { trusted }),
   };
 };
+
+/** Whether this machine may change the models of the inference host. Nothing restricts it until a host policy is configured. */
+const mayAdminister = (): OptaError | null => null;
 
 const closeAll = async (
   server: Server,

@@ -55,6 +55,15 @@ export const LIMITS = {
   /** A server without WebSockets is asked for them again after this. */
   inferenceWsRetestMs: 60_000,
   inferenceRetryAfterMsMax: 120_000,
+  // Its administration: one try of what it knows by heart, a whole read with its tries, a change.
+  lmxQuickMs: 8_000,
+  lmxReadMs: 30_000,
+  lmxChangeMs: 120_000,
+  lmxTriesMax: 3,
+  lmxRetryBaseMs: 100,
+  lmxAnswerBytesMax: 4 << 20,
+  lmxModelsCacheMs: 4_500,
+  lmxCallsMax: 64,
 
   // Tools
   toolDeadlineMs: 120_000,

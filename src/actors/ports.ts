@@ -181,6 +181,40 @@ export interface Inference {
   stream(request: InferenceRequest, on: InferenceEvents): InferenceStream;
 }
 
+// --- administration of the inference host ---------------------------------------------------------------------------
+
+export type LmxRead =
+  | { ask: 'status' | 'discovery' | 'models' | 'memory' | 'available' }
+  | { ask: 'downloads'; includeInactive: boolean }
+  | { ask: 'progress'; downloadId: string };
+export type LmxChange =
+  | { ask: 'load'; modelId: string; options: LmxLoadOptions }
+  | { ask: 'confirm'; confirmationToken: string }
+  | { ask: 'unload' | 'delete'; modelId: string }
+  | { ask: 'download'; repoId: string; options: LmxDownloadOptions };
+
+export interface LmxLoadOptions {
+  backend?: string | undefined;
+  autoDownload?: boolean | undefined;
+  performanceOverrides?: object | undefined;
+  keepAliveSec?: number | undefined;
+  allowUnsupportedRuntime?: boolean | undefined;
+}
+export interface LmxDownloadOptions {
+  revision?: string | undefined;
+  allowPatterns?: string[] | undefined;
+  ignorePatterns?: string[] | undefined;
+}
+
+export interface LmxAdmin {
+  /**
+   * Answers in the shape of the `lmx.*` operations, within `lmxReadMs` or `lmxChangeMs`. A read may be tried again; a change is
+   * sent once, and fails with `outcome-unknown` when nobody can tell what became of it.
+   */
+  run(call: LmxRead | LmxChange, done: Done<unknown>): void;
+  close(): void;
+}
+
 // --- tools ---------------------------------------------------------------------------------------------------------
 
 export type ToolClass = 'read' | 'write' | 'exec' | 'network' | 'delegate';

@@ -36,6 +36,8 @@ export const ConfigSchema = z.strictObject({
         .default(INFERENCE_HOST_DEFAULT),
       port: Port.default(INFERENCE_PORT_DEFAULT),
       apiKey: z.string().min(1).optional(),
+      /** Sent as `X-Admin-Key` when models are managed. */
+      adminKey: z.string().min(1).optional(),
       /** The host is trusted without a proof of identity. */
       trusted: z.boolean().optional(),
       /** Nothing but loopback is ever contacted. */

@@ -1,7 +1,8 @@
-import type { Clock, Inference, Log } from '../actors/ports.ts';
+import type { Clock, Inference, LmxAdmin, Log } from '../actors/ports.ts';
 import { systemClock } from './clock.ts';
 import { createDemo } from './demo.ts';
 import { createLmx } from './lmx.ts';
+import { createLmxAdmin } from './lmx-admin.ts';
 
 /**
  * The engine that the configuration names, and no other: a script never gets an answer from something that is not the model it
@@ -16,6 +17,7 @@ export type EngineConfig =
       loopbackOnly: boolean;
       apiKey?: string;
       trusted?: boolean;
+      adminKey?: string;
       maxTokens?: number;
     };
 
@@ -33,3 +35,7 @@ export const createInference = (config: EngineConfig, world: { log: Log; clock?:
   const demo = createDemo({ clock, ...(config.paceMs === undefined ? {} : { paceMs: config.paceMs }) });
   return { ...demo, status: () => ({ engine: 'demo', model: 'demo' }) };
 };
+
+/** The administration of the configured LMX; null when the engine is none. */
+export const createAdmin = (config: EngineConfig, world: { log: Log; clock?: Clock }): LmxAdmin | null =>
+  config.engine === 'lmx' ? createLmxAdmin({ ...config, ...world }) : null;

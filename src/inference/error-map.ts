@@ -37,6 +37,7 @@ const BY_CODE: { [code: string]: ErrorCode } = {
   invalid_header: 'lmx-request-rejected',
   invalid_value: 'lmx-request-rejected',
   not_supported: 'lmx-request-rejected',
+  downloads_disabled: 'lmx-request-rejected',
 };
 
 const BY_STATUS: { [status: number]: ErrorCode } = {

@@ -12,7 +12,7 @@ export interface LmxServer extends Address {
 }
 
 /** A value that is asked for once, however many wait, and kept for a while. Errors and null-like doubts are not kept. */
-class Kept<T> {
+export class Kept<T> {
   readonly #ask: (done: Done<T | null>) => void;
   readonly #clock: Clock;
   readonly #keepMs: number;

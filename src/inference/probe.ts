@@ -31,18 +31,26 @@ export const requestTo = (
 
 export interface Probed {
   status: number;
-  /** Undefined when the body is not JSON. */
+  /** Undefined when the body is not JSON, or longer than its bound. */
   body: unknown;
+  /** The server's hint, in milliseconds. */
+  retryAfterMs?: number;
 }
 
-/** One GET, answered within `inferenceProbeMs`. Fails with `lmx-timeout`, or with the code of what the socket said. */
-export const probe = (
-  at: Address,
-  path: string,
-  apiKey: string | undefined,
-  clock: Clock,
-  done: Done<Probed | null>,
-): void => {
+export interface Question {
+  method: string;
+  path: string;
+  headers?: { [name: string]: string };
+  /** Sent as JSON. */
+  body?: object | undefined;
+  deadlineMs: number;
+  answerBytesMax: number;
+  signal?: AbortSignal;
+}
+
+/** One request and its whole answer. Fails with `lmx-timeout`, or with the code of what the socket said. */
+export const exchange = (at: Address, asked: Question, clock: Clock, done: Done<Probed | null>): void => {
+  const { method, path, deadlineMs, signal } = asked;
   let settled = false;
   const settle = (error: OptaError | null, value: Probed | null) => {
     if (settled) return;
@@ -51,18 +59,41 @@ export const probe = (
     req.destroy();
     done(error, value);
   };
-  const headers = { accept: 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) };
-  const req = request(requestTo(at, path, 'GET', headers), (res) => {
-    readBody(res, (text) => settle(null, { status: res.statusCode ?? 0, body: parsed(text) }));
+  const text = asked.body === undefined ? undefined : JSON.stringify(asked.body);
+  const length = text === undefined ? {} : { 'content-length': Buffer.byteLength(text) };
+  const type = text === undefined ? {} : { 'content-type': 'application/json' };
+  const options = requestTo(at, path, method, { accept: 'application/json', ...type, ...length, ...asked.headers });
+  const req = request({ ...options, ...(signal ? { signal } : {}) }, (res) => {
+    const after = retryAfterOf(res.headers['retry-after'], clock.now());
+    const hint = after === undefined ? {} : { retryAfterMs: after };
+    const gathered = (body: string) => settle(null, { status: res.statusCode ?? 0, body: parsed(body), ...hint });
+    readBody(res, gathered, asked.answerBytesMax);
   });
-  const late = new OptaError('lmx-timeout', `${placeOf(at)} did not answer ${path} in time.`);
-  const timer = clock.setTimeout(() => settle(late, null), LIMITS.inferenceProbeMs);
+  const late = new OptaError('lmx-timeout', `${placeOf(at)} did not answer ${path} in time.`, { deadlineMs });
+  const timer = clock.setTimeout(() => settle(late, null), deadlineMs);
   req.on('error', (cause) => settle(fromSocket(cause, placeOf(at)), null));
-  req.end();
+  req.end(text);
+};
+
+/** One GET, answered within `inferenceProbeMs`. */
+export const probe = (
+  at: Address,
+  path: string,
+  apiKey: string | undefined,
+  clock: Clock,
+  done: Done<Probed | null>,
+): void => {
+  const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+  const { inferenceProbeMs: deadlineMs, inferenceProbeBytesMax: answerBytesMax } = LIMITS;
+  exchange(at, { method: 'GET', path, headers, deadlineMs, answerBytesMax }, clock, done);
 };
 
 /** The body, or as much of it as the bound allows; called once. A body that breaks off counts as it came. */
-export const readBody = (res: IncomingMessage, done: (text: string) => void): void => {
+export const readBody = (
+  res: IncomingMessage,
+  done: (text: string) => void,
+  bytesMax: number = LIMITS.inferenceProbeBytesMax,
+): void => {
   const parts: Buffer[] = [];
   let bytes = 0;
   let ended = false;
@@ -73,7 +104,7 @@ export const readBody = (res: IncomingMessage, done: (text: string) => void): vo
   };
   res.on('data', (part: Buffer) => {
     bytes += part.length;
-    if (bytes > LIMITS.inferenceProbeBytesMax) return end();
+    if (bytes > bytesMax) return end();
     parts.push(part);
   });
   res.on('end', end);

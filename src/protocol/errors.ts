@@ -99,6 +99,22 @@ export class OptaError extends Error {
   }
 }
 
+/**
+ * A failure that goes out under a status and a code which this table does not hold: another server's own words, or those of an
+ * older contract. The table still classes it: `code` gives `retryable` and the exit code, and stands in the body as `cause`.
+ */
+export class QuotedError extends OptaError {
+  readonly quoted: { status: number; code: string };
+
+  constructor(code: ErrorCode, message: string, quoted: { status: number; code: string }, facts: ErrorFacts = {}) {
+    super(code, message, facts);
+    this.quoted = quoted;
+  }
+}
+
+export const errorStatus = (e: OptaError): number =>
+  e instanceof QuotedError ? e.quoted.status : errorRow(e.code).status;
+
 export const toOptaError = (cause: unknown): OptaError =>
   cause instanceof OptaError
     ? cause
@@ -113,7 +129,8 @@ const isDiskFull = (cause: unknown): boolean =>
 /** The body of every failed answer on both planes. `error` is for people and for clients older than `code`. */
 export interface ErrorBody {
   error: string;
-  code: ErrorCode;
+  /** An `ErrorCode`, unless `cause` is there and holds it. */
+  code: string;
   retryable: boolean;
   details?: unknown;
   [fact: string]: unknown;
@@ -121,7 +138,7 @@ export interface ErrorBody {
 
 export const errorBody = (e: OptaError): ErrorBody => ({
   error: e.message,
-  code: e.code,
+  ...(e instanceof QuotedError ? { code: e.quoted.code, cause: e.code } : { code: e.code }),
   retryable: errorRow(e.code).retryable,
   ...e.facts,
 });

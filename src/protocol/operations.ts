@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
+import { LMX_OPERATIONS } from './operations/lmx.ts';
 import type { Operation } from './operations/operation.ts';
 import { SESSION_OPERATIONS } from './operations/sessions.ts';
 import { TURN_OPERATIONS } from './operations/turns.ts';
@@ -14,6 +15,7 @@ export const OPERATIONS = {
   ...DAEMON_OPERATIONS,
   ...SESSION_OPERATIONS,
   ...TURN_OPERATIONS,
+  ...LMX_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

@@ -1,14 +1,16 @@
 import type { Handlers } from './dispatch.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
 import type { HandlerDeps } from './handlers/deps.ts';
+import { lmxHandlers } from './handlers/lmx.ts';
 import { sessionHandlers } from './handlers/sessions.ts';
 import { turnHandlers } from './handlers/turns.ts';
 
-export type { HandlerDeps, HealthFacts } from './handlers/deps.ts';
+export type { HandlerDeps, HealthFacts, InferenceHost } from './handlers/deps.ts';
 
 /** The handlers of all operations; one that is missing does not compile. */
 export const handlers = (deps: HandlerDeps): Handlers => ({
   ...daemonHandlers(deps),
   ...sessionHandlers(deps),
   ...turnHandlers(deps),
+  ...lmxHandlers(deps),
 });

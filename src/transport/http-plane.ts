@@ -1,6 +1,6 @@
 import { LIMITS } from '../actors/limits.ts';
-import { type ErrorFacts, errorBody, errorRow, OptaError, toOptaError } from '../protocol/errors.ts';
-import { operation } from '../protocol/operations.ts';
+import { type ErrorFacts, errorBody, errorStatus, OptaError, toOptaError } from '../protocol/errors.ts';
+import { type Operation, operation } from '../protocol/operations.ts';
 import type { Auth } from './auth.ts';
 import type { Dispatch, StreamAnswer } from './dispatch.ts';
 import type { Access } from './origin.ts';
@@ -39,7 +39,7 @@ export const httpPlane =
       else {
         exchange.body(LIMITS.requestBytesMax, (bytes) => {
           try {
-            run(call, parseBody(head, bytes));
+            run(call, withHeaders(head, operation(call.id), parseBody(head, bytes)));
           } catch (fault) {
             // The rest of a body that is too large is still on its way, and nobody will read it.
             reply(errorResponse(toOptaError(fault)), bytes === 'too-large');
@@ -69,7 +69,9 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | 'preflight' =
   const query = new URLSearchParams(head.query);
   if (!operation(match.id).open && !deps.auth.http(head, query)) throw new OptaError('unauthorized', 'Unauthorized');
   if (deps.closing()) throw new OptaError('shutting-down', 'The daemon is shutting down');
-  return { ...match, query: queryObject(query) };
+  const row = operation(match.id);
+  const fields = queryObject(query);
+  return { ...match, query: (row.body === null ? withHeaders(head, row, fields) : fields) as Admitted['query'] };
 };
 
 type Streamed = Omit<Response, 'body'> & Pick<StreamAnswer, 'open'>;
@@ -83,7 +85,8 @@ const answer = async (
   if (!outcome.ok) return errorResponse(outcome.error, operation(id).failureStatus);
   const { answer: a, status } = outcome;
   const type = 'type' in a ? (['content-type', a.type] as const) : JSON_TYPE;
-  const head = { status: a.status ?? status, headers: [type, ...(a.headers ?? [])] };
+  // 304 has no body to say the type of.
+  const head = { status: a.status ?? status, headers: [...(a.status === 304 ? [] : [type]), ...(a.headers ?? [])] };
   if ('open' in a) return { ...head, open: a.open };
   return { ...head, body: 'text' in a ? a.text : 'json' in a ? a.json : JSON.stringify(a.body) };
 };
@@ -104,7 +107,7 @@ const stream = (exchange: Exchange, { open, ...head }: Streamed): void => {
   if (over) end.closed();
 };
 
-export const errorResponse = (error: OptaError, status = errorRow(error.code).status): Response => {
+export const errorResponse = (error: OptaError, status = errorStatus(error)): Response => {
   const wait: [string, string][] = status === 429 ? [['retry-after', String(retryAfterSeconds(error.facts))]] : [];
   return { status, headers: [JSON_TYPE, ...wait], body: JSON.stringify(errorBody(error)) };
 };
@@ -138,6 +141,21 @@ const queryObject = (query: URLSearchParams): { [name: string]: unknown } => {
       return [name, values.length === 1 ? values[0] : values];
     }),
   );
+};
+
+/** Headers that the operation takes as fields. What is no object is left to the schema. */
+const withHeaders = (head: RequestHead, { headers = {} }: Operation, fields: unknown): unknown => {
+  const own = fields ?? {};
+  if (typeof own !== 'object' || Array.isArray(own)) return fields;
+  const merged: { [name: string]: unknown } = { ...own };
+  for (const [header, field] of Object.entries(headers)) {
+    const value = head.headers.get(header);
+    if (value === undefined) continue;
+    if (Object.hasOwn(merged, field) && merged[field] !== value)
+      throw new OptaError('invalid-request', `The header ${header} and the field ${field} differ`);
+    merged[field] = value;
+  }
+  return Object.keys(merged).length === 0 ? fields : merged;
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

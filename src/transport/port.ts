@@ -22,7 +22,7 @@ export interface RequestHead {
 export interface Response {
   status: number;
   headers: readonly (readonly [name: string, value: string])[];
-  /** The adapter leaves it out for HEAD and 204. */
+  /** The adapter leaves it out for HEAD, 204 and 304. */
   body: string;
 }
 

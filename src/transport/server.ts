@@ -5,7 +5,7 @@ import { OptaError } from '../protocol/errors.ts';
 import { auth } from './auth.ts';
 import { dispatcher } from './dispatch.ts';
 import { eventPlane } from './event-plane.ts';
-import { type HealthFacts, handlers } from './handlers.ts';
+import { type HealthFacts, handlers, type InferenceHost } from './handlers.ts';
 import { httpPlane } from './http-plane.ts';
 import { Latency } from './latency.ts';
 import { access, isLoopbackHost } from './origin.ts';
@@ -21,6 +21,7 @@ export interface ServerOptions {
   version: string;
   /** Facts of `/v3/health` that only the composition root knows; asked at each request. */
   facts(): HealthFacts;
+  lmx?: InferenceHost;
   /** Besides loopback's and Tauri's. */
   allowedOrigins: readonly string[];
   /** Names besides `host` under which the daemon is reached. */
@@ -73,6 +74,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       transport: { adapter: options.adapter.name, why: options.adapter.why },
       latency,
       facts: options.facts,
+      ...(options.lmx ? { lmx: options.lmx } : {}),
       gauges: () => gauges(transport, bounds),
       now,
       timers: {

@@ -76,7 +76,7 @@ export const DIFFERENCES = {
   },
   'bad-session-id': {
     plane: 'control',
-    what: 'A session id that is none is 400, not 500.',
+    what: 'A session id that is none is 400, not 500 or 404.',
     why: 'It is the mistake of the request.',
   },
   'issue-shapes': {
@@ -109,9 +109,59 @@ export const DIFFERENCES = {
     what: 'GET /v3/health/stream is 404: not built yet.',
     why: 'It is a later milestone. /v3/health answers the same facts.',
   },
+  'added-routes': {
+    plane: 'sessions',
+    what: 'GET /v3/sessions lists, DELETE /v3/sessions/:id puts away: both were 404.',
+    why: 'Sessions could be made and never found again, nor got rid of.',
+  },
+  'ws-last-seen': {
+    plane: 'sessions',
+    what: '`lastSeenSeq` of a turn.submit over the socket is checked, as over HTTP.',
+    why: 'The old socket passed over it, so a writer that asked for the check was not given it.',
+  },
+  'messages-live': {
+    plane: 'sessions',
+    what: 'GET of a session shows what the running turn has said so far.',
+    why: '[CR2] The answer is the fold of the log. The old conversation grew when a turn had ended.',
+  },
+  'no-run-command': {
+    plane: 'sessions',
+    what: 'There is no tool run_command: a model that asks for it is told so, and the turn goes on.',
+    why: 'Commands need a sandbox, which is a later milestone. The recordings are played with write_file in its place.',
+  },
+  'lmx-key-refused': {
+    plane: 'lmx',
+    what: '401 of LMX is passed on as 403, with its code.',
+    why: "On this plane 401 speaks of the daemon's own token, and clients go and look for another.",
+  },
+  'lmx-sent-once': {
+    plane: 'lmx',
+    what: 'A change that may have reached LMX is never sent again; `cause` is then outcome-unknown.',
+    why: 'The old daemon sent it up to three times.',
+  },
+  'one-daemon-a-home': {
+    plane: 'files',
+    what: 'A second daemon on the same home is refused and changes no file.',
+    why: 'The old one overwrote token and state of the first, which went on unseen.',
+  },
+  'log-private': {
+    plane: 'files',
+    what: 'daemon.log and everything below the data folder is readable by its user alone.',
+    why: 'The old log and session files could be read by everybody on the machine.',
+  },
+  'store-not-files': {
+    plane: 'files',
+    what: 'Sessions are kept in daemon/data, not in sessions/<id>/events.jsonl and snapshot.json.',
+    why: '[EV4] One durable store for all; the same lines come from GET /v3/sessions/:id/export?format=jsonl.',
+  },
+  'token-not-in-argv': {
+    plane: 'files',
+    what: 'The token is in no argument list, and `daemon start --json` hides it unless it is asked for.',
+    why: '[AC1] Every process of the machine can read argument lists.',
+  },
 } as const;
 
-export type Plane = 'control' | 'event';
+export type Plane = 'control' | 'event' | 'sessions' | 'lmx' | 'files';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

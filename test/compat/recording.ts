@@ -17,21 +17,39 @@ export interface Step {
   frame?: Frame;
   event?: string;
   code?: number;
+  note?: unknown;
 }
 
 /** A step whose answer deliberately differs, and our status there. A step that agrees after all makes the replay fail. */
 export interface Accepted {
   step: number;
   why: DifferenceId;
-  status: number;
+  /** Absent for a frame. */
+  status?: number;
+  /** All that differs; without it anything may. */
+  only?: string[];
+}
+
+export interface Script {
+  accepted?: readonly Accepted[];
+  /** Fields of the sessions that the recording uses without creating them. */
+  session?: object;
+  /** What happened beside the wire before a step: a server that fails, or goes away. */
+  before?: { [step: number]: () => void | Promise<void> };
+  /** Text of frames is compared without its spaces: the old daemon trimmed each piece of it. */
+  trimmed?: boolean;
+  /** What the recording calls otherwise than we do: a port in a message. */
+  same?: readonly (readonly [theirs: string, ours: string])[];
 }
 
 /** Members of an HTTP answer whose values are part of the contract. */
 const FIXED = new Set(
-  'ok status daemon name error role title model cancelled cancelledQueued cancelledActive queuedTurns'.split(' '),
+  'ok status daemon name error code role title model cancelled cancelledQueued cancelledActive queuedTurns'.split(' '),
 );
 /** The same for frames, where two writers may come in either order. */
-const FIXED_IN_FRAMES = new Set('v event type action mode role cancelledActive'.split(' '));
+const FIXED_IN_FRAMES = new Set(
+  'v event type action mode role cancelledActive ok conflict decision toolName name'.split(' '),
+);
 
 const SETTLE_DEADLINE_MS = 8_000;
 
@@ -42,6 +60,7 @@ const SETTLE_DEADLINE_MS = 8_000;
 export class Replay {
   readonly #daemon: RealDaemon;
   readonly #steps: readonly Step[];
+  readonly #script: Script;
   readonly #accepted: ReadonlyMap<number, Accepted>;
   readonly #open = new Map<string, { client: Client; since: number }>();
   /** Ids of the recording and what they are here. */
@@ -50,10 +69,12 @@ export class Replay {
   readonly #cursors = new Map<number, number>();
   readonly #answered = new Set<number>();
 
-  constructor(daemon: RealDaemon, steps: readonly Step[], accepted: readonly Accepted[]) {
+  constructor(daemon: RealDaemon, steps: readonly Step[], script: Script) {
     this.#daemon = daemon;
     this.#steps = steps;
-    this.#accepted = new Map(accepted.map((a) => [a.step, a]));
+    this.#script = script;
+    this.#accepted = new Map(script.accepted?.map((a) => [a.step, a]));
+    for (const [theirs, ours] of script.same ?? []) this.#ids.set(theirs, ours);
   }
 
   /** The number of answers and streams that were compared. Throws at the first one that does not agree. */
@@ -61,9 +82,10 @@ export class Replay {
     await this.#createWhatWasThere();
     let compared = 0;
     for (const step of this.#steps) {
-      if (step.dir === 'note') continue;
-      if (step.dir === 's2c' && step.event !== 'close') continue;
+      if (step.dir === 'note') await this.#note(step);
+      if (step.dir === 'note' || (step.dir === 's2c' && step.event !== 'close')) continue;
       await this.#caughtUp(step.i);
+      await this.#script.before?.[step.i]?.();
       if (step.dir === 's2c') compared += await this.#close(step);
       else if (step.channel === 'http') compared += await this.#exchange(step);
       else if (step.channel === 'sse') compared += await this.#stream(step);
@@ -82,9 +104,10 @@ export class Replay {
         .exec(step.path ?? '')
         ?.slice(1)
         .find(Boolean);
-      if (id === undefined || created.has(id) || this.#answerTo(step)?.status === 404) continue;
+      if (id === undefined || created.has(id)) continue;
       created.add(id);
-      await this.#daemon.post('/v3/sessions', { sessionId: id });
+      if (this.#answerTo(step)?.status !== 404)
+        await this.#daemon.post('/v3/sessions', { sessionId: id, ...this.#script.session });
     }
   }
 
@@ -101,7 +124,7 @@ export class Replay {
     const ask = () =>
       this.#daemon.ask({
         method: step.method as string,
-        path: step.path as string,
+        path: this.#renamed(step.path as string),
         headers: step.headers ?? {},
         ...(step.body === undefined ? {} : { body: this.#ours(step.body) }),
       });
@@ -123,15 +146,35 @@ export class Replay {
     const status = answer.status === recorded.status ? [] : [`status: was ${recorded.status}, is ${answer.status}`];
     const type = answer.headers['content-type'] === recorded.headers?.['content-type'] ? [] : ['content-type differs'];
     const [was, is] = [eventsOf(recorded.body), eventsOf(answer.body)];
-    const body = was && is ? compareStream(was, is, 'stored') : missingFrom(recorded.body, answer.body, FIXED);
-    return [...status, ...type, ...body];
+    const theirs = this.#script.same ? this.#ours(recorded.body) : recorded.body;
+    const body = was && is ? this.#compare(was, is, 'stored') : missingFrom(theirs, answer.body, FIXED);
+    return [...status, ...type, ...etagOf(recorded, answer), ...body];
   }
 
   #deviated(recorded: Step, answer: Answer, problems: string[], accepted: Accepted): number {
     if (problems.length === 0) throw new Error(`step ${recorded.i} agrees by now: "${accepted.why}" is out of date`);
-    if (answer.status !== accepted.status) throw new Error(told(recorded, answer, problems));
-    differs(accepted.why);
+    const { status, only, why } = accepted;
+    if (answer.status !== status || (only && only.join() !== problems.join()))
+      throw new Error(told(recorded, answer, problems));
+    differs(why);
     return 1;
+  }
+
+  /** A note may hold the answer to a frame, for the socket that is open then. */
+  async #note(step: Step): Promise<void> {
+    const was = (step.note as { wsAnswer?: Frame } | undefined)?.wsAnswer;
+    const client = [...this.#open.values()].at(-1)?.client;
+    if (!was || !client) return;
+    const now = await client.frame((f) => f.event === undefined, 'an answer');
+    const problems = missingFrom(was, now, FIXED_IN_FRAMES);
+    const accepted = this.#accepted.get(step.i);
+    if (accepted && problems.length === 0) throw new Error(`note ${step.i} agrees by now: ${accepted.why}`);
+    if (!accepted && problems.length > 0) throw new Error(`note ${step.i}: ${problems.join('; ')}`);
+    if (accepted) differs(accepted.why);
+  }
+
+  #compare(theirs: readonly Frame[], ours: readonly Frame[], kind: 'live' | 'stored'): string[] {
+    return compareStream(theirs, ours, kind, this.#script.trimmed ?? false);
   }
 
   /** Event streams over HTTP that are not built answer 404, and say so. */
@@ -176,7 +219,7 @@ export class Replay {
       const recorded = this.#received(name, since, before);
       const end = Date.now() + SETTLE_DEADLINE_MS;
       for (;;) {
-        const problems = compareStream(recorded, client.frames, 'live');
+        const problems = this.#compare(recorded, client.frames, 'live');
         if (problems.length === 0) break;
         if (Date.now() > end) {
           throw new Error(`before step ${before}, ${name}: ${problems.join('; ')}\n${client.texts.join('\n')}`);
@@ -186,6 +229,8 @@ export class Replay {
       acksOf(recorded).forEach((ack, i) => {
         this.#learn(ack, acksOf(client.frames)[i]);
       });
+      const asked = requestsOf(client.frames);
+      for (const [i, id] of requestsOf(recorded).entries()) this.#ids.set(id, asked[i] as string);
     }
   }
 
@@ -200,18 +245,31 @@ export class Replay {
     return open.client;
   }
 
+  #renamed(text: string): string {
+    let renamed = text;
+    for (const [theirs, ours] of this.#ids) renamed = renamed.replaceAll(theirs, ours);
+    return renamed;
+  }
+
   /** What the recording sent, with our ids in it. */
   #ours(sent: unknown): unknown {
-    if (typeof sent === 'string') return this.#ids.get(sent) ?? sent;
+    if (typeof sent === 'string') return this.#renamed(sent);
     if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) return sent;
     return Object.fromEntries(Object.entries(sent).map(([key, value]) => [key, this.#ours(value)]));
   }
 }
 
+const etagOf = (recorded: Step, answer: Answer): string[] =>
+  recorded.headers?.etag === undefined || recorded.headers.etag === answer.headers.etag
+    ? []
+    : [`etag: was ${recorded.headers.etag}, is ${answer.headers.etag}`];
+
 const told = (recorded: Step, answer: Answer, problems: string[]): string =>
   `${recorded.method} ${recorded.path} (step ${recorded.i}): ${problems.join('; ')}\n  is ${answer.status} ${answer.text}`;
 
 const eventsOf = (body: unknown): Frame[] | undefined => (body as { events?: Frame[] } | null)?.events;
+const requestsOf = (frames: readonly Frame[]): string[] =>
+  frames.filter((f) => f.event === 'permission.request').map((f) => String(f.payload?.requestId));
 const acksOf = (frames: readonly Frame[]): Frame[] => frames.filter((f) => f.event === undefined);
 
 /** Runs of text become one landmark with the whole of it: how it is split is nobody's promise. */
@@ -234,43 +292,54 @@ const landmarks = (frames: readonly Frame[]): Frame[] => {
 
 /**
  * Every landmark of the recording must come here, in the same order and with the same members. In between there may only be
- * what the old daemon lost (`no-lost-events`) or did not store (`text-stored`). When a turn is accepted while another runs is a
- * matter of time, so `turn.queued` is compared in a lane of its own.
+ * what the old daemon lost (`no-lost-events`), did not store (`text-stored`) or did not mark (`progress-phases`). When a turn is
+ * accepted while another runs is a matter of time, so `turn.queued` is compared in a lane of its own.
  */
-const compareStream = (theirs: readonly Frame[], ours: readonly Frame[], kind: 'live' | 'stored'): string[] => {
+const compareStream = (
+  theirs: readonly Frame[],
+  ours: readonly Frame[],
+  kind: 'live' | 'stored',
+  trimmed: boolean,
+): string[] => {
   const acks = acksOf(ours);
   const [was, is] = [landmarks(theirs), landmarks(ours)];
   const lane = (all: Frame[], queued: boolean) => all.filter((f) => (f.event === 'turn.queued') === queued);
   return [
     ...acksOf(theirs).flatMap((ack, i) => missingFrom(ack, acks[i] ?? null, FIXED_IN_FRAMES, `ack ${i}`)),
-    ...compareLane(lane(was, true), lane(is, true), kind),
-    ...compareLane(lane(was, false), lane(is, false), kind),
+    ...compareLane(lane(was, true), lane(is, true), kind, trimmed),
+    ...compareLane(lane(was, false), lane(is, false), kind, trimmed),
   ];
 };
 
-const compareLane = (theirs: readonly Frame[], ours: readonly Frame[], kind: 'live' | 'stored'): string[] => {
+const compareLane = (
+  theirs: readonly Frame[],
+  ours: readonly Frame[],
+  kind: 'live' | 'stored',
+  trimmed: boolean,
+): string[] => {
   let at = 0;
   for (const was of theirs) {
-    while (ours[at] && ours[at]?.event !== was.event && mayBeExtra(ours[at] as Frame, kind)) at += 1;
+    while (ours[at] && ours[at]?.event !== was.event && mayBeExtra(ours[at] as Frame)) at += 1;
     const now = ours[at];
     if (now === undefined || now.event !== was.event) {
       return [`event ${at}: was ${was.event}, is ${now?.event ?? 'not there'}`];
     }
-    const problems = compareLandmark(was, now);
+    const problems = compareLandmark(was, now, trimmed);
     if (problems.length > 0) return [`event ${at} (${was.event}): ${problems.join(', ')}`];
     at += 1;
   }
   // A page of stored events has an end; a live stream goes on.
-  const rest = kind === 'stored' ? ours.slice(at).filter((f) => !mayBeExtra(f, kind)) : [];
+  const rest = kind === 'stored' ? ours.slice(at).filter((f) => !mayBeExtra(f)) : [];
   return rest.map((f) => `after the end: ${f.event}`);
 };
 
-const mayBeExtra = (frame: Frame, kind: 'live' | 'stored'): boolean =>
-  frame.event === 'text' || (kind === 'live' && frame.event === 'turn.progress');
+const mayBeExtra = (frame: Frame): boolean => frame.event === 'text' || frame.event === 'turn.progress';
 
-const compareLandmark = (was: Frame, now: Frame): string[] => {
+const compareLandmark = (was: Frame, now: Frame, trimmed: boolean): string[] => {
   if (was.event === 'text') {
-    const [whole, ours] = [String(was.payload?.text), String(now.payload?.text)];
+    const [whole = '', ours = ''] = [was, now]
+      .map((f) => String(f.payload?.text))
+      .map((text) => (trimmed ? text.replaceAll(' ', '') : text));
     // The old daemon sent plain text as a whole at the end; a reader that came in the middle has its second part here.
     return whole === '' || whole.endsWith(ours) ? [] : [`text ${JSON.stringify(ours)} is not the end of the recorded`];
   }

@@ -1,28 +1,67 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { removeDir, tempDir } from '../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
+import { type FakeAdmin, fakeAdmin } from '../support/fake-lmx-admin.ts';
 import { type RealDaemon, startDaemon } from './daemon.ts';
-import { type Accepted, Replay, type Step } from './recording.ts';
+import { type Accepted, Replay, type Script, type Step } from './recording.ts';
 
 /**
  * Recordings of the daemon that existing clients were written against, played mechanically against ours. They are kept beside
  * the repository and not in it; where they are absent, the tests of the two planes carry the same promises in our own words.
  */
-const FOLDER = fileURLToPath(new URL('../../../shared/contract/transcripts', import.meta.url));
+const FOLDER =
+  process.env.OPTA_TEST_RECORDINGS ?? fileURLToPath(new URL('../../../shared/contract/transcripts', import.meta.url));
 const present = existsSync(FOLDER);
 const absent = present ? '' : ' (skipped: no recordings beside the repository)';
 // The reporter counts what was skipped; the reason is told here.
 if (!present) process.stderr.write(`recordings.test.ts${absent}\n`);
 
+interface World {
+  lmx: FakeLmx;
+  admin: FakeAdmin;
+  daemon: RealDaemon;
+  workspace: string;
+}
+
+interface Scenario {
+  accepted?: Accepted[];
+  /** With a daemon and an inference server of its own. */
+  alone?: true;
+  script?: (world: World) => Script;
+  /** The recording as it is played. */
+  steps?: (steps: Step[]) => Step[];
+}
+
+/** The old daemon's command tool is not ours: the file tool is asked for in its place (`no-run-command`). */
+const asFileTool = (steps: Step[]): Step[] =>
+  JSON.parse(
+    JSON.stringify(steps)
+      .replaceAll('run_command', 'write_file')
+      .replaceAll('"command":"echo hi-from-tool"', '"path":"hi.txt","content":"hi"')
+      .replaceAll('\\"command\\":\\"echo hi-from-tool\\"', '\\"path\\":\\"hi.txt\\",\\"content\\":\\"hi\\"'),
+  ) as Step[];
+
+const AFTER_THE_TURN = ['activeTurnId: is missing'];
+const permission = (asking: number, after: number): Scenario => ({
+  accepted: [
+    { step: asking, why: 'messages-live', status: 200, only: ['messages: had 0 items, has 2'] },
+    { step: after, why: 'updated-after-end', status: 200, only: AFTER_THE_TURN },
+  ],
+  script: ({ workspace }) => ({ trimmed: true, session: { metadata: { workspace } } }),
+  steps: asFileTool,
+});
+
 /** What deliberately differs, by recording and step. Everything else must agree. */
-const SCENARIOS: [number: string, accepted: Accepted[]][] = [
-  ['01', []],
-  ['02', [4, 7, 11].map((step) => ({ step, why: 'health-stream', status: 404 }))],
-  [
-    '03',
-    [
+const SCENARIOS: { [recording: string]: Scenario } = {
+  '01-health-auth': {},
+  '02-metrics-and-health-stream': {
+    accepted: [4, 7, 11].map((step) => ({ step, why: 'health-stream', status: 404 })),
+  },
+  '03-create-session': {
+    accepted: [
       { step: 13, why: 'no-second-snapshot', status: 200 },
       { step: 15, why: 'issue-shapes', status: 400 },
       { step: 17, why: 'issue-shapes', status: 400 },
@@ -32,37 +71,98 @@ const SCENARIOS: [number: string, accepted: Accepted[]][] = [
       { step: 32, why: 'framework-errors', status: 415 },
       ...[35, 37, 39, 43, 45].map((step): Accepted => ({ step, why: 'bad-session-id', status: 400 })),
     ],
-  ],
-  ['05', [9, 11, 13, 15, 17].map((step) => ({ step, why: 'issue-shapes', status: 400 }))],
-  ['06', []],
-  ['12', [{ step: 25, why: 'messages-kept', status: 200 }]],
-  ['13', []],
-  ['15', []],
-  ['16', []],
-];
+  },
+  '04-get-session': {
+    accepted: [
+      { step: 5, why: 'bad-session-id', status: 400 },
+      { step: 9, why: 'added-routes', status: 200 },
+      { step: 11, why: 'added-routes', status: 200 },
+      { step: 19, why: 'added-routes', status: 200, only: ['after the end: session.updated'] },
+    ],
+  },
+  '05-submit-turn-http': {
+    accepted: [9, 11, 13, 15, 17].map((step) => ({ step, why: 'issue-shapes', status: 400 })),
+  },
+  '06-ws-text-turn': {},
+  '07-ws-thinking': {
+    accepted: [{ step: 20, why: 'updated-after-end', status: 200, only: AFTER_THE_TURN }],
+    script: () => ({ trimmed: true }),
+  },
+  '08-permission-allow-ws': permission(17, 34),
+  '08-permission-deny-ws': permission(17, 32),
+  '12-cancel-active': { accepted: [{ step: 25, why: 'messages-kept', status: 200 }] },
+  '13-cancel-empty-while-active': {},
+  '15-two-writers-order': {},
+  '16-replay-reconnect': {},
+  '19-state-conflict': {
+    accepted: [
+      { step: 9, why: 'issue-shapes', status: 400 },
+      { step: 14, why: 'ws-last-seen' },
+    ],
+  },
+  '22-lmx-routes': {},
+  '23-lmx-routes-failing': {
+    alone: true,
+    script: ({ lmx, admin }) => ({
+      same: [['127.0.0.1:18080', `127.0.0.1:${lmx.port}`]],
+      before: {
+        0: () => {
+          admin.fail = { status: 403, body: SCRIPTED };
+        },
+        2: () => {
+          admin.fail = { status: 503, body: SCRIPTED };
+        },
+        5: () => lmx.close(),
+      },
+    }),
+  },
+};
+const SCRIPTED = { error: { message: 'scripted failure', code: 'scripted' } };
+
+const aWorld = async (): Promise<World> => {
+  const admin = fakeAdmin();
+  const lmx = await startFakeLmx(admin.options);
+  const daemon = await startDaemon(lmx.port, { OPTA_MODEL: 'fake-model' });
+  return { lmx, admin, daemon, workspace: tempDir() };
+};
+const leave = async ({ lmx, daemon, workspace }: World): Promise<void> => {
+  await daemon.stop();
+  await lmx.close();
+  removeDir(workspace);
+};
 
 describe(`recordings${absent}`, () => {
-  let lmx: FakeLmx;
-  let daemon: RealDaemon;
+  let shared: World | undefined;
   beforeAll(async () => {
-    if (!present) return;
-    lmx = await startFakeLmx();
-    daemon = await startDaemon(lmx.port, { OPTA_MODEL: 'fake-model' });
+    if (present) shared = await aWorld();
   });
   afterAll(async () => {
-    await daemon?.stop();
-    await lmx?.close();
+    if (shared) await leave(shared);
   });
 
-  for (const [number, accepted] of SCENARIOS) {
-    test.skipIf(!present)(`recording ${number} holds, apart from ${accepted.length} named steps`, async () => {
-      const file = readdirSync(FOLDER).find((name) => name.startsWith(`${number}-`));
-      expect(file, `a recording ${number}`).toBeDefined();
-      const { steps } = JSON.parse(readFileSync(join(FOLDER, file as string), 'utf8')) as { steps: Step[] };
-      const compared = await new Replay(daemon, steps, accepted).run();
-      const exchanges = steps.filter((s) => s.dir === 'c2s' && s.channel !== 'ws').length;
-      const sockets = steps.filter((s) => s.event === 'connect').length;
-      expect(compared).toBe(exchanges + sockets);
+  const play = async (name: string, scenario: Scenario, world: World): Promise<void> => {
+    const { steps } = JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8')) as { steps: Step[] };
+    const played = scenario.steps?.(steps) ?? steps;
+    const { accepted = [] } = scenario;
+    const compared = await new Replay(world.daemon, played, { accepted, ...scenario.script?.(world) }).run();
+    const exchanges = steps.filter((s) => s.dir === 'c2s' && s.channel !== 'ws').length;
+    const sockets = steps.filter((s) => s.event === 'connect').length;
+    expect(compared).toBe(exchanges + sockets);
+    const saw = steps.map((s) => (s.note as { lmxSaw?: unknown[] } | undefined)?.lmxSaw).find(Boolean);
+    // A read may be asked again, once what was cached is too old. What a chat sent has a note of another kind.
+    if (saw?.every((line) => typeof line === 'string')) expect([...new Set(world.admin.lines())]).toEqual(saw);
+  };
+
+  for (const [name, scenario] of Object.entries(SCENARIOS)) {
+    const named = scenario.accepted?.length ?? 0;
+    test.skipIf(!present)(`recording ${name} holds, apart from ${named} named steps`, async () => {
+      if (!scenario.alone) return play(name, scenario, shared as World);
+      const world = await aWorld();
+      try {
+        await play(name, scenario, world);
+      } finally {
+        await leave(world);
+      }
     });
   }
 });

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
+import { type FakeLmx, type FakeLmxOptions, startFakeLmx } from '../support/fake-lmx.ts';
 import { type Client, type Frame, type RealDaemon, startDaemon } from './daemon.ts';
 import { DIFFERENCES, type DifferenceId, namedDifferences, type Plane } from './differences.ts';
 
 /** A daemon with its inference server, from the first test of a file to its last. */
-export const aWorld = (): { readonly lmx: FakeLmx; readonly daemon: RealDaemon } => {
+export const aWorld = (options: FakeLmxOptions = {}): { readonly lmx: FakeLmx; readonly daemon: RealDaemon } => {
   const world = {} as { lmx: FakeLmx; daemon: RealDaemon };
   beforeAll(async () => {
-    world.lmx = await startFakeLmx();
+    world.lmx = await startFakeLmx(options);
     world.daemon = await startDaemon(world.lmx.port, { OPTA_MODEL: 'fake-model' });
   });
   afterAll(async () => {

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../actors/limits.ts';
-import type { Done } from '../../actors/ports.ts';
+import type { Done, LmxAdmin } from '../../actors/ports.ts';
 import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { ask, type Timers } from '../ask.ts';
@@ -21,6 +21,14 @@ export interface HandlerDeps {
   gauges(): Gauge[];
   now(): number;
   timers: Timers;
+  lmx?: InferenceHost;
+}
+
+/** The inference host's administration; absent when none is configured. */
+export interface InferenceHost {
+  admin: LmxAdmin;
+  /** Why models may not be changed from this machine, or null (docs/OPERATIONS.md, host policy). */
+  mayAdminister(): OptaError | null;
 }
 
 /** A call into the runtime, as a promise within the deadline of an answer. */

@@ -15,7 +15,7 @@ export const copyHead = (req: HttpRequest): RequestHead => {
 export const writeResponse = (res: HttpResponse, response: Response, isHead: boolean, close: boolean): void => {
   res.writeStatus(`${response.status} ${STATUS_CODES[response.status] ?? 'Unknown'}`);
   for (const [name, value] of response.headers) res.writeHeader(name, value);
-  if (response.status === 204) res.endWithoutBody();
+  if (response.status === 204 || response.status === 304) res.endWithoutBody();
   else if (isHead) {
     // Given a length, endWithoutBody() waits for that many bytes and the answer never leaves.
     res.writeHeader('content-length', String(Buffer.byteLength(response.body)));
