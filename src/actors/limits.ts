@@ -141,6 +141,20 @@ export const LIMITS = {
   socketCommandsMax: 64,
   /** Backlog of one socket, acks and events together; a socket above it is closed with `slow-reader`. */
   socketBytesMax: 32 << 20,
+  // The next seven bound what a connection may cost before and after a plane sees it. They are those of the adapter over `ws`;
+  // uWebSockets.js has bounds of its own in their place, which cannot be set: heads of 4 KiB, and 10 seconds for everything.
+  /** Connections of both planes together; one more is dropped. Leaves room for requests beside `attachmentsMax`. */
+  connectionsMax: 14_000,
+  requestHeadBytesMax: 16 << 10,
+  requestHeadMs: 10_000,
+  /** From a request's first byte to the last of its body. */
+  requestReceiveMs: 60_000,
+  /** A kept connection between two requests. */
+  connectionIdleMs: 10_000,
+  /** A connection in the middle of a request or an answer on which nothing moves, neither in nor out. Open streams are not. */
+  connectionStallMs: 60_000,
+  /** After the last frame or text of a socket or stream: how long its backlog may take. */
+  connectionLingerMs: 30_000,
 
   // Supervision
   restartsMax: 3,

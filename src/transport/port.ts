@@ -36,8 +36,10 @@ export interface Exchange {
   /** The first answer counts. `close` ends the connection after it. */
   reply(response: Response, close?: boolean): void;
   /**
-   * Answers with a body of unknown length, as an event stream needs. The head leaves at once. Counts as the answer: nothing but
-   * the stream can follow it. Null when the client has gone already.
+   * Answers with a body of unknown length, as an event stream needs. Counts as the answer: nothing but the stream can follow it.
+   * The head leaves with the first text at the latest, since uWebSockets.js cannot end a head without one: whoever has nothing to
+   * say yet writes something that means nothing in its format, such as a comment. Null when there is nobody to write to: the client
+   * has gone, or asked for the head alone (HEAD).
    */
   stream(head: Omit<Response, 'body'>, end: StreamEnd): ResponseStream | null;
 }
@@ -88,7 +90,7 @@ export interface TransportBounds {
   /** Largest inbound message; a larger one closes its socket. */
   frameBytesMax: number;
   bodiesBytesMax: number;
-  /** A socket whose backlog is above this when more is sent is closed with `slow-reader`. */
+  /** A socket whose backlog is above this when more is sent is closed with `slow-reader`; a stream is cut. */
   socketBytesMax: number;
   /** A socket without any sign of life, pongs included, is closed. */
   socketIdleMs: number;
@@ -98,7 +100,7 @@ export interface TransportUsage {
   sockets: number;
   exchanges: number;
   bodiesBytes: number;
-  /** Sockets closed because they took too little. */
+  /** Sockets and streams closed because they took too little. */
   slowClosed: number;
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OPERATION_IDS, operation } from '../../src/protocol/operations.ts';
 import { startServer } from '../../src/transport/server.ts';
 import { FakeRuntime } from './fake-runtime.ts';
-import { AUTH, Client, raw, TOKEN, until, uws, type World, world } from './world.ts';
+import { AUTH, Client, fileAdapter, raw, TOKEN, until, type World, world } from './world.ts';
 
 let w: World;
 beforeAll(async () => {
@@ -170,7 +170,7 @@ describe('origin', () => {
 describe('binding', () => {
   const options = {
     runtime: new FakeRuntime(),
-    adapter: uws(),
+    adapter: fileAdapter(),
     token: TOKEN,
     version: '1',
     facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: null }),

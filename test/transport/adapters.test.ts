@@ -1,4 +1,5 @@
 import { transportContract } from './adapter-contract.ts';
-import { uws } from './world.ts';
+import { uws, uwsMissing, ws } from './world.ts';
 
-transportContract('uws', uws);
+transportContract('uws', uws, uwsMissing);
+transportContract('ws', ws, null);

@@ -43,7 +43,7 @@ describe('health', () => {
       daemonId: w.runtime.daemonId,
       contract: { name: 'opta-daemon-v3', version: 1 },
       runtime: { sessionCount: 0, subscriberCount: 0, toolWorkers: { workers: 4, busy: 1, queued: 2 } },
-      transport: { adapter: 'uws', why: expect.stringContaining('native file uws_') },
+      transport: { adapter: w.adapter.name, why: w.adapter.why },
       engine: { name: 'scripted' },
       storage: { state: 'ok' },
     });

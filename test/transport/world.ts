@@ -1,8 +1,9 @@
 import { connect, type Socket as NetSocket } from 'node:net';
 import { WebSocket } from 'ws';
-import type { TransportBounds } from '../../src/transport/port.ts';
+import type { TransportAdapter, TransportBounds } from '../../src/transport/port.ts';
 import { type Server, startServer } from '../../src/transport/server.ts';
 import { uwsAdapter } from '../../src/transport/uws/adapter.ts';
+import { wsAdapter } from '../../src/transport/ws/adapter.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 
 export const TOKEN = '00112233445566778899aabbccddeeff0011223344556677';
@@ -11,6 +12,7 @@ const WAIT_MS = 3_000;
 
 export interface World {
   runtime: FakeRuntime;
+  adapter: TransportAdapter;
   server: Server;
   url: string;
   faults: unknown[];
@@ -28,16 +30,28 @@ export interface Reply {
   json: any;
 }
 
-export const uws = () => {
-  const adapter = uwsAdapter();
-  if ('reasons' in adapter) throw new Error(`uWebSockets.js does not load here: ${adapter.reasons.join('; ')}`);
-  return adapter;
+const loaded = uwsAdapter();
+/** Why there is no uWebSockets.js on this Node; null when there is one. */
+export const uwsMissing = 'reasons' in loaded ? `skipped: ${loaded.reasons.join('; ')}` : null;
+export const uws = (): TransportAdapter => {
+  if ('reasons' in loaded) throw new Error(loaded.reasons.join('; '));
+  return loaded;
 };
+export const ws = (): TransportAdapter => wsAdapter('for a test');
+
+let wanted = uwsMissing === null ? uws : ws;
+/** The adapter of the worlds of this file; without it, uWebSockets.js where it loads. */
+export const onAdapter = (adapter: () => TransportAdapter): void => {
+  wanted = adapter;
+};
+
+export const fileAdapter = (): TransportAdapter => wanted();
 
 export const world = async (
   more: { bounds?: Partial<TransportBounds>; allowedOrigins?: string[]; allowedHosts?: string[] } = {},
 ): Promise<World> => {
   const runtime = new FakeRuntime();
+  const adapter = fileAdapter();
   const faults: unknown[] = [];
   const logged: string[] = [];
   const log = (level: string) => (msg: string, facts?: object) => {
@@ -46,7 +60,7 @@ export const world = async (
   };
   const server = await startServer({
     runtime,
-    adapter: uws(),
+    adapter,
     token: TOKEN,
     host: '127.0.0.1',
     ports: { first: 0, fallback: [] },
@@ -66,6 +80,7 @@ export const world = async (
   };
   return {
     runtime,
+    adapter,
     server,
     url,
     faults,

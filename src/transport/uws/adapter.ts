@@ -1,15 +1,7 @@
 import type { TemplatedApp, us_listen_socket, WebSocket } from 'uWebSockets.js';
-import type {
-  RequestHead,
-  Response,
-  Socket,
-  SocketEnd,
-  Transport,
-  TransportAdapter,
-  TransportBounds,
-  TransportHandlers,
-} from '../port.ts';
-import { copyHead, type ExchangePool, UwsExchange, writeResponse } from './exchange.ts';
+import type { Socket, SocketEnd, Transport, TransportAdapter, TransportBounds, TransportHandlers } from '../port.ts';
+import { decideUpgrade, openSocket, PROBLEM } from '../upgrade.ts';
+import { copyHead, type ExchangePool, isAmbiguous, UwsExchange, writeResponse } from './exchange.ts';
 import { type LoadedUws, loadUws, type Uws } from './load-uws.ts';
 import { type SocketPool, UwsSocket } from './socket.ts';
 
@@ -20,7 +12,6 @@ interface Upgraded {
 
 /** Bind alone: by default some builds share a port with any process that asks for it, and two daemons would halve the traffic. */
 const EXCLUSIVE_PORT = 1;
-const PROBLEM: Response = { status: 500, headers: [], body: '' };
 
 /** The adapter over uWebSockets.js, or why there is none. */
 export const uwsAdapter = (
@@ -50,6 +41,8 @@ class UwsTransport implements Transport {
       live: new Set(),
       bodiesBytes: 0,
       bodiesBytesMax: bounds.bodiesBytesMax,
+      bytesMax: bounds.socketBytesMax,
+      slowClosed: 0,
       closing: false,
       onFault,
     };
@@ -60,7 +53,9 @@ class UwsTransport implements Transport {
       const head = copyHead(req);
       const exchange = new UwsExchange(res, head.method === 'HEAD', this.#exchanges);
       try {
-        handlers.http(head, exchange);
+        // Without an answer: after one, the library would go on to read what follows as the next request.
+        if (isAmbiguous(head)) exchange.cut();
+        else handlers.http(head, exchange);
       } catch (fault) {
         onFault('http', fault);
         exchange.reply(PROBLEM, true);
@@ -79,7 +74,7 @@ class UwsTransport implements Transport {
       upgrade: (res, req, context) => {
         const key = req.getHeader('sec-websocket-key');
         const head = copyHead(req);
-        const answer = this.#decide(head);
+        const answer = decideUpgrade(this.#handlers, head);
         if (typeof answer === 'function') res.upgrade<Upgraded>({ open: answer, socket: null }, key, '', '', context);
         else writeResponse(res, answer, false, false);
       },
@@ -93,37 +88,10 @@ class UwsTransport implements Transport {
     });
   }
 
-  #decide(head: RequestHead): Response | ((socket: Socket) => SocketEnd) {
-    try {
-      return this.#handlers.upgrade(head);
-    } catch (fault) {
-      this.#handlers.onFault('upgrade', fault);
-      return PROBLEM;
-    }
-  }
-
   #open(ws: WebSocket<Upgraded>): void {
     const upgraded = ws.getUserData();
-    const socket = new UwsSocket(ws as WebSocket<unknown>, this.#sockets);
-    upgraded.socket = socket;
-    let gone: { code: number; reason: string } | null = null;
-    // The plane may close the socket before it has said what to do with it; its `closed` is then owed.
-    socket.end = {
-      message: () => undefined,
-      drain: () => undefined,
-      closed: (code, reason) => {
-        gone = { code, reason };
-      },
-    };
-    try {
-      const end = upgraded.open(socket);
-      socket.end = end;
-      const owed = gone as { code: number; reason: string } | null;
-      if (owed) end.closed(owed.code, owed.reason);
-    } catch (fault) {
-      this.#handlers.onFault('open', fault);
-      socket.close(1011, 'internal');
-    }
+    upgraded.socket = new UwsSocket(ws as WebSocket<unknown>, this.#sockets);
+    openSocket(upgraded.socket, upgraded.open, this.#sockets.onFault);
   }
 
   listen(host: string, port: number): Promise<number | null> {
@@ -146,6 +114,7 @@ class UwsTransport implements Transport {
     if (this.#listening) this.#uws.us_listen_socket_close(this.#listening);
     this.#listening = null;
     this.#exchanges.closing = true;
+    for (const exchange of this.#exchanges.live) exchange.endStream();
     for (const socket of this.#sockets.live) socket.closeWhenDrained(1001, 'shutting-down');
     const until = performance.now() + deadlineMs;
     while (this.#sockets.live.size + this.#exchanges.live.size > 0 && performance.now() < until) {
@@ -160,7 +129,7 @@ class UwsTransport implements Transport {
       sockets: this.#sockets.live.size,
       exchanges: this.#exchanges.live.size,
       bodiesBytes: this.#exchanges.bodiesBytes,
-      slowClosed: this.#sockets.slowClosed,
+      slowClosed: this.#sockets.slowClosed + this.#exchanges.slowClosed,
     };
   }
 }

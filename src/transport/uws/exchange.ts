@@ -1,6 +1,8 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
-import type { Exchange, RequestHead, Response } from '../port.ts';
+import { Body, type BodyPool, type BodyResult } from '../body.ts';
+import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from '../port.ts';
+import { UwsStream } from './stream.ts';
 
 /** The request lives only inside its callback, so all of it is copied before anything else happens. */
 export const copyHead = (req: HttpRequest): RequestHead => {
@@ -12,9 +14,24 @@ export const copyHead = (req: HttpRequest): RequestHead => {
   return { method: req.getMethod().toUpperCase(), path: req.getUrl(), query: req.getQuery() ?? '', headers };
 };
 
+const writeHead = (res: HttpResponse, { status, headers }: Omit<Response, 'body'>): void => {
+  res.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Unknown'}`);
+  for (const [name, value] of headers) res.writeHeader(name, value);
+};
+
+/**
+ * What the library takes and should not: it reads chunks whatever the encoding is called, and a length by its digits. Two readings
+ * of one request are two requests to whoever stands between.
+ */
+export const isAmbiguous = ({ headers }: RequestHead): boolean => {
+  const encoding = headers.get('transfer-encoding');
+  const length = headers.get('content-length');
+  if (encoding !== undefined) return encoding.toLowerCase() !== 'chunked' || length !== undefined;
+  return length !== undefined && !/^\d+$/.test(length);
+};
+
 export const writeResponse = (res: HttpResponse, response: Response, isHead: boolean, close: boolean): void => {
-  res.writeStatus(`${response.status} ${STATUS_CODES[response.status] ?? 'Unknown'}`);
-  for (const [name, value] of response.headers) res.writeHeader(name, value);
+  writeHead(res, response);
   if (response.status === 204 || response.status === 304) res.endWithoutBody();
   else if (isHead) {
     // Given a length, endWithoutBody() waits for that many bytes and the answer never leaves.
@@ -24,20 +41,22 @@ export const writeResponse = (res: HttpResponse, response: Response, isHead: boo
 };
 
 /** What the exchanges of one adapter share. */
-export interface ExchangePool {
+export interface ExchangePool extends BodyPool {
   live: Set<UwsExchange>;
-  bodiesBytes: number;
-  bodiesBytesMax: number;
+  /** Bound of one stream's backlog. */
+  bytesMax: number;
+  slowClosed: number;
   closing: boolean;
-  onFault(where: string, fault: unknown): void;
 }
 
 export class UwsExchange implements Exchange {
   readonly #res: HttpResponse;
   readonly #pool: ExchangePool;
   readonly #isHead: boolean;
+  /** Until it is answered or the client is gone. */
   #open = true;
-  #bodyBytes = 0;
+  #body: Body | null = null;
+  #stream: UwsStream | null = null;
 
   constructor(res: HttpResponse, isHead: boolean, pool: ExchangePool) {
     this.#res = res;
@@ -47,27 +66,12 @@ export class UwsExchange implements Exchange {
     res.onAborted(() => this.#end());
   }
 
-  body(bytesMax: number, done: (body: Uint8Array | 'too-large' | 'busy') => void): void {
-    let chunks: Buffer[] | null = [];
-    const finish = (result: Uint8Array | 'too-large' | 'busy'): void => {
-      chunks = null;
-      this.#release();
-      try {
-        done(result);
-      } catch (fault) {
-        this.#pool.onFault('body', fault);
-        this.cut();
-      }
-    };
+  body(bytesMax: number, done: (body: BodyResult) => void): void {
+    const body = new Body(this.#pool, bytesMax, done, () => this.cut());
+    this.#body = body;
     this.#res.onData((chunk, isLast) => {
-      if (!chunks || !this.#open) return;
-      this.#bodyBytes += chunk.byteLength;
-      this.#pool.bodiesBytes += chunk.byteLength;
-      if (this.#bodyBytes > bytesMax) return finish('too-large');
-      if (this.#pool.bodiesBytes > this.#pool.bodiesBytesMax) return finish('busy');
       // The chunk's memory is taken back when this callback returns.
-      chunks.push(Buffer.from(Buffer.from(chunk)));
-      if (isLast) finish(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+      if (this.#open) body.take(Buffer.from(Buffer.from(chunk)), isLast);
     });
   }
 
@@ -77,19 +81,35 @@ export class UwsExchange implements Exchange {
     this.#res.cork(() => writeResponse(this.#res, response, this.#isHead, close || this.#pool.closing));
   }
 
-  /** Ends the connection without an answer. */
+  stream(head: Omit<Response, 'body'>, end: StreamEnd): ResponseStream | null {
+    if (!this.#open) return null;
+    this.#open = false;
+    this.#body?.drop();
+    if (this.#isHead) this.#end();
+    else this.#stream = new UwsStream(this.#res, this.#pool, end, () => this.#end());
+    this.#res.cork(() => {
+      writeHead(this.#res, head);
+      if (this.#isHead) this.#res.endWithoutBody();
+    });
+    return this.#stream;
+  }
+
+  /** Ends a stream, if this became one; a request that waits for its answer goes on. */
+  endStream(): void {
+    this.#stream?.end();
+  }
+
+  /** Ends the connection without an answer, or in the middle of it. */
   cut(): void {
-    if (this.#open) this.#res.close();
+    if (this.#open || this.#stream) this.#res.close();
   }
 
   #end(): void {
     this.#open = false;
-    this.#release();
+    this.#body?.drop();
     this.#pool.live.delete(this);
-  }
-
-  #release(): void {
-    this.#pool.bodiesBytes -= this.#bodyBytes;
-    this.#bodyBytes = 0;
+    const stream = this.#stream;
+    this.#stream = null;
+    stream?.closed();
   }
 }

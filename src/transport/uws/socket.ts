@@ -1,5 +1,6 @@
 import type { WebSocket } from 'uWebSockets.js';
 import { errorRow } from '../../protocol/errors.ts';
+import { Outbox } from '../outbox.ts';
 import type { Socket, SocketEnd } from '../port.ts';
 
 const DROPPED = 2;
@@ -13,7 +14,7 @@ export interface SocketPool {
 }
 
 /**
- * One socket. Frames of one turn of the event loop leave together in one write: that is where the speed is, not in the library.
+ * One socket. Frames of one turn of the event loop leave together in one write.
  *
  * [EV2] The library skips frames of a slow peer in silence by default. Here it never can: its own bound is far above ours, each
  * frame's result is looked at, and a socket above its budget is closed with a reason, so its client resumes from its cursor.
@@ -23,11 +24,9 @@ export class UwsSocket implements Socket {
   end: SocketEnd | null = null;
   readonly #pool: SocketPool;
   #ws: WebSocket<unknown> | null;
-  #pending: string[] = [];
-  #pendingBytes = 0;
-  /** What the library held when the first of `#pending` came: it changes only when we write or the event loop turns. */
+  readonly #out = new Outbox(() => this.#flush());
+  /** What the library held when the first frame of the turn came: it changes only when we write or the event loop turns. */
   #heldBytes = 0;
-  #scheduled = false;
   #watched = false;
   /** Close code and reason that wait for the backlog to leave. */
   #last: { code: number; reason: string } | null = null;
@@ -40,15 +39,8 @@ export class UwsSocket implements Socket {
 
   send(text: string): void {
     if (!this.#ws || this.#last) return;
-    if (this.#backlog(this.#ws) > this.#pool.bytesMax) {
-      this.#tooSlow();
-      return;
-    }
-    this.#pending.push(text);
-    this.#pendingBytes += Buffer.byteLength(text);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(this.#flush);
+    if (this.#backlog(this.#ws) > this.#pool.bytesMax) this.#tooSlow();
+    else this.#out.put(text);
   }
 
   bufferedBytes(): number {
@@ -99,8 +91,7 @@ export class UwsSocket implements Socket {
   closed(code: number, reason: string): void {
     if (!this.#ws) return;
     this.#ws = null;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#out.take();
     this.#pool.live.delete(this);
     this.#guard('closed', () => this.end?.closed(code, reason));
   }
@@ -110,17 +101,14 @@ export class UwsSocket implements Socket {
   }
 
   #backlog(ws: WebSocket<unknown>): number {
-    if (this.#pending.length === 0) this.#heldBytes = ws.getBufferedAmount();
-    return this.#pendingBytes + this.#heldBytes;
+    if (this.#out.empty) this.#heldBytes = ws.getBufferedAmount();
+    return this.#out.bytes + this.#heldBytes;
   }
 
-  readonly #flush = (): void => {
-    this.#scheduled = false;
+  #flush(): void {
     const ws = this.#ws;
-    if (!ws || this.#pending.length === 0) return;
-    const batch = this.#pending;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    const batch = this.#out.take();
+    if (!ws || batch.length === 0) return;
     let dropped = false;
     const [only] = batch;
     if (batch.length === 1 && only !== undefined) dropped = ws.send(only) === DROPPED;
@@ -135,12 +123,11 @@ export class UwsSocket implements Socket {
     if (dropped) this.#tooSlow();
     // Whoever saw a backlog waits for its end, and the library speaks up only about what it had to keep.
     else if (this.#watched && this.#ws && this.#ws.getBufferedAmount() === 0) this.#tellDrained();
-  };
+  }
 
   #tooSlow(): void {
     this.#pool.slowClosed += 1;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#out.take();
     this.#ws?.end(SLOW.code, SLOW.reason);
   }
 
