@@ -1,4 +1,5 @@
 import type { ErrorCode, OptaError } from '../protocol/errors.ts';
+import type { LmxOperationId } from '../protocol/operations/lmx.ts';
 import type { Message, PresenceEntry, Role } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import type { Usage } from '../protocol/turn.ts';
@@ -183,35 +184,21 @@ export interface Inference {
 
 // --- administration of the inference host ---------------------------------------------------------------------------
 
-export type LmxRead =
-  | { ask: 'status' | 'discovery' | 'models' | 'memory' | 'available' }
-  | { ask: 'downloads'; includeInactive: boolean }
-  | { ask: 'progress'; downloadId: string };
-export type LmxChange =
-  | { ask: 'load'; modelId: string; options: LmxLoadOptions }
-  | { ask: 'confirm'; confirmationToken: string }
-  | { ask: 'unload' | 'delete'; modelId: string }
-  | { ask: 'download'; repoId: string; options: LmxDownloadOptions };
-
-export interface LmxLoadOptions {
-  backend?: string | undefined;
-  autoDownload?: boolean | undefined;
-  performanceOverrides?: object | undefined;
-  keepAliveSec?: number | undefined;
-  allowUnsupportedRuntime?: boolean | undefined;
-}
-export interface LmxDownloadOptions {
-  revision?: string | undefined;
-  allowPatterns?: string[] | undefined;
-  ignorePatterns?: string[] | undefined;
+export interface LmxCall {
+  id: LmxOperationId;
+  /** What stands for `:id` in the path. */
+  item?: string;
+  /** The fields of the body, or of the query. */
+  fields?: { readonly [name: string]: unknown };
 }
 
 export interface LmxAdmin {
   /**
-   * Answers in the shape of the `lmx.*` operations, within `lmxReadMs` or `lmxChangeMs`. A read may be tried again; a change is
-   * sent once, and fails with `outcome-unknown` when nobody can tell what became of it.
+   * Answers in the shape of the operation, within `lmxReadMs` or `lmxChangeMs`. A read may be tried again; a change that may have
+   * arrived is not, and fails with `outcome-unknown` when nobody can tell what became of it.
    */
-  run(call: LmxRead | LmxChange, done: Done<unknown>): void;
+  run(call: LmxCall, done: Done<unknown>): void;
+  /** Ends what waits with `shutting-down`, and refuses the rest. */
   close(): void;
 }
 

@@ -1,13 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import { LIMITS } from '../actors/limits.ts';
-import type { Clock, Done, LmxAdmin, LmxChange, LmxRead, Log } from '../actors/ports.ts';
-import { OptaError, QuotedError, toOptaError } from '../protocol/errors.ts';
+import type { Clock, Done, LmxAdmin, LmxCall, Log } from '../actors/ports.ts';
+import { type ErrorCode, OptaError, QuotedError, toOptaError } from '../protocol/errors.ts';
+import { LMX_OPERATIONS } from '../protocol/operations/lmx.ts';
 import { systemClock } from './clock.ts';
 import { failureOf, fromServer } from './error-map.ts';
-import { type Call, callOf } from './lmx-calls.ts';
+import { readAnswer } from './lmx-answers.ts';
 import { Kept, LmxEndpoint, type LmxServer } from './lmx-endpoint.ts';
 import { isLoopbackHost } from './loopback-guard.ts';
-import { exchange, type Probed, placeOf } from './probe.ts';
+import { exchange, type Probed, placeOf, type Question } from './probe.ts';
 
 export interface LmxAdminConfig extends LmxServer {
   adminKey?: string;
@@ -15,11 +16,31 @@ export interface LmxAdminConfig extends LmxServer {
   clock?: Clock;
 }
 
-const READS = new Set(['status', 'discovery', 'models', 'memory', 'available', 'downloads', 'progress']);
 /** Statuses after which a read is tried again. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** Failures of this side: they are told in the table's own words. */
-const OURS = new Set(['loopback-only', 'lmx-untrusted', 'shutting-down']);
+const OURS = new Set<ErrorCode>(['loopback-only', 'lmx-untrusted']);
+/** What LMX knows by heart. Anything else looks at disks and networks. */
+const QUICK = new Set(['lmx.status', 'lmx.discovery', 'lmx.models', 'lmx.memory']);
+/** For servers that give no code. */
+const CODE_OF_STATUS: { [status: number]: string } = {
+  401: 'unauthorized',
+  403: 'unauthorized',
+  404: 'not_found',
+  408: 'timeout',
+  409: 'conflict',
+  429: 'rate_limited',
+};
+
+interface Job {
+  call: LmxCall;
+  isRead: boolean;
+  question: Question;
+  /** When it is given up, tries and all. */
+  until: number;
+  tries: number;
+  finish: Done<unknown>;
+}
 
 /** The administration of one LMX, for all who ask through this daemon. Opens nothing by itself. */
 export const createLmxAdmin = (config: LmxAdminConfig): LmxAdmin => new Admin(config);
@@ -36,85 +57,80 @@ class Admin implements LmxAdmin {
     this.#config = config;
     this.#clock = config.clock ?? systemClock;
     this.#endpoint = new LmxEndpoint(config, this.#clock);
-    this.#models = new Kept(this.#clock, LIMITS.lmxModelsCacheMs, (done) => this.#send({ ask: 'models' }, done));
+    this.#models = new Kept(this.#clock, LIMITS.lmxModelsCacheMs, (done) => this.#send({ id: 'lmx.models' }, done));
     setMaxListeners(0, this.#closing.signal);
   }
 
-  run(asked: LmxRead | LmxChange, done: Done<unknown>): void {
-    this.#clock.soon(() => (asked.ask === 'models' ? this.#models.get(done) : this.#send(asked, done)));
+  run(call: LmxCall, done: Done<unknown>): void {
+    this.#clock.soon(() => (call.id === 'lmx.models' ? this.#models.get(done) : this.#send(call, done)));
   }
 
   close(): void {
     this.#closing.abort();
   }
 
-  #send(asked: LmxRead | LmxChange, done: Done<unknown>): void {
+  #send(call: LmxCall, done: Done<unknown>): void {
     if (this.#open >= LIMITS.lmxCallsMax)
       return done(new OptaError('too-many-requests', `More than ${LIMITS.lmxCallsMax} calls wait for LMX`), null);
     this.#open += 1;
-    const isRead = READS.has(asked.ask);
+    const isRead = LMX_OPERATIONS[call.id].safety === 'read';
     const finish = (error: OptaError | null, value: unknown): void => {
       this.#open -= 1;
       if (!isRead) this.#models.drop();
-      if (error)
-        this.#config.log.warn('lmx administration failed', {
-          ask: asked.ask,
-          code: error.code,
-          message: error.message,
-        });
-      else if (!isRead) this.#config.log.info('lmx administration', { ask: asked.ask });
-      done(error, error ? null : value);
+      const facts = { call: call.id, ...(error ? { code: error.code, message: error.message } : {}) };
+      if (error || !isRead) this.#config.log[error ? 'warn' : 'info']('lmx administration', facts);
+      done(error, value);
     };
-    const call = callOf(asked, this.#config);
-    const startedAt = this.#clock.now();
+    const until = this.#clock.now() + (isRead ? LIMITS.lmxReadMs : LIMITS.lmxChangeMs);
+    const job = { call, isRead, question: this.#questionOf(call), until, tries: 1, finish };
     // A key for the administration is worth more than a prompt, so it takes the same proof ([IN2]).
-    if (isLoopbackHost(this.#config.host)) this.#attempt({ call, isRead, startedAt, tries: 1 }, finish);
-    else
-      this.#endpoint.identify((error) => {
-        if (error) finish(this.#told(error, true), null);
-        else this.#attempt({ call, isRead, startedAt, tries: 1 }, finish);
-      });
+    if (isLoopbackHost(this.#config.host)) this.#attempt(job);
+    else this.#endpoint.identify((error) => (error ? finish(this.#told(error, true), null) : this.#attempt(job)));
   }
 
-  #attempt(job: Job, finish: Done<unknown>): void {
-    const { call, isRead, startedAt, tries } = job;
+  /** Below `/v3/lmx` the paths are LMX's own below `/admin`; it writes its fields in the other spelling. */
+  #questionOf({ id, item = '', fields = {} }: LmxCall): Question {
+    const { method, paths } = LMX_OPERATIONS[id];
+    const under = paths[0].replace('/v3/lmx/', '/admin/').replace(':id', () => encodeURIComponent(item));
+    const path = id === 'lmx.discovery' ? '/.well-known/opta-lmx' : under;
     const { adminKey } = this.#config;
-    const leftMs = isRead ? LIMITS.lmxReadMs - (this.#clock.now() - startedAt) : call.deadlineMs;
-    const asked = {
-      ...call,
-      headers: adminKey && call.path.startsWith('/admin/') ? { 'x-admin-key': adminKey } : {},
-      deadlineMs: Math.max(1, Math.min(call.deadlineMs, leftMs)),
+    return {
+      method,
+      path: fields.includeInactive === true ? `${path}?include_inactive=true` : path,
+      headers: adminKey && path === under ? { 'x-admin-key': adminKey } : {},
+      body: method === 'POST' ? snakeCase(fields) : undefined,
+      deadlineMs: QUICK.has(id) ? LIMITS.lmxQuickMs : LIMITS.lmxChangeMs,
       answerBytesMax: LIMITS.lmxAnswerBytesMax,
       signal: this.#closing.signal,
     };
-    const answered = (error: OptaError | null, answer: Probed | null): void => {
-      if (error) this.#endpoint.forget();
-      const again = error ? this.#passes(error, isRead) : isRead && PASSING.has(answer?.status ?? 0);
-      if (again && tries < LIMITS.lmxTriesMax && !this.#closing.signal.aborted)
-        this.#clock.setTimeout(
-          () => this.#attempt({ ...job, tries: tries + 1 }, finish),
-          LIMITS.lmxRetryBaseMs * 2 ** (tries - 1),
-        );
-      else if (error) finish(this.#told(error, isRead), null);
-      else this.#read(call, isRead, answer as Probed, finish);
-    };
+  }
+
+  #attempt(job: Job): void {
+    const { isRead, question, tries, finish } = job;
+    const deadlineMs = Math.max(1, Math.min(question.deadlineMs, job.until - this.#clock.now()));
     try {
-      exchange(this.#config, asked, this.#clock, answered);
+      exchange(this.#config, { ...question, deadlineMs }, this.#clock, (error, answer) => {
+        if (error) this.#endpoint.forget();
+        // A refused connection has carried nothing, so even a change may be sent again. What was slow once is not asked again.
+        const passes = error
+          ? error.facts.socketCode === 'ECONNREFUSED' || (isRead && error.code === 'lmx-ws-closed')
+          : isRead && PASSING.has(answer?.status ?? 0);
+        const waitMs = LIMITS.lmxRetryBaseMs * 2 ** (tries - 1);
+        if (passes && tries < LIMITS.lmxTriesMax && !this.#closing.signal.aborted)
+          this.#clock.setTimeout(() => this.#attempt({ ...job, tries: tries + 1 }), waitMs);
+        else if (error) finish(this.#told(error, isRead), null);
+        else this.#read(job, answer as Probed);
+      });
     } catch (cause) {
       finish(toOptaError(cause), null);
     }
   }
 
-  /** A refused connection has carried nothing, so even a change may be sent again. What was slow once is not asked again. */
-  #passes(error: OptaError, isRead: boolean): boolean {
-    return error.facts.socketCode === 'ECONNREFUSED' || (isRead && error.code === 'lmx-ws-closed');
-  }
-
-  #read(call: Call, isRead: boolean, answer: Probed, finish: Done<unknown>): void {
+  #read({ call, isRead, finish }: Job, answer: Probed): void {
     if (answer.status < 200 || answer.status > 299) return finish(this.#refusal(answer), null);
     let value: unknown;
     try {
-      value = call.read(answer.body);
+      value = readAnswer(answer.body, call, this.#config);
     } catch (cause) {
       return finish(this.#told(toOptaError(cause), isRead), null);
     }
@@ -124,49 +140,32 @@ class Admin implements LmxAdmin {
   /** LMX refuses a request in its own words; what it could not do is a failure of the way to it, as clients know it. */
   #refusal({ status, body, retryAfterMs }: Probed): OptaError {
     const failure = { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...failureOf(body, status), status };
-    const error = fromServer(failure);
+    const { code, facts } = fromServer(failure);
     const text = (failure.message ?? '').slice(0, 500);
-    if (status < 400 || status > 499) return this.#unreachable(error, `HTTP ${status} ${text}`.trim());
+    if (status < 400 || status > 499) return this.#unreachable(code, `HTTP ${status} ${text}`.trim(), facts);
     const said = failure.code ?? '';
-    const code = /^[\w.-]{1,100}$/.test(said) ? said : (CODE_OF_STATUS[status] ?? `http_${status}`);
+    const named = /^[\w.-]{1,100}$/.test(said) ? said : (CODE_OF_STATUS[status] ?? `http_${status}`);
     // 401 on this plane speaks of the daemon's own token; it must not send a client off to look for another.
-    const quoted = { status: status === 401 ? 403 : status, code };
-    return new QuotedError(error.code, `${this.#config.host}: ${text || `HTTP ${status}`}`, quoted, error.facts);
+    const quoted = { status: status === 401 ? 403 : status, code: named };
+    return new QuotedError(code, `${this.#config.host}: ${text || `HTTP ${status}`}`, quoted, facts);
   }
 
-  #told(error: OptaError, isRead: boolean): OptaError {
+  #told({ code, message, facts }: OptaError, isRead: boolean): OptaError {
     if (this.#closing.signal.aborted) return new OptaError('shutting-down', 'The daemon is shutting down');
-    if (OURS.has(error.code)) return error;
-    const { socketCode, deadlineMs } = error.facts;
-    const how =
-      error.code === 'lmx-timeout' && deadlineMs !== undefined
-        ? `timed out after ${deadlineMs} ms`
-        : socketCode === undefined
-          ? error.message
-          : `fetch failed (${socketCode} · ${placeOf(this.#config)})`;
-    const unsure = !isRead && error.code !== 'lmx-connection-refused';
-    return this.#unreachable(unsure ? new OptaError('outcome-unknown', error.message, error.facts) : error, how);
+    if (OURS.has(code)) return new OptaError(code, message, facts);
+    const { socketCode, deadlineMs } = facts;
+    const broke = socketCode === undefined ? message : `fetch failed (${socketCode} · ${placeOf(this.#config)})`;
+    const how = deadlineMs === undefined ? broke : `timed out after ${deadlineMs} ms`;
+    return this.#unreachable(isRead || code === 'lmx-connection-refused' ? code : 'outcome-unknown', how, facts);
   }
 
-  #unreachable(error: OptaError, how: string): OptaError {
+  #unreachable(code: ErrorCode, how: string, facts: OptaError['facts']): OptaError {
     const text = `LMX request failed across 1 host: ${this.#config.host} -> ${how}`;
-    return new QuotedError(error.code, text, { status: 502, code: 'connection_error' }, error.facts);
+    return new QuotedError(code, text, { status: 502, code: 'connection_error' }, facts);
   }
 }
 
-interface Job {
-  call: Call;
-  isRead: boolean;
-  startedAt: number;
-  tries: number;
-}
-
-/** For servers that give no code. */
-const CODE_OF_STATUS: { [status: number]: string } = {
-  401: 'unauthorized',
-  403: 'unauthorized',
-  404: 'not_found',
-  408: 'timeout',
-  409: 'conflict',
-  429: 'rate_limited',
-};
+const snakeCase = (fields: object): object =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), value]),
+  );

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/actors/limits.ts';
-import type { LmxAdmin, LmxChange, LmxRead } from '../../src/actors/ports.ts';
+import type { LmxAdmin, LmxCall } from '../../src/actors/ports.ts';
 import { createAdmin } from '../../src/inference/engines.ts';
 import { createLmxAdmin, type LmxAdminConfig } from '../../src/inference/lmx-admin.ts';
 import { errorBody, errorStatus, type OptaError } from '../../src/protocol/errors.ts';
@@ -22,7 +22,7 @@ interface Told {
   error: OptaError | null;
   value: unknown;
 }
-const run = (admin: LmxAdmin, call: LmxRead | LmxChange): Promise<Told> =>
+const run = (admin: LmxAdmin, call: LmxCall): Promise<Told> =>
   new Promise((resolve) => {
     let inCall = true;
     admin.run(call, (error, value) => {
@@ -38,11 +38,11 @@ const until = async (holds: () => boolean): Promise<void> => {
     await new Promise((next) => setTimeout(next, 2));
   }
 };
-const load: LmxChange = { ask: 'load', modelId: 'm', options: {} };
+const load: LmxCall = { id: 'lmx.load', fields: { modelId: 'm' } };
 
 describe('who is asked', () => {
   test('[IN1] with loopbackOnly nothing beyond loopback is asked, not even who it is', async () => {
-    for (const call of [{ ask: 'status' }, load] as const) {
+    for (const call of [{ id: 'lmx.status' }, load] as const) {
       const { error } = await run(adminAt({ host: '192.0.2.1', adminKey: 'k' }), call);
       expect([error?.code, error && errorStatus(error)]).toEqual(['loopback-only', 403]);
     }
@@ -55,16 +55,16 @@ describe('who is asked', () => {
   test.runIf(process.platform === 'linux')(
     '[IN2] a host elsewhere must prove that it is an LMX before it is sent a key',
     async () => {
-      expect((await run(named(), { ask: 'status' })).error).toBeNull();
+      expect((await run(named(), { id: 'lmx.status' })).error).toBeNull();
       expect(lmx.paths.slice(0, 2)).toEqual(['GET /.well-known/opta-lmx', 'GET /admin/status']);
       expect(fake.seen[0]?.headers['x-admin-key']).toBe('admin-key');
 
       lmx.options.discovery = false;
       const from = fake.seen.length;
-      for (const call of [{ ask: 'status' }, { ask: 'models' }, load] as const)
+      for (const call of [{ id: 'lmx.status' }, { id: 'lmx.models' }, load] as const)
         expect((await run(named(), call)).error?.code).toBe('lmx-untrusted');
       expect(fake.seen.length).toBe(from);
-      expect((await run(named({ trusted: true }), { ask: 'status' })).error).toBeNull();
+      expect((await run(named({ trusted: true }), { id: 'lmx.status' })).error).toBeNull();
     },
   );
 
@@ -76,10 +76,10 @@ describe('who is asked', () => {
       seen.push(req.headers['x-admin-key'], req.headers.authorization);
       return before?.(req, res, body) ?? false;
     };
-    await run(admin, { ask: 'discovery' });
-    await run(admin, { ask: 'status' });
+    await run(admin, { id: 'lmx.discovery' });
+    await run(admin, { id: 'lmx.status' });
     expect(seen).toEqual([undefined, undefined, 'admin-key', undefined]);
-    await run(adminAt(), { ask: 'status' });
+    await run(adminAt(), { id: 'lmx.status' });
     expect(seen.at(-2)).toBeUndefined();
   });
 
@@ -94,22 +94,22 @@ describe('tries', () => {
   test('a read that fails in passing is asked again; one that fails on is given up after three', async () => {
     fake.fail = { status: 503, body: {} };
     fake.failTimes = 2;
-    expect((await run(adminAt(), { ask: 'memory' })).error).toBeNull();
+    expect((await run(adminAt(), { id: 'lmx.memory' })).error).toBeNull();
     expect(fake.seen).toHaveLength(3);
     fake.fail = { status: 0, body: '' };
     fake.failTimes = Number.POSITIVE_INFINITY;
-    const { error } = await run(adminAt(), { ask: 'memory' });
+    const { error } = await run(adminAt(), { id: 'lmx.memory' });
     expect(error?.code).toBe('lmx-ws-closed');
     expect(fake.seen).toHaveLength(3 + LIMITS.lmxTriesMax);
   });
 
   test('[AU3] a change that may have arrived is sent once, and says that nobody can tell', async () => {
-    const kinds: LmxChange[] = [
+    const kinds: LmxCall[] = [
       load,
-      { ask: 'confirm', confirmationToken: 't' },
-      { ask: 'unload', modelId: 'm' },
-      { ask: 'delete', modelId: 'm' },
-      { ask: 'download', repoId: 'r', options: {} },
+      { id: 'lmx.confirm', fields: { confirmationToken: 't' } },
+      { id: 'lmx.unload', fields: { modelId: 'm' } },
+      { id: 'lmx.delete', item: 'm' },
+      { id: 'lmx.download', fields: { repoId: 'r' } },
     ];
     for (const call of kinds) {
       fake.seen.length = 0;
@@ -125,9 +125,9 @@ describe('tries', () => {
   });
 
   test('[SV2] each try has its deadline: 8 s for what LMX knows by heart, 30 s for disks, 120 s for a change', async () => {
-    const table: [LmxRead | LmxChange, number, string][] = [
-      [{ ask: 'status' }, LIMITS.lmxQuickMs, 'lmx-timeout'],
-      [{ ask: 'available' }, LIMITS.lmxReadMs, 'lmx-timeout'],
+    const table: [LmxCall, number, string][] = [
+      [{ id: 'lmx.status' }, LIMITS.lmxQuickMs, 'lmx-timeout'],
+      [{ id: 'lmx.available' }, LIMITS.lmxReadMs, 'lmx-timeout'],
       [load, LIMITS.lmxChangeMs, 'outcome-unknown'],
     ];
     fake.delayMs = 60_000;
@@ -150,7 +150,7 @@ describe('tries', () => {
     const clock = handClock();
     const told: (OptaError | null)[] = [];
     fake.fail = { status: 503, body: {} };
-    adminAt({ clock }).run({ ask: 'available' }, (error) => told.push(error));
+    adminAt({ clock }).run({ id: 'lmx.available' }, (error) => told.push(error));
     await until(() => fake.seen.length === 1);
     fake.delayMs = 60_000;
     let passedMs = 0;
@@ -180,19 +180,19 @@ describe('bounds', () => {
     ];
     for (const body of bodies) {
       fake.fail = { status: 200, body };
-      expect((await run(adminAt(), { ask: 'models' })).error?.code).toBe('lmx-protocol');
+      expect((await run(adminAt(), { id: 'lmx.models' })).error?.code).toBe('lmx-protocol');
     }
     fake.fail = { status: 302, body: {}, headers: { location: 'http://192.0.2.1/' } };
-    expect((await run(adminAt(), { ask: 'status' })).error?.code).toBe('lmx-protocol');
+    expect((await run(adminAt(), { id: 'lmx.status' })).error?.code).toBe('lmx-protocol');
   });
 
   test('[SV3] more calls at once than the bound are refused, and the place of one that ended is free again', async () => {
     const admin = adminAt();
     fake.delayMs = 200;
-    const calls = Array.from({ length: LIMITS.lmxCallsMax + 3 }, () => run(admin, { ask: 'memory' }));
+    const calls = Array.from({ length: LIMITS.lmxCallsMax + 3 }, () => run(admin, { id: 'lmx.memory' }));
     const codes = (await Promise.all(calls)).map((t) => t.error?.code ?? 'ok');
     expect(codes.filter((c) => c === 'too-many-requests')).toHaveLength(3);
-    expect((await run(admin, { ask: 'memory' })).error).toBeNull();
+    expect((await run(admin, { id: 'lmx.memory' })).error).toBeNull();
   });
 
   test('loaded models are kept for a while, never beyond a change, and a failure is not kept', async () => {
@@ -200,29 +200,29 @@ describe('bounds', () => {
     const admin = adminAt({ clock });
     const reads = () => fake.lines().filter((line) => line === 'GET /admin/models null').length;
     fake.fail = { status: 403, body: {} };
-    expect((await run(admin, { ask: 'models' })).error?.code).toBe('lmx-unauthorized');
+    expect((await run(admin, { id: 'lmx.models' })).error?.code).toBe('lmx-unauthorized');
     fake.fail = null;
-    await Promise.all(Array.from({ length: 5 }, () => run(admin, { ask: 'models' })));
+    await Promise.all(Array.from({ length: 5 }, () => run(admin, { id: 'lmx.models' })));
     expect(reads()).toBe(2);
     clock.advance(LIMITS.lmxModelsCacheMs - 1);
-    await run(admin, { ask: 'models' });
+    await run(admin, { id: 'lmx.models' });
     expect(reads()).toBe(2);
     clock.advance(1);
-    await run(admin, { ask: 'models' });
+    await run(admin, { id: 'lmx.models' });
     expect(reads()).toBe(3);
-    await run(admin, { ask: 'unload', modelId: 'nope' });
-    await run(admin, { ask: 'models' });
+    await run(admin, { id: 'lmx.unload', fields: { modelId: 'nope' } });
+    await run(admin, { id: 'lmx.models' });
     expect(reads()).toBe(4);
   });
 
   test('[SV2] closing ends what waits, and nothing is asked afterwards', async () => {
     const admin = adminAt();
     fake.delayMs = 60_000;
-    const waiting = [run(admin, { ask: 'memory' }), run(admin, load)];
+    const waiting = [run(admin, { id: 'lmx.memory' }), run(admin, load)];
     await until(() => fake.seen.length === 2);
     admin.close();
     for (const { error } of await Promise.all(waiting)) expect(error?.code).toBe('shutting-down');
-    expect((await run(admin, { ask: 'status' })).error?.code).toBe('shutting-down');
+    expect((await run(admin, { id: 'lmx.status' })).error?.code).toBe('shutting-down');
     expect(fake.seen).toHaveLength(2);
     await until(() => lmx.connections() === 0);
   });
@@ -232,7 +232,7 @@ describe('words', () => {
   test('[IN4] a refusal keeps status and code of LMX; 401 and codes that are none do not pass', async () => {
     const told = async (status: number, body: unknown, headers: object = {}) => {
       fake.fail = { status, body, headers };
-      const { error } = await run(adminAt(), { ask: 'unload', modelId: 'm' });
+      const { error } = await run(adminAt(), { id: 'lmx.unload', fields: { modelId: 'm' } });
       return [errorStatus(error as OptaError), errorBody(error as OptaError)];
     };
     expect(await told(404, { error: { message: 'gone', code: 'model_not_found' } })).toEqual([
@@ -278,11 +278,11 @@ describe('words', () => {
       confirmation_token: 't',
       message: 'large',
     });
-    expect((await run(admin, { ask: 'downloads', includeInactive: true })).value).toEqual({
+    expect((await run(admin, { id: 'lmx.downloads', fields: { includeInactive: true } })).value).toEqual({
       downloads: [{ downloadId: 'd', download_id: 'd', repoId: 'r', repo_id: 'r', status: 'failed' }],
       count: 1,
       includeInactive: true,
     });
-    expect((await run(admin, { ask: 'models' })).value).toEqual({ models: [{ model_id: 'm', status: 'loaded' }] });
+    expect((await run(admin, { id: 'lmx.models' })).value).toEqual({ models: [{ model_id: 'm', status: 'loaded' }] });
   });
 });

@@ -10,6 +10,12 @@ export interface SeenAdminCall {
   body: unknown;
 }
 
+export interface FakeAnswer {
+  status: number;
+  body: unknown;
+  headers?: object;
+}
+
 export interface FakeAdmin {
   /** To be given to `startFakeLmx`. */
   readonly options: FakeLmxOptions;
@@ -17,12 +23,12 @@ export interface FakeAdmin {
   /** `METHOD path body` of each call, in order. */
   lines(): string[];
   /** Every call is answered with this; 0: cut without an answer. */
-  fail: { status: number; body: unknown; headers?: object } | null;
+  fail: FakeAnswer | null;
   /** How many calls `fail` holds for; the rest succeed. */
   failTimes: number;
   delayMs: number;
   /** Over the usual answer. */
-  reply: ((call: SeenAdminCall) => { status: number; body: unknown } | undefined) | null;
+  reply: ((call: SeenAdminCall) => FakeAnswer | undefined) | null;
 }
 
 /** The administration of a fake LMX on which `fake-model` is loaded. */
@@ -62,7 +68,7 @@ const answer = async (admin: FakeAdmin, call: SeenAdminCall, res: ServerResponse
   res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(text);
 };
 
-const usual = ({ method, path, body }: SeenAdminCall): { status: number; body: unknown; headers?: object } => {
+const usual = ({ method, path, body }: SeenAdminCall): FakeAnswer => {
   const url = new URL(path, 'http://lmx');
   const exact = ANSWERS[`${method} ${url.pathname}`];
   if (exact) return { status: 200, body: exact(body as { [name: string]: unknown } | null) };
@@ -75,7 +81,7 @@ const usual = ({ method, path, body }: SeenAdminCall): { status: number; body: u
   return { status: 404, body: { error: { message: `Not found: ${path}`, code: 'not_found' } } };
 };
 
-const unload = (body: unknown) => {
+const unload = (body: unknown): FakeAnswer => {
   const model_id = (body as { model_id?: unknown } | null)?.model_id;
   return model_id === 'fake-model'
     ? { status: 200, body: { success: true, model_id, memory_freed_gb: 1.5 } }

@@ -1,20 +1,19 @@
 import { expect, test } from 'vitest';
-import type { LmxChange, LmxRead } from '../../src/actors/ports.ts';
+import type { LmxCall } from '../../src/actors/ports.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
-import { LMX_OPERATIONS } from '../../src/protocol/operations/lmx.ts';
+import { LMX_OPERATIONS, type LmxOperationId } from '../../src/protocol/operations/lmx.ts';
 import type { HandlerDeps } from '../../src/transport/handlers/deps.ts';
 import { lmxHandlers } from '../../src/transport/handlers/lmx.ts';
 
 const FULL = { modelId: 'm', repoId: 'r', confirmationToken: 't' };
-type LmxId = keyof typeof LMX_OPERATIONS;
-const IDS = Object.keys(LMX_OPERATIONS) as LmxId[];
-const isWrite = (id: LmxId): boolean => LMX_OPERATIONS[id].safety === 'write';
+const IDS = Object.keys(LMX_OPERATIONS) as LmxOperationId[];
+const isWrite = (id: LmxOperationId): boolean => LMX_OPERATIONS[id].safety === 'write';
 
 /** Each operation once, with all that it could need; its code when it fails. */
-const callAll = async (lmx: HandlerDeps['lmx']): Promise<Map<LmxId, string>> => {
+const callAll = async (lmx: HandlerDeps['lmx']): Promise<Map<LmxOperationId, string>> => {
   const timers = { setTimeout, clearTimeout: (id: unknown) => clearTimeout(id as NodeJS.Timeout) };
   const handlers = lmxHandlers({ ...(lmx ? { lmx } : {}), timers } as unknown as HandlerDeps);
-  const outcomes = new Map<LmxId, string>();
+  const outcomes = new Map<LmxOperationId, string>();
   for (const id of IDS) {
     const call = handlers[id] as (input: unknown) => unknown;
     try {
@@ -27,10 +26,10 @@ const callAll = async (lmx: HandlerDeps['lmx']): Promise<Map<LmxId, string>> => 
   return outcomes;
 };
 const host = (refusal: OptaError | null) => {
-  const asked: (LmxRead | LmxChange)['ask'][] = [];
+  const asked: string[] = [];
   const admin = {
-    run: (call: LmxRead | LmxChange, done: (error: null, value: unknown) => void) => {
-      asked.push(call.ask);
+    run: (call: LmxCall, done: (error: null, value: unknown) => void) => {
+      asked.push(call.id);
       setImmediate(() => done(null, {}));
     },
     close: () => undefined,

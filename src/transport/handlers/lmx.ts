@@ -1,63 +1,61 @@
 import { createHash } from 'node:crypto';
 import { LIMITS } from '../../actors/limits.ts';
-import type { LmxChange, LmxRead } from '../../actors/ports.ts';
 import { OptaError } from '../../protocol/errors.ts';
-import type { LMX_OPERATIONS } from '../../protocol/operations/lmx.ts';
-import type { OperationOutput } from '../../protocol/operations.ts';
+import { LMX_OPERATIONS, type LmxOperationId } from '../../protocol/operations/lmx.ts';
+import { type OperationInput, type OperationOutput, operation } from '../../protocol/operations.ts';
 import type { Answer, HandlersOf } from '../dispatch.ts';
 import { type HandlerDeps, within } from './deps.ts';
 
 /** The administration keeps its own deadlines; this one is for an answer that it owes. */
-const READ_ASK_MS = LIMITS.lmxReadMs + LIMITS.askDeadlineMs;
-const CHANGE_ASK_MS = LIMITS.lmxChangeMs + LIMITS.askDeadlineMs;
+const ASK_MS = LIMITS.lmxChangeMs + LIMITS.askDeadlineMs;
 
-export const lmxHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof LMX_OPERATIONS> => {
-  const host = () => {
-    if (deps.lmx) return deps.lmx;
-    throw new OptaError('lmx-connection-refused', 'No LMX is configured: this daemon answers with its demo engine');
-  };
-  const read = async <T>(call: LmxRead): Promise<{ body: T }> => ({
-    body: (await within<unknown>(deps, (done) => host().admin.run(call, done), READ_ASK_MS)) as T,
-  });
-  const change = async <T>(call: () => LmxChange): Promise<{ body: T }> => {
-    const refused = host().mayAdminister();
+/** The field that an operation cannot do without; `:id` of the path goes by this name too. */
+const NEEDS: { [id in LmxOperationId]?: string } = {
+  'lmx.progress': 'downloadId',
+  'lmx.load': 'modelId',
+  'lmx.confirm': 'confirmationToken',
+  'lmx.unload': 'modelId',
+  'lmx.download': 'repoId',
+  'lmx.delete': 'modelId',
+};
+
+interface Input {
+  params: { id?: string };
+  query: { readonly [name: string]: unknown };
+  body?: { readonly [name: string]: unknown } | undefined;
+}
+
+export const lmxHandlers = (deps: HandlerDeps): HandlersOf<LmxOperationId> => {
+  const run = async <T>(id: LmxOperationId, { params, query, body }: Input): Promise<{ body: T }> => {
+    const { lmx } = deps;
+    if (!lmx)
+      throw new OptaError('lmx-connection-refused', 'No LMX is configured: this daemon answers with its demo engine');
+    const refused = operation(id).safety === 'write' ? lmx.mayAdminister() : null;
     if (refused) throw refused;
-    const asked = call();
-    return { body: (await within<unknown>(deps, (done) => host().admin.run(asked, done), CHANGE_ASK_MS)) as T };
+    const need = NEEDS[id];
+    if (need !== undefined) checkNeeded(need, body?.[need] ?? params.id, params.id !== undefined);
+    const call = { id, fields: body ?? query, ...(params.id === undefined ? {} : { item: params.id }) };
+    return { body: (await within<unknown>(deps, (done) => lmx.admin.run(call, done), ASK_MS)) as T };
   };
+  const passed = (Object.keys(LMX_OPERATIONS) as LmxOperationId[]).map((id) => [id, (input: Input) => run(id, input)]);
   return {
-    'lmx.status': () => read({ ask: 'status' }),
-    'lmx.discovery': () => read({ ask: 'discovery' }),
-    'lmx.models': async ({ query }) => tagged((await read<Models>({ ask: 'models' })).body, query.ifNoneMatch),
-    'lmx.memory': () => read({ ask: 'memory' }),
-    'lmx.available': () => read({ ask: 'available' }),
-    'lmx.downloads': async ({ query }) => read({ ask: 'downloads', includeInactive: isTrue(query.includeInactive) }),
-    'lmx.progress': async ({ params }) => read({ ask: 'progress', downloadId: inPath(params.id, 'downloadId') }),
-    'lmx.load': ({ body: { modelId, ...options } }) =>
-      change(() => ({ ask: 'load', modelId: given(modelId, 'modelId'), options })),
-    'lmx.confirm': ({ body }) => {
-      const token = body.confirmationToken ?? body.confirmation_token;
-      return change(() => ({ ask: 'confirm', confirmationToken: given(token, 'confirmationToken') }));
+    ...(Object.fromEntries(passed) as HandlersOf<LmxOperationId>),
+    'lmx.models': async (input) => {
+      const { body } = await run<Models>('lmx.models', { ...input, query: {} });
+      return tagged(body, input.query.ifNoneMatch);
     },
-    'lmx.unload': ({ body }) => change(() => ({ ask: 'unload', modelId: given(body.modelId, 'modelId') })),
-    'lmx.download': ({ body: { repoId, ...options } }) =>
-      change(() => ({ ask: 'download', repoId: given(repoId, 'repoId'), options })),
-    'lmx.delete': ({ params }) => change(() => ({ ask: 'delete', modelId: inPath(params.id, 'modelId') })),
+    'lmx.downloads': ({ params, query }: OperationInput<'lmx.downloads'>) =>
+      run('lmx.downloads', { params, query: { includeInactive: isTrue(query.includeInactive) } }),
   };
 };
 
 type Models = OperationOutput<'lmx.models'>;
 
-const given = (value: string | undefined, name: string): string => {
-  if (value === undefined || value.trim() === '') throw new OptaError('invalid-request', `Missing ${name}`);
-  return value;
-};
-
-/** It becomes a part of a path there, with its slashes: nothing in it may lead to another one. */
-const inPath = (value: string, name: string): string => {
-  const parts = given(value, name).split('/');
-  if (parts.some((part) => ['', '.', '..'].includes(part))) throw new OptaError('invalid-request', `Invalid ${name}`);
-  return value;
+/** In a path its slashes are kept: nothing in it may lead to another place. */
+const checkNeeded = (name: string, value: unknown, inPath: boolean): void => {
+  if (typeof value !== 'string' || value.trim() === '') throw new OptaError('invalid-request', `Missing ${name}`);
+  if (inPath && value.split('/').some((part) => ['', '.', '..'].includes(part)))
+    throw new OptaError('invalid-request', `Invalid ${name}`);
 };
 
 const isTrue = (text = 'false'): boolean => {
