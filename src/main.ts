@@ -42,7 +42,7 @@ const run = async (): Promise<void> => {
   ensurePrivateDir(paths.daemonDir);
   const lock = await acquireInstanceLock(paths.dataDir);
   const daemonId = `daemon_${newId(8)}`;
-  const token = randomBytes(24).toString('hex');
+  const [token, observerToken] = [newToken(), newToken()];
   const log = fileLog(paths.logFile, daemonId);
   guardProcess(log);
 
@@ -75,6 +75,7 @@ const run = async (): Promise<void> => {
     runtime: system,
     adapter,
     token,
+    observerToken,
     host,
     ports: { first: config.daemon.port, fallback: config.daemon.port === 0 ? [] : DEFAULT_PORTS.fallback },
     version,
@@ -88,6 +89,7 @@ const run = async (): Promise<void> => {
   });
 
   writePrivateFile(paths.tokenFile, token);
+  writePrivateFile(paths.observerTokenFile, observerToken);
   writePrivateFile(paths.pidFile, String(process.pid));
   const state = {
     pid: process.pid,
@@ -97,6 +99,7 @@ const run = async (): Promise<void> => {
     token,
     startedAt: new Date().toISOString(),
     logsPath: paths.logFile,
+    observerToken,
   };
   writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
   log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
@@ -124,6 +127,9 @@ const run = async (): Promise<void> => {
     log.flush();
   });
 };
+
+/** For people and their programs, or for whoever only looks on. */
+const newToken = (): string => randomBytes(24).toString('hex');
 
 const flagsOf = (values: {
   port?: string;

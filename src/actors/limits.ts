@@ -1,6 +1,6 @@
 /**
  * Every bound of the runtime, with its unit, in one place ([SV3]). `…Max` is a count or bytes, `…Ms` is milliseconds.
- * Each is reported, with how full it is, by `/v3/metrics`.
+ * Each is reported by `/v3/metrics` and `/metrics`: what fills up with how full it is, the others as settings.
  */
 export const LIMITS = {
   // Sessions and turns
@@ -137,6 +137,13 @@ export const LIMITS = {
   bodiesBytesMax: 64 << 20,
   /** One answer of `/events`; above it the answer says `more`. */
   eventsReplyBytesMax: 16 << 20,
+  /** Event streams over HTTP that are open at one moment. */
+  streamsMax: 2_000,
+  streamPingMs: 15_000,
+  /** A health stream says the same again after this. */
+  healthStreamEveryMs: 5_000,
+  /** While one is open, changes are looked for this often. */
+  healthStreamLookMs: 500,
   /** Commands of one socket that wait for their answer. */
   socketCommandsMax: 64,
   /** Backlog of one socket, acks and events together; a socket above it is closed with `slow-reader`. */

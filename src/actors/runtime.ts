@@ -96,5 +96,7 @@ export interface Gauge {
   value: number;
   /** The bound from `limits.ts`, when the figure has one. */
   max?: number;
+  /** That bound's name. */
+  limit?: string;
   help: string;
 }

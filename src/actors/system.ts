@@ -10,7 +10,7 @@ import { type Asks, createAsks } from './effects/asks.ts';
 import { type Attachments, createAttachments } from './effects/attachments.ts';
 import { barrierEffect } from './effects/barrier.ts';
 import { foldUntil } from './effects/fold-until.ts';
-import { inferenceEffect } from './effects/inference-stream.ts';
+import { type Gates, inferenceEffect } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { purgeExpired } from './effects/purge.ts';
 import { toolEffect } from './effects/tool-run.ts';
@@ -63,6 +63,7 @@ export const createSystem = (p: SystemParts): System => {
   const { clock, limits, store, log } = p;
   const asks = createAsks(() => journal);
   const attachments = createAttachments({ store, clock, limits });
+  const gates: Gates = new Set();
   let ingressSeq = 0;
   let stored = 0;
   let onBoot: (() => void) | null = null;
@@ -94,7 +95,7 @@ export const createSystem = (p: SystemParts): System => {
   };
 
   const registry: Registry = createRegistry({
-    logic: bind(p, journal, asks, () => registry),
+    logic: bind(p, journal, asks, gates, () => registry),
     env,
     store,
     clock,
@@ -341,19 +342,30 @@ export const createSystem = (p: SystemParts): System => {
         storage: storageStatus,
       };
     },
-    metrics: () =>
-      gauges(limits, {
-        sessionsLive: registry.slots.size,
-        tailBytes: journal.tailBytes,
-        answersPending: asks.size,
-        attachments: attachments.total,
+    metrics: () => {
+      const { crashes } = daemon.getSnapshot().context;
+      return gauges(limits, {
+        registry,
+        journal,
+        asks,
+        attachments,
+        gates,
+        crashes,
+        now: clock.now(),
         storageFailures,
-      }),
+      });
+    },
   };
 };
 
 /** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
-const bind = (p: SystemParts, journal: Journal, asks: Asks, registry: () => Registry): typeof sessionMachine =>
+const bind = (
+  p: SystemParts,
+  journal: Journal,
+  asks: Asks,
+  gates: Gates,
+  registry: () => Registry,
+): typeof sessionMachine =>
   sessionMachine.provide({
     actions: {
       append: (_, { state, records }) => journal.append(state, records),
@@ -365,7 +377,9 @@ const bind = (p: SystemParts, journal: Journal, asks: Asks, registry: () => Regi
     actors: {
       turn: turnMachine.provide({
         actors: {
-          stream: streamMachine.provide({ actors: { inference: inferenceEffect(p.inference, journal, p.limits) } }),
+          stream: streamMachine.provide({
+            actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
+          }),
           toolJob: toolJobMachine.provide({ actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools) } }),
         },
       }),

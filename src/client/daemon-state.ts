@@ -9,6 +9,8 @@ export const DaemonStateSchema = z.looseObject({
   host: z.string(),
   port: z.number().int().min(1).max(65_535),
   token: z.string().min(1),
+  /** Opens what reads and nothing else; absent from older daemons. */
+  observerToken: z.string().min(1).optional(),
   startedAt: z.string(),
   logsPath: z.string(),
 });

@@ -11,6 +11,7 @@ export interface OptaPaths {
   daemonDir: string;
   stateFile: string;
   tokenFile: string;
+  observerTokenFile: string;
   pidFile: string;
   logFile: string;
   /** The LMDB environment. */
@@ -26,6 +27,7 @@ export const optaPaths = (env: Env = process.env): OptaPaths => {
     daemonDir,
     stateFile: join(daemonDir, 'state.json'),
     tokenFile: join(daemonDir, 'token'),
+    observerTokenFile: join(daemonDir, 'observer-token'),
     pidFile: join(daemonDir, 'daemon.pid'),
     logFile: join(daemonDir, 'daemon.log'),
     dataDir: join(daemonDir, 'data'),

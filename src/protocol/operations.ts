@@ -5,7 +5,7 @@ import type { Operation } from './operations/operation.ts';
 import { SESSION_OPERATIONS } from './operations/sessions.ts';
 import { TURN_OPERATIONS } from './operations/turns.ts';
 
-export { COMMON_ERRORS, type Operation } from './operations/operation.ts';
+export { COMMON_ERRORS, cursorOf, type Operation } from './operations/operation.ts';
 
 /**
  * The operation table: the contract of the control plane, apart from its handlers. Routes, validation, statuses, the published

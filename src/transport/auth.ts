@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { OptaError } from '../protocol/errors.ts';
 import type { RequestHead } from './port.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -22,23 +23,31 @@ export const queryToken = (query: URLSearchParams): string | null => {
   return tokens.length === 1 ? (tokens[0] as string) : null;
 };
 
+/** What a token allows: everything, or to look on ([AC2]). */
+export type Right = 'full' | 'observer';
+
 export interface Auth {
-  /** Either place may hold the right token: existing clients send a stale header beside a fresh query. */
-  http(head: RequestHead, query: URLSearchParams): boolean;
+  /** Either place may hold a right token, and the better one counts: existing clients send a stale header beside a fresh query. */
+  http(head: RequestHead, query: URLSearchParams): Right | null;
   /** A bearer header wins over the query, right or wrong. */
-  socket(head: RequestHead, query: URLSearchParams): boolean;
+  socket(head: RequestHead, query: URLSearchParams): Right | null;
 }
 
-export const auth = (token: string): Auth => {
-  const right = tokenCheck(token);
+/** Without `observerToken` nobody is let in as an observer. Throws when a token is empty or both are the same. */
+export const auth = (token: string, observerToken?: string): Auth => {
+  if (token === observerToken) throw new RangeError('the two tokens are the same');
+  const isFull = tokenCheck(token);
+  const isObserver = observerToken === undefined ? () => false : tokenCheck(observerToken);
+  /** Every comparison is made, whatever the others say. */
+  const rightOf = (candidates: (string | null)[]): Right | null => {
+    const full = candidates.map(isFull).includes(true);
+    const observer = candidates.map(isObserver).includes(true);
+    return full ? 'full' : observer ? 'observer' : null;
+  };
   return {
-    http: (head, query) => {
-      const bearer = right(bearerToken(head));
-      return right(queryToken(query)) || bearer;
-    },
-    socket: (head, query) => {
-      const bearer = bearerToken(head);
-      return right(bearer ?? queryToken(query));
-    },
+    http: (head, query) => rightOf([bearerToken(head), queryToken(query)]),
+    socket: (head, query) => rightOf([bearerToken(head) ?? queryToken(query)]),
   };
 };
+
+export const readOnly = (): OptaError => new OptaError('read-only-token', 'Read only: an observer changes nothing');

@@ -1,10 +1,12 @@
 import { LIMITS } from '../actors/limits.ts';
-import { type ErrorFacts, errorBody, errorStatus, OptaError, toOptaError } from '../protocol/errors.ts';
-import { type Operation, operation } from '../protocol/operations.ts';
-import type { Auth } from './auth.ts';
-import type { Dispatch, StreamAnswer } from './dispatch.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
+import { type OperationId, operation } from '../protocol/operations.ts';
+import { type Auth, type Right, readOnly } from './auth.ts';
+import type { Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
+import { withHeaderFields } from './header-fields.ts';
 import type { Access } from './origin.ts';
-import type { Exchange, RequestHead, Response, StreamEnd } from './port.ts';
+import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from './port.ts';
+import { errorResponse } from './problem.ts';
 import { type Match, route } from './router.ts';
 
 export interface HttpPlaneDeps {
@@ -12,6 +14,7 @@ export interface HttpPlaneDeps {
   auth: Auth;
   access: Access;
   closing(): boolean;
+  onFault(where: string, fault: unknown): void;
 }
 
 const SECURITY: readonly (readonly [string, string])[] = [
@@ -24,14 +27,17 @@ const JSON_TYPE = ['content-type', 'application/json; charset=utf-8'] as const;
 export const httpPlane =
   (deps: HttpPlaneDeps) =>
   (head: RequestHead, exchange: Exchange): void => {
-    const headers = [...deps.access.cors(head), ...SECURITY];
-    const reply = (r: Response, close = false): void =>
-      exchange.reply({ ...r, headers: [...r.headers, ...headers] }, close);
-    const run = (call: Admitted, body: unknown): void =>
-      void answer(deps, call, body).then((r) => {
-        if ('open' in r) stream(exchange, { ...r, headers: [...r.headers, ...headers] });
-        else reply(r);
+    const cors = deps.access.cors(head);
+    const reply = (r: Response, close = false): void => exchange.reply(complete(r, cors), close);
+    const fail = (fault: unknown, close = false): void => reply(errorResponse(head, toOptaError(fault)), close);
+    const run = (call: Admitted, body: unknown): void => {
+      const raw = withHeaderFields(call.id, head.headers, { ...call, body });
+      void answer(deps, head, call.id, raw).then((r) => {
+        if (!('open' in r)) reply(r);
+        else if (head.method === 'HEAD') reply({ ...r, body: '' });
+        else stream(deps, exchange, complete(r, cors));
       });
+    };
     try {
       const call = admit(deps, head);
       if (call === 'preflight') reply({ status: 204, headers: deps.access.preflight(head), body: '' });
@@ -39,17 +45,23 @@ export const httpPlane =
       else {
         exchange.body(LIMITS.requestBytesMax, (bytes) => {
           try {
-            run(call, withHeaders(head, operation(call.id), parseBody(head, bytes)));
+            run(call, parseBody(head, bytes));
           } catch (fault) {
             // The rest of a body that is too large is still on its way, and nobody will read it.
-            reply(errorResponse(toOptaError(fault)), bytes === 'too-large');
+            fail(fault, bytes === 'too-large');
           }
         });
       }
     } catch (fault) {
-      reply(errorResponse(toOptaError(fault)));
+      fail(fault);
     }
   };
+
+/** With the headers that every answer has. Its own come first, and one that it has is not sent a second time. */
+const complete = <T extends Pick<Response, 'headers'>>(r: T, cors: Response['headers']): T => {
+  const own = new Set(r.headers.map(([name]) => name));
+  return { ...r, headers: [...r.headers, ...cors, ...SECURITY.filter(([name]) => !own.has(name))] };
+};
 
 interface Admitted extends Match {
   query: { [name: string]: unknown };
@@ -67,54 +79,55 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | 'preflight' =
   if (!match) throw noRoute(head);
   if (Number(head.headers.get('content-length') ?? 0) > LIMITS.requestBytesMax) throw tooLarge();
   const query = new URLSearchParams(head.query);
-  if (!operation(match.id).open && !deps.auth.http(head, query)) throw new OptaError('unauthorized', 'Unauthorized');
-  if (deps.closing()) throw new OptaError('shutting-down', 'The daemon is shutting down');
   const row = operation(match.id);
-  const fields = queryObject(query);
-  return { ...match, query: (row.body === null ? withHeaders(head, row, fields) : fields) as Admitted['query'] };
+  if (!row.open) checkRight(row.safety, deps.auth.http(head, query));
+  if (deps.closing()) throw new OptaError('shutting-down', 'The daemon is shutting down');
+  return { ...match, query: queryObject(query) };
+};
+
+const checkRight = (safety: 'read' | 'write', right: Right | null): void => {
+  if (right === null) throw new OptaError('unauthorized', 'Unauthorized');
+  if (safety === 'write' && right !== 'full') throw readOnly();
 };
 
 type Streamed = Omit<Response, 'body'> & Pick<StreamAnswer, 'open'>;
 
 const answer = async (
   deps: HttpPlaneDeps,
-  { id, params, query }: Admitted,
-  body: unknown,
+  head: RequestHead,
+  id: OperationId,
+  raw: RawInput,
 ): Promise<Response | Streamed> => {
-  const outcome = await deps.dispatch(id, { params, query, body });
-  if (!outcome.ok) return errorResponse(outcome.error, operation(id).failureStatus);
+  const outcome = await deps.dispatch(id, raw);
+  if (!outcome.ok) return errorResponse(head, outcome.error, operation(id).failureStatus);
   const { answer: a, status } = outcome;
   const type = 'type' in a ? (['content-type', a.type] as const) : JSON_TYPE;
   // 304 has no body to say the type of.
-  const head = { status: a.status ?? status, headers: [...(a.status === 304 ? [] : [type]), ...(a.headers ?? [])] };
-  if ('open' in a) return { ...head, open: a.open };
-  return { ...head, body: 'text' in a ? a.text : 'json' in a ? a.json : JSON.stringify(a.body) };
+  const top = { status: a.status ?? status, headers: [...(a.status === 304 ? [] : [type]), ...(a.headers ?? [])] };
+  if ('open' in a) return { ...top, open: a.open };
+  return { ...top, body: 'text' in a ? a.text : 'json' in a ? a.json : JSON.stringify(a.body) };
 };
 
-/** The head leaves first; only then does the handler begin to write. */
-const stream = (exchange: Exchange, { open, ...head }: Streamed): void => {
+/** The head leaves first; only then does the handler begin to write. One that throws ends its own connection and no other. */
+const stream = (deps: HttpPlaneDeps, exchange: Exchange, { open, ...head }: Streamed): void => {
   let end: StreamEnd | null = null;
   let over = false;
-  const out = exchange.stream(head, {
-    drain: () => end?.drain(),
-    closed: () => {
-      over = true;
-      end?.closed();
-    },
-  });
-  if (!out) return;
-  end = open(out);
-  if (over) end.closed();
-};
-
-export const errorResponse = (error: OptaError, status = errorStatus(error)): Response => {
-  const wait: [string, string][] = status === 429 ? [['retry-after', String(retryAfterSeconds(error.facts))]] : [];
-  return { status, headers: [JSON_TYPE, ...wait], body: JSON.stringify(errorBody(error)) };
-};
-
-const retryAfterSeconds = (facts: ErrorFacts): number => {
-  const ms = facts.retryAfterMs;
-  return typeof ms === 'number' && ms > 0 ? Math.ceil(ms / 1000) : 1;
+  let out: ResponseStream | null = null;
+  try {
+    out = exchange.stream(head, {
+      drain: () => end?.drain(),
+      closed: () => {
+        over = true;
+        end?.closed();
+      },
+    });
+    if (!out) return;
+    end = open(out);
+    if (over) end.closed();
+  } catch (fault) {
+    deps.onFault('stream', fault);
+    out?.cut();
+  }
 };
 
 const checkUrl = (head: RequestHead): void => {
@@ -141,21 +154,6 @@ const queryObject = (query: URLSearchParams): { [name: string]: unknown } => {
       return [name, values.length === 1 ? values[0] : values];
     }),
   );
-};
-
-/** Headers that the operation takes as fields. What is no object is left to the schema. */
-const withHeaders = (head: RequestHead, { headers = {} }: Operation, fields: unknown): unknown => {
-  const own = fields ?? {};
-  if (typeof own !== 'object' || Array.isArray(own)) return fields;
-  const merged: { [name: string]: unknown } = { ...own };
-  for (const [header, field] of Object.entries(headers)) {
-    const value = head.headers.get(header);
-    if (value === undefined) continue;
-    if (Object.hasOwn(merged, field) && merged[field] !== value)
-      throw new OptaError('invalid-request', `The header ${header} and the field ${field} differ`);
-    merged[field] = value;
-  }
-  return Object.keys(merged).length === 0 ? fields : merged;
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -30,6 +30,7 @@ const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 const METHODS = 'GET,POST,PUT,PATCH,DELETE,OPTIONS';
 const HEADERS = 'Authorization, Content-Type, If-None-Match, Idempotency-Key, Last-Event-ID';
+const EXPOSED = 'ETag, Retry-After, Idempotent-Replayed';
 
 export const isLoopbackHost = (name: string): boolean => LOOPBACK_HOST.test(name) || name === '::1';
 
@@ -61,7 +62,7 @@ export const access = (config: AccessConfig): Access => {
     return [
       ['vary', 'Origin'],
       ['access-control-allow-origin', origin],
-      ['access-control-expose-headers', 'ETag'],
+      ['access-control-expose-headers', EXPOSED],
     ];
   };
 

@@ -1,20 +1,27 @@
 import { LIMITS } from '../actors/limits.ts';
 import type { Log } from '../actors/ports.ts';
-import type { Gauge, Runtime } from '../actors/runtime.ts';
+import type { Runtime } from '../actors/runtime.ts';
 import { OptaError } from '../protocol/errors.ts';
+import type { Timers } from './ask.ts';
 import { auth } from './auth.ts';
 import { dispatcher } from './dispatch.ts';
 import { eventPlane } from './event-plane.ts';
+import { transportGauges } from './gauges.ts';
 import { type HealthFacts, handlers, type InferenceHost } from './handlers.ts';
 import { httpPlane } from './http-plane.ts';
 import { Latency } from './latency.ts';
+import { LoopDelay } from './loop-delay.ts';
 import { access, isLoopbackHost } from './origin.ts';
 import type { Transport, TransportAdapter, TransportBounds } from './port.ts';
+import type { SocketAttachment } from './socket-attachment.ts';
+import { SseStreams } from './sse.ts';
 
 export interface ServerOptions {
   runtime: Runtime;
   adapter: TransportAdapter;
   token: string;
+  /** With this one everything can be read and nothing changed ([AC2]). Without it nobody is an observer. */
+  observerToken?: string;
   host: string;
   /** `first` 0 asks for any free port. */
   ports: { first: number; fallback: readonly number[] };
@@ -49,6 +56,11 @@ const BOUNDS: TransportBounds = {
   socketIdleMs: LIMITS.socketIdleMs,
 };
 
+const timers: Timers = {
+  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  clearTimeout: (id) => clearTimeout(id as NodeJS.Timeout),
+};
+
 /** Serves both planes. Throws `no-port` when every port is taken and `forbidden-host` for an address beyond loopback. */
 export const startServer = async (options: ServerOptions): Promise<Server> => {
   if (!isLoopbackHost(options.host.toLowerCase()) && !options.allowRemote) {
@@ -63,6 +75,9 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
     options.log.error('transport fault', { where, fault: fault instanceof Error ? fault.stack : String(fault) });
   const bounds = { ...BOUNDS, ...options.bounds };
   const latency = new Latency();
+  const loop = new LoopDelay();
+  const streams = new SseStreams(timers);
+  const live = new Set<SocketAttachment>();
   const now = (): number => Date.now();
   const dispatch = dispatcher({
     latency,
@@ -75,23 +90,26 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       latency,
       facts: options.facts,
       ...(options.lmx ? { lmx: options.lmx } : {}),
-      gauges: () => gauges(transport, bounds),
-      now,
-      timers: {
-        setTimeout: (fn, ms) => setTimeout(fn, ms),
-        clearTimeout: (id) => clearTimeout(id as NodeJS.Timeout),
+      gauges: () => {
+        const tools = options.facts().toolWorkers;
+        return transportGauges({ usage: transport.usage(), bounds, streams, attachments: live, tools });
       },
+      streams,
+      loop,
+      now,
+      timers,
     }),
   });
   const shared = {
     dispatch,
-    auth: auth(options.token),
+    auth: auth(options.token, options.observerToken),
     access: access({
       hosts: [options.host, ...(options.allowedHosts ?? [])],
       origins: options.allowedOrigins,
       port: () => port,
     }),
     closing: () => closing !== null,
+    onFault,
   };
   const transport: Transport = options.adapter.create(
     {
@@ -100,8 +118,9 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
         ...shared,
         runtime: options.runtime,
         sockets: () => transport.usage().sockets,
-        onFault,
+        live,
         now,
+        timers,
       }),
       onFault,
     },
@@ -112,7 +131,11 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   return {
     port,
     close: () => {
-      closing ??= transport.close(LIMITS.drainDeadlineMs);
+      if (closing) return closing;
+      // Streams are told why before the transport ends them.
+      streams.close();
+      loop.close();
+      closing = transport.close(LIMITS.drainDeadlineMs);
       return closing;
     },
   };
@@ -125,19 +148,4 @@ const bind = async (transport: Transport, { host, ports, log }: ServerOptions): 
     log.warn('port is taken', { host, port: wanted });
   }
   throw new OptaError('no-port', `No free port on ${host}: tried ${[ports.first, ...ports.fallback].join(', ')}`);
-};
-
-const gauges = (transport: Transport, bounds: TransportBounds): Gauge[] => {
-  const usage = transport.usage();
-  return [
-    { name: 'sockets', value: usage.sockets, max: LIMITS.attachmentsMax, help: 'Open event sockets' },
-    {
-      name: 'requestBodiesBytes',
-      value: usage.bodiesBytes,
-      max: bounds.bodiesBytesMax,
-      help: 'Request bodies being read',
-    },
-    { name: 'requestsOpen', value: usage.exchanges, help: 'Requests that wait for their answer' },
-    { name: 'slowSocketsClosed', value: usage.slowClosed, help: 'Sockets closed because they took too little' },
-  ];
 };

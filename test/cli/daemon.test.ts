@@ -157,6 +157,24 @@ describe('opta daemon status', () => {
     expect(start.stdout).not.toContain(daemon.token);
   });
 
+  test('[AC2] the observer token of a daemon that has one is shown and hidden like the other', async () => {
+    const daemon = await new FakeDaemon().start();
+    daemon.writeState(home, { observerToken: 'looks-on-0123456789' });
+    const all = await Promise.all([
+      cli(home, ['daemon', 'status', '--json']),
+      cli(home, ['daemon', 'status', '--json', '--show-token']),
+      cli(home, ['daemon', 'status']),
+      cli(home, ['daemon', 'status', '--show-token']),
+      cli(home, ['daemon', 'start', '--show-token']),
+    ]);
+    await daemon.stop();
+    const [hidden, shown, ...plain] = all.map((run) => run.stdout) as [string, string, string, string, string];
+    expect(JSON.parse(hidden).state.observerToken).toBe(JSON.parse(hidden).state.token);
+    expect(JSON.parse(shown).state.observerToken).toBe('looks-on-0123456789');
+    expect(plain.map((text) => text.includes('observer token looks-on-0123456789'))).toEqual([false, true, true]);
+    expect(hidden + plain[0]).not.toContain('looks-on');
+  });
+
   test('[AC1] a listening address that is not loopback, and a token on the command line, are refused', async () => {
     const [host, lan, token] = await Promise.all([
       cli(home, ['daemon', 'start', '--host', '0.0.0.0']),

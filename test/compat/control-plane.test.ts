@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { until } from '../support/cli.ts';
 import { differs } from './differences.ts';
 import {
   A_TURN,
@@ -75,7 +76,7 @@ describe('01 health and token', () => {
 });
 
 describe('02 metrics', () => {
-  test('/v3/metrics has the runtime facts; the health stream is not there yet', async () => {
+  test('/v3/metrics has the runtime facts', async () => {
     expect(await world.daemon.ask({ path: '/v3/metrics' })).toMatchObject({ status: 401, body: UNAUTHORIZED });
     const metrics = await world.daemon.get('/v3/metrics');
     expect(metrics.status).toBe(200);
@@ -84,9 +85,35 @@ describe('02 metrics', () => {
       runtime: runtimeFacts,
       ts: ISO,
       limits: expect.any(Array),
+      settings: expect.any(Object),
     });
-    differs('health-stream');
-    expect((await world.daemon.get('/v3/health/stream')).status).toBe(404);
+  });
+
+  test('/v3/health/stream begins with the health of the moment, as an unnamed message', async () => {
+    const path = '/v3/health/stream';
+    expect(await world.daemon.ask({ path })).toMatchObject({ status: 401, body: UNAUTHORIZED });
+    const headers = { authorization: 'Bearer $TOKEN', origin: 'http://localhost:3000' };
+    const stream = await world.daemon.listen({ path, headers });
+    expect(stream).toMatchObject({
+      status: 200,
+      headers: {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-cache, no-transform',
+        'x-accel-buffering': 'no',
+        'access-control-allow-origin': 'http://localhost:3000',
+      },
+    });
+    await until(() => stream.messages().length > 0, 'the first message');
+    stream.close();
+    const health = await world.daemon.get('/v3/health');
+    expect(stream.messages()[0]).toMatchObject({
+      status: 'ok',
+      daemonId: world.daemon.daemonId,
+      contract: { name: 'opta-daemon-v3', version: 1 },
+      runtime: runtimeFacts,
+      ts: expect.any(Number),
+    });
+    expect(Object.keys(stream.messages()[0] as object)).toEqual([...Object.keys(health.body as object), 'ts']);
   });
 });
 

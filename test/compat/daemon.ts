@@ -47,6 +47,17 @@ export interface Client {
   cut(): Promise<void>;
 }
 
+/** An event stream as it comes. */
+export interface Listening {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** What came so far. */
+  text(): string;
+  /** The messages: the data of each unnamed event, parsed. */
+  messages(): unknown[];
+  close(): void;
+}
+
 export interface RealDaemon {
   readonly port: number;
   readonly token: string;
@@ -57,6 +68,8 @@ export interface RealDaemon {
   authed(what: Ask): Promise<Answer>;
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown): Promise<Answer>;
+  /** Opens an answer that does not end. */
+  listen(what: Ask): Promise<Listening>;
   connect(path: string): Promise<Client>;
   stop(): Promise<void>;
 }
@@ -102,12 +115,12 @@ const daemonAt = (
 ): RealDaemon => {
   const clients = new Set<WebSocket>();
   const filled = (text: string): string => text.replaceAll('$TOKEN', token);
-  const ask = (what: Ask) =>
-    askHttp(port, {
-      ...what,
-      path: filled(what.path),
-      headers: Object.fromEntries(Object.entries(what.headers ?? {}).map(([name, value]) => [name, filled(value)])),
-    });
+  const withToken = (what: Ask): Ask => ({
+    ...what,
+    path: filled(what.path),
+    headers: Object.fromEntries(Object.entries(what.headers ?? {}).map(([name, value]) => [name, filled(value)])),
+  });
+  const ask = (what: Ask) => askHttp(port, withToken(what));
   const authed = (what: Ask) => ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${token}` } });
   return {
     port,
@@ -117,6 +130,7 @@ const daemonAt = (
     ask,
     authed,
     get: (path) => authed({ path }),
+    listen: (what) => listenHttp(port, withToken(what)),
     post: (path, body) => authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) }),
     connect: async (path) => {
       const ws = new WebSocket(`ws://127.0.0.1:${port}${filled(path)}`);
@@ -161,6 +175,31 @@ const askHttp = (port: number, { method = 'GET', path, headers = {}, body }: Ask
     req.setTimeout(ANSWER_DEADLINE_MS, () => req.destroy(new Error(`${method} ${path}: no answer`)));
     req.on('error', reject);
     req.end(text);
+  });
+
+const listenHttp = (port: number, { path, headers = {} }: Ask): Promise<Listening> =>
+  new Promise((resolve, reject) => {
+    const req = request({ host: '127.0.0.1', port, path, headers, agent: false }, (res) => {
+      let text = '';
+      res.setEncoding('utf8');
+      res.on('data', (part: string) => {
+        text += part;
+      });
+      res.on('error', () => undefined);
+      const blocks = () => text.split('\n\n').slice(0, -1);
+      const unnamed = () =>
+        blocks().flatMap((b) => (/^(?:id: .*\n)?data: (.*)$/.exec(b)?.[1] ?? []) as string[] | string);
+      resolve({
+        status: res.statusCode ?? 0,
+        headers: res.headers,
+        text: () => text,
+        messages: () => unnamed().map((data) => JSON.parse(data)),
+        close: () => res.destroy(),
+      });
+    });
+    req.setTimeout(ANSWER_DEADLINE_MS, () => req.destroy(new Error(`${path}: no answer`)));
+    req.on('error', reject);
+    req.end();
   });
 
 const parsed = (text: string): unknown => {

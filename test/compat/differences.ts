@@ -104,11 +104,6 @@ export const DIFFERENCES = {
     what: 'A socket on a session that does not exist gets one error frame; it stays open, and follows the session once it is made.',
     why: 'The old socket was silent, so a mistyped id looked like an idle session.',
   },
-  'health-stream': {
-    plane: 'control',
-    what: 'GET /v3/health/stream is 404: not built yet.',
-    why: 'It is a later milestone. /v3/health answers the same facts.',
-  },
   'added-routes': {
     plane: 'sessions',
     what: 'GET /v3/sessions lists, DELETE /v3/sessions/:id puts away: both were 404.',

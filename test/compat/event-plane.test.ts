@@ -245,6 +245,26 @@ describe('16 reconnecting', () => {
   });
 });
 
+describe('the event stream over HTTP', () => {
+  test('[EV3] has what a socket has, as unnamed messages, and is resumed by the last id', async () => {
+    const socket = await opened(world.daemon, 'streamed');
+    const at = '/v3/sse/events?sessionId=streamed&afterSeq=0&token=$TOKEN';
+    const stream = await world.daemon.listen({ path: at });
+    socket.send(submit('streamed', 'five words @@{"tokens":5}@@'));
+    await socket.frame(isEvent('session.updated'), 'the end');
+    const texts = socket.texts.filter((t) => t.includes('"v":"3"'));
+    await until(() => stream.messages().length >= texts.length, 'the same events');
+    stream.close();
+    const events = texts.map((text, i) => `id: ${i + 1}\ndata: ${text}\n\n`);
+    expect(stream.text()).toBe(`: connected\n\n${events.join('')}`);
+    const again = await world.daemon.listen({ path: at, headers: { 'last-event-id': '3' } });
+    await until(() => again.messages().length >= texts.length - 3, 'the rest');
+    again.close();
+    expect(again.text()).toBe(`: connected\n\n${events.slice(3).join('')}`);
+    await socket.close();
+  });
+});
+
 describe('sockets that cannot be served', () => {
   const refusedWith = async (at: string): Promise<[frames: Frame[], closed: Client['closed']]> => {
     const client = await world.daemon.connect(at);

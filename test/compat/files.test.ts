@@ -72,7 +72,7 @@ describe('33 ports', () => {
     const [first] = daemons as [Daemon];
     await first.stop();
     const left = readdirSync(join(first.home, 'daemon')).filter((name) => name !== 'data');
-    expect(left.sort()).toEqual(['daemon.log', 'token']);
+    expect(left.sort()).toEqual(['daemon.log', 'observer-token', 'token']);
   });
 });
 
@@ -92,7 +92,10 @@ describe('34 files', () => {
 
   test('state.json has its keys in their order, the token is 48 hex digits without a newline, the pid file is the pid', () => {
     const state = JSON.parse(text(daemon, 'state.json'));
-    expect(Object.keys(state)).toEqual(['pid', 'daemonId', 'host', 'port', 'token', 'startedAt', 'logsPath']);
+    expect(Object.keys(state)).toEqual([
+      ...['pid', 'daemonId', 'host', 'port', 'token', 'startedAt', 'logsPath'],
+      'observerToken',
+    ]);
     expect(state).toEqual({
       pid: daemon.pid,
       daemonId: expect.stringMatching(/^daemon_[\w-]{8}$/),
@@ -101,7 +104,9 @@ describe('34 files', () => {
       token: text(daemon, 'token'),
       startedAt: ISO,
       logsPath: join(home, 'daemon', 'daemon.log'),
+      observerToken: text(daemon, 'observer-token'),
     });
+    expect(state.observerToken).not.toBe(state.token);
     expect(text(daemon, 'token')).toMatch(/^[0-9a-f]{48}$/);
     expect(text(daemon, 'token')).toHaveLength(48);
     expect(text(daemon, 'daemon.pid')).toBe(String(daemon.pid));
@@ -109,14 +114,14 @@ describe('34 files', () => {
 
   test.skipIf(process.platform === 'win32')('[AC1] what holds the token or a conversation is its user’s alone', () => {
     expect([mode(daemon, '.'), mode(daemon, 'daemon')]).toEqual(['700', '700']);
-    for (const file of ['state.json', 'token', 'daemon.pid'])
+    for (const file of ['state.json', 'token', 'observer-token', 'daemon.pid'])
       expect([file, mode(daemon, 'daemon', file)]).toEqual([file, '600']);
     differs('log-private');
     expect(mode(daemon, 'daemon', 'daemon.log')).toBe('600');
     expect(mode(daemon, 'daemon', 'data')).toBe('700');
     differs('store-not-files');
     expect(existsSync(join(home, 'daemon', 'sessions'))).toBe(false);
-    const known = ['daemon.log', 'daemon.pid', 'data', 'state.json', 'token'];
+    const known = ['daemon.log', 'daemon.pid', 'data', 'observer-token', 'state.json', 'token'];
     expect(readdirSync(join(home, 'daemon')).sort()).toEqual(known);
   });
 

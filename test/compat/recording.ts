@@ -177,13 +177,28 @@ export class Replay {
     return compareStream(theirs, ours, kind, this.#script.trimmed ?? false);
   }
 
-  /** Event streams over HTTP that are not built answer 404, and say so. */
+  /** An event stream over HTTP: its head, and every message that the recording had. */
   async #stream(step: Step): Promise<number> {
-    const answer = await this.#daemon.ask({ path: step.path as string, headers: step.headers ?? {} });
-    const accepted = this.#accepted.get(step.i);
-    if (!accepted) throw new Error(`step ${step.i}: streams are not replayed`);
-    if (answer.status !== accepted.status) throw new Error(`step ${step.i}: ${answer.status} ${answer.text}`);
-    differs(accepted.why);
+    const answers = this.#steps.filter((s) => s.i > step.i && s.dir === 's2c' && s.client === step.client);
+    const head = answers.find((s) => s.status !== undefined);
+    const recorded = answers.flatMap((s) => (s.frame ? [(s.frame as { data?: unknown }).data] : []));
+    if (!head || recorded.length === 0) throw new Error(`step ${step.i} has no answer in the recording`);
+    const stream = await this.#daemon.listen({ path: step.path as string, headers: step.headers ?? {} });
+    try {
+      const names = ['content-type', 'cache-control', 'x-accel-buffering'];
+      const differing = names.filter((name) => stream.headers[name] !== head.headers?.[name]);
+      if (stream.status !== head.status || differing.length > 0) {
+        throw new Error(`step ${step.i}: ${stream.status}, differing ${differing.join()}`);
+      }
+      const end = Date.now() + SETTLE_DEADLINE_MS;
+      while (stream.messages().length < recorded.length && Date.now() < end) await sleep(5);
+      const problems = recorded.flatMap((was, n) =>
+        missingFrom(was, stream.messages()[n] ?? null, FIXED, `message ${n}`),
+      );
+      if (problems.length > 0) throw new Error(`step ${step.i}: ${problems.join('; ')}\n${stream.text()}`);
+    } finally {
+      stream.close();
+    }
     return 1;
   }
 

@@ -57,9 +57,7 @@ const permission = (asking: number, after: number): Scenario => ({
 /** What deliberately differs, by recording and step. Everything else must agree. */
 const SCENARIOS: { [recording: string]: Scenario } = {
   '01-health-auth': {},
-  '02-metrics-and-health-stream': {
-    accepted: [4, 7, 11].map((step) => ({ step, why: 'health-stream', status: 404 })),
-  },
+  '02-metrics-and-health-stream': {},
   '03-create-session': {
     accepted: [
       { step: 13, why: 'no-second-snapshot', status: 200 },

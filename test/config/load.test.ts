@@ -126,6 +126,7 @@ describe('paths', () => {
       configFile: '/h/config.json',
       stateFile: '/h/daemon/state.json',
       tokenFile: '/h/daemon/token',
+      observerTokenFile: '/h/daemon/observer-token',
       pidFile: '/h/daemon/daemon.pid',
       logFile: '/h/daemon/daemon.log',
       dataDir: '/h/daemon/data',

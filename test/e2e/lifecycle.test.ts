@@ -96,7 +96,8 @@ describe('one daemon for one home', () => {
       for (const file of ['cmdline', 'environ']) {
         expect(readFileSync(`/proc/${daemon.pid}/${file}`, 'latin1')).not.toContain(daemon.token);
       }
-      for (const file of [stateFile(home), join(home, 'daemon', 'token')]) expect(statSync(file).mode & 0o077).toBe(0);
+      const files = [stateFile(home), join(home, 'daemon', 'token'), join(home, 'daemon', 'observer-token')];
+      for (const file of files) expect(statSync(file).mode & 0o077).toBe(0);
       expect(statSync(join(home, 'daemon')).mode & 0o077).toBe(0);
       await daemon.stop();
       expect(readFileSync(join(home, 'daemon', 'daemon.log'), 'utf8')).not.toContain(daemon.token);

@@ -7,7 +7,9 @@ import { type Dispatch, dispatcher } from '../../src/transport/dispatch.ts';
 import { eventPlane } from '../../src/transport/event-plane.ts';
 import { handlers } from '../../src/transport/handlers.ts';
 import { Latency } from '../../src/transport/latency.ts';
+import { LoopDelay } from '../../src/transport/loop-delay.ts';
 import type { Socket, SocketEnd } from '../../src/transport/port.ts';
+import { SseStreams } from '../../src/transport/sse.ts';
 import { SimClient } from './client.ts';
 import { type Life, VirtualClock } from './clock.ts';
 import { type Faults, SimDisk } from './disk.ts';
@@ -177,6 +179,8 @@ export class World {
         latency,
         facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: 'sim' }),
         gauges: () => [],
+        streams: new SseStreams(clock),
+        loop: new LoopDelay(),
         now: clock.now,
         timers: clock,
       }),
@@ -199,12 +203,14 @@ export class World {
         const end = eventPlane({
           runtime: system,
           dispatch,
-          auth: { http: () => true, socket: () => true },
+          auth: { http: () => 'full', socket: () => 'full' },
           access: { check: () => undefined, cors: () => [] } as never,
           closing: () => false,
           sockets: () => 0,
           onFault,
           now: clock.now,
+          timers: clock,
+          live: new Set(),
         })({ method: 'GET', path: '/v3/ws', query: `sessionId=${sessionId}&afterSeq=${afterSeq}`, headers: new Map() });
         if (typeof end !== 'function') throw new Error('the upgrade was refused');
         return end(socket);

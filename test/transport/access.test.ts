@@ -132,7 +132,9 @@ describe('origin', () => {
     expect([ok.status, no.status]).toEqual(allowed ? [200, 401] : [403, 403]);
     for (const r of [ok, no]) {
       expect(r.headers.get('access-control-allow-origin')).toBe(allowed ? origin : null);
-      expect(r.headers.get('access-control-expose-headers')).toBe(allowed ? 'ETag' : null);
+      expect(r.headers.get('access-control-expose-headers')).toBe(
+        allowed ? 'ETag, Retry-After, Idempotent-Replayed' : null,
+      );
       expect(r.headers.get('vary')).toBe('Origin');
     }
     const client = new Client(w.server.port, `sessionId=x&token=${TOKEN}`, { origin });

@@ -5,6 +5,8 @@ import { ask } from '../../src/transport/ask.ts';
 import { dispatcher } from '../../src/transport/dispatch.ts';
 import { handlers } from '../../src/transport/handlers.ts';
 import { Latency } from '../../src/transport/latency.ts';
+import { LoopDelay } from '../../src/transport/loop-delay.ts';
+import { SseStreams } from '../../src/transport/sse.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 
 afterEach(() => {
@@ -48,6 +50,8 @@ test('[SV2] a runtime that never answers is a 504 after the deadline, a cancel a
     latency,
     facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: null }),
     gauges: () => [],
+    streams: new SseStreams(timers),
+    loop: new LoopDelay(),
     now: () => 0,
     timers,
   };
@@ -80,6 +84,8 @@ test('[AU1] an answer that the table does not allow is caught where answers are 
     latency,
     facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: null }),
     gauges: () => [],
+    streams: new SseStreams(timers),
+    loop: new LoopDelay(),
     now: () => 0,
     timers,
   };

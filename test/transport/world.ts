@@ -47,9 +47,9 @@ export const onAdapter = (adapter: () => TransportAdapter): void => {
 
 export const fileAdapter = (): TransportAdapter => wanted();
 
-export const world = async (
-  more: { bounds?: Partial<TransportBounds>; allowedOrigins?: string[]; allowedHosts?: string[] } = {},
-): Promise<World> => {
+type Options = Partial<Parameters<typeof startServer>[0]>;
+
+export const world = async (more: Options & { bounds?: Partial<TransportBounds> } = {}): Promise<World> => {
   const runtime = new FakeRuntime();
   const adapter = fileAdapter();
   const faults: unknown[] = [];

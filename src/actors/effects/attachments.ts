@@ -23,6 +23,8 @@ export interface Attachments {
   moved(sessionId: string, head: number): void;
   closeAll(): void;
   readonly total: number;
+  /** The fullest ring, and the pages of all sessions. */
+  levels(): { ringFrames: number; ringBytes: number; pagesBytes: number };
 }
 
 interface Topic {
@@ -240,6 +242,14 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
     },
     get total() {
       return total;
+    },
+    levels() {
+      let [ringFrames, ringBytes] = [0, 0];
+      for (const topic of topics.values()) {
+        ringFrames = Math.max(ringFrames, topic.ring.length);
+        ringBytes = Math.max(ringBytes, topic.ringBytes);
+      }
+      return { ringFrames, ringBytes, pagesBytes: pages.bytes };
     },
   };
 };

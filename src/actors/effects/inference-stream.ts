@@ -1,23 +1,27 @@
 import { fromCallback } from 'xstate';
 import type { OptaError } from '../../protocol/errors.ts';
 import { errorRow } from '../../protocol/errors.ts';
-import { deltaGate } from '../domain/delta-gate.ts';
+import { type DeltaGate, deltaGate } from '../domain/delta-gate.ts';
 import type { Limits } from '../limits.ts';
 import type { StreamInput } from '../machines/stream.ts';
 import type { StreamEvent } from '../messages.ts';
 import type { Inference, InferenceStream } from '../ports.ts';
 import type { Journal } from './journal.ts';
 
+/** The gates of the streams that run, for whoever measures them. */
+export type Gates = Set<DeltaGate>;
+
 /**
  * One model call, with the gate: while the session has an uncommitted tail, deltas are gathered and then sent as one, because
  * `seq` is given when the session takes them and merging later would be too late. Above `gateCharsMax` the source is paused:
  * a slow disk slows the model down instead of filling memory ([SV3]).
  */
-export const inferenceEffect = (inference: Inference, journal: Journal, limits: Limits) =>
+export const inferenceEffect = (inference: Inference, journal: Journal, limits: Limits, gates: Gates) =>
   fromCallback<{ type: 'none' }, StreamInput>(({ input, sendBack }) => {
     const { request, session } = input;
     const { sessionId, turnId, step } = request;
     const gate = deltaGate(limits.tokenCharsMax);
+    gates.add(gate);
     const tell = (event: StreamEvent): void => sendBack(event);
     let over = false;
     let waiting = false;
@@ -91,6 +95,7 @@ export const inferenceEffect = (inference: Inference, journal: Journal, limits: 
       },
     });
     return () => {
+      gates.delete(gate);
       if (over) return;
       over = true;
       source?.cancel();

@@ -18,7 +18,7 @@ export const startDaemonCommand = async (ctx: Context, options: StartOptions): P
   if (options.json) ctx.output.pretty(shown(state, options.showToken));
   else {
     ctx.output.out(`Daemon ${started ? 'started' : 'already running'}: ${place(state)}\n`);
-    if (options.showToken) ctx.output.out(`token ${state.token}\n`);
+    if (options.showToken) ctx.output.out(tokenLines(state, ''));
   }
   return EXIT.ok;
 };
@@ -82,7 +82,7 @@ export const daemonStatusCommand = async (
     ctx.output.out(
       `  since ${found.state.startedAt}, ${oneLine(found.health.status)}${runtimeLine(found.health.runtime)}\n`,
     );
-    if (options.showToken) ctx.output.out(`  token ${found.state.token}\n`);
+    if (options.showToken) ctx.output.out(tokenLines(found.state, '  '));
   } else {
     const why = 'reason' in found ? ` (${found.reason})` : '';
     ctx.output.out(`Daemon is not ${found.kind === 'unresponsive' ? 'responding' : 'running'}${why}\n`);
@@ -130,13 +130,21 @@ const refuseLan = (options: { lan?: boolean }): void => {
 
 const place = (state: DaemonState): string => `http://${state.host}:${state.port} ${colour.dim(`(pid ${state.pid})`)}`;
 
-/** The state as scripts know it; the token only for whoever asks for it. */
+const HIDDEN = '(hidden, use --show-token)';
+
+const tokenLines = ({ token, observerToken }: DaemonState, indent: string): string =>
+  [`token ${token}`, ...(observerToken === undefined ? [] : [`observer token ${observerToken}`])]
+    .map((line) => `${indent}${line}\n`)
+    .join('');
+
+/** The state as scripts know it; the tokens only for whoever asks for them. */
 const shown = (state: DaemonState, showToken: boolean | undefined): object => ({
   pid: state.pid,
   daemonId: state.daemonId,
   host: state.host,
   port: state.port,
-  token: showToken ? state.token : '(hidden, use --show-token)',
+  token: showToken ? state.token : HIDDEN,
+  ...(state.observerToken === undefined ? {} : { observerToken: showToken ? state.observerToken : HIDDEN }),
   startedAt: state.startedAt,
   logsPath: state.logsPath,
 });

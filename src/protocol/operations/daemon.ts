@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Operation, read, readSession } from './operation.ts';
+import { EVENT_STREAM, type Operation, read, readSession } from './operation.ts';
 
 const RuntimeFactsSchema = z.object({
   sessionCount: z.number(),
@@ -28,7 +28,14 @@ const HealthSchema = z.object({
   storage: z.unknown(),
 });
 
-const GaugeSchema = z.object({ name: z.string(), value: z.number(), max: z.number().optional(), help: z.string() });
+const GaugeSchema = z.object({
+  name: z.string(),
+  value: z.number(),
+  max: z.number().optional(),
+  /** The bound's name in `limits.ts`. */
+  limit: z.string().optional(),
+  help: z.string(),
+});
 
 export const InspectedActorSchema = z.object({
   id: z.string(),
@@ -69,6 +76,13 @@ export const DAEMON_OPERATIONS = {
     errors: ['shutting-down', 'storage-read-only', 'daemon-unreachable'],
   },
   'v3.health': { ...read, summary: 'Health with runtime facts', paths: ['/v3/health'], response: HealthSchema },
+  'health.stream': {
+    ...read,
+    summary: 'Health as an event stream: at once, on each change, and every few seconds',
+    paths: ['/v3/health/stream'],
+    media: EVENT_STREAM,
+    response: z.unknown(),
+  },
   'v3.metrics': {
     ...read,
     summary: 'Counters, and every bound with how full it is',
@@ -78,7 +92,16 @@ export const DAEMON_OPERATIONS = {
       runtime: RuntimeFactsSchema,
       ts: z.string(),
       limits: z.array(GaugeSchema),
+      /** The bounds that nothing fills: deadlines, sizes of one thing. */
+      settings: z.record(z.string(), z.number()),
     }),
+  },
+  'metrics.prometheus': {
+    ...read,
+    summary: 'The same for Prometheus',
+    paths: ['/metrics'],
+    media: 'text/plain; version=0.0.4; charset=utf-8',
+    response: z.unknown(),
   },
   inspect: {
     ...read,

@@ -70,6 +70,13 @@ export const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().int().min(min).max(max));
 
+/** A cursor that is no whole number counts as absent: existing clients send `NaN` after a frame without `seq`. */
+export const cursorOf = (text: string | null | undefined): number | undefined =>
+  /^\d{1,15}$/.test(text ?? '') ? Number(text) : undefined;
+export const cursor = z.string().optional().transform(cursorOf);
+
+export const EVENT_STREAM = 'text/event-stream';
+
 export const read = {
   method: 'GET',
   params: none,

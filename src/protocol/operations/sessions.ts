@@ -8,7 +8,18 @@ import {
   PresenceEntrySchema,
   SessionSnapshotSchema,
 } from '../session.ts';
-import { none, type Operation, read, readSession, session, WRITE_ERRORS, whole, writeSession } from './operation.ts';
+import {
+  cursor,
+  EVENT_STREAM,
+  none,
+  type Operation,
+  read,
+  readSession,
+  session,
+  WRITE_ERRORS,
+  whole,
+  writeSession,
+} from './operation.ts';
 
 const SessionIndexSchema = z.object({
   sessionId: z.string(),
@@ -139,5 +150,15 @@ export const SESSION_OPERATIONS = {
     }),
     /** `more`: the answer's bound was reached; ask again after the last `seq`. */
     response: z.object({ events: z.array(EnvelopeSchema), more: z.literal(true).optional() }),
+  },
+  'events.stream': {
+    ...read,
+    summary: 'The events of a session as an event stream: replay, then live',
+    paths: ['/v3/sse/events'],
+    query: z.object({ sessionId: SessionIdSchema, afterSeq: cursor, lastEventId: cursor }),
+    /** What a browser sends when it reconnects by itself; it wins over `afterSeq`, which is then out of date. */
+    headers: { 'last-event-id': 'lastEventId' },
+    media: EVENT_STREAM,
+    response: z.unknown(),
   },
 } as const satisfies Record<string, Operation>;

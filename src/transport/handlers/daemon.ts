@@ -1,37 +1,11 @@
 import type { RuntimeHealth } from '../../actors/runtime.ts';
-import { CONTRACT } from '../../protocol/envelope.ts';
 import { type ErrorCode, OptaError } from '../../protocol/errors.ts';
 import type { DAEMON_OPERATIONS } from '../../protocol/operations/daemon.ts';
+import { operation } from '../../protocol/operations.ts';
 import type { HandlersOf } from '../dispatch.ts';
 import { type HandlerDeps, named, within } from './deps.ts';
-
-/** What `/v3/health` and its stream say. */
-export const healthBody = (deps: HandlerDeps) => {
-  const { runtime, version, transport } = deps;
-  const health = runtime.health();
-  return {
-    status: health.state === 'ready' ? 'ok' : health.state,
-    version,
-    daemonId: runtime.daemonId,
-    contract: CONTRACT,
-    runtime: runtimeFacts(deps, health),
-    state: health.state,
-    quarantined: health.quarantined,
-    transport,
-    engine: deps.facts().engine,
-    storage: health.storage,
-  };
-};
-
-const runtimeFacts = (deps: HandlerDeps, health: RuntimeHealth) => ({
-  sessionCount: health.sessionCount,
-  activeTurnCount: health.activeTurnCount,
-  queuedTurnCount: health.queuedTurnCount,
-  subscriberCount: health.subscriberCount,
-  ingressSeq: health.ingressSeq,
-  toolWorkers: deps.facts().toolWorkers,
-  latency: deps.latency.facts(),
-});
+import { healthBody, healthStream, runtimeFacts } from './health.ts';
+import { levels, prometheusPage } from './metrics.ts';
 
 export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMON_OPERATIONS> => {
   const { runtime } = deps;
@@ -39,14 +13,16 @@ export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMO
     health: () => ({ body: { status: 'ok', version: deps.version, daemon: true } }),
     readyz: () => ({ body: { ready: true, state: readyState(runtime.health()) } }),
     'v3.health': () => ({ body: healthBody(deps) }),
+    'health.stream': healthStream(deps),
     'v3.metrics': () => ({
       body: {
         daemonId: runtime.daemonId,
         runtime: runtimeFacts(deps, runtime.health()),
         ts: new Date(deps.now()).toISOString(),
-        limits: [...runtime.metrics(), ...deps.gauges()],
+        ...levels(deps),
       },
     }),
+    'metrics.prometheus': () => ({ text: prometheusPage(deps), type: operation('metrics.prometheus').media as string }),
     inspect: async () => ({ body: await within(deps, (done) => runtime.inspect(null, done)) }),
     'sessions.inspect': async ({ params }) => ({
       body: await named(

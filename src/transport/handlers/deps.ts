@@ -4,6 +4,8 @@ import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { ask, type Timers } from '../ask.ts';
 import type { Latency } from '../latency.ts';
+import type { LoopDelay } from '../loop-delay.ts';
+import type { SseStreams } from '../sse.ts';
 
 /** Facts of `/v3/health` that neither the runtime nor the transport knows. */
 export interface HealthFacts {
@@ -19,6 +21,9 @@ export interface HandlerDeps {
   facts(): HealthFacts;
   /** The transport's own bounds and how full they are. */
   gauges(): Gauge[];
+  /** Event streams that are open. */
+  streams: SseStreams;
+  loop: LoopDelay;
   now(): number;
   timers: Timers;
   lmx?: InferenceHost;

@@ -4,6 +4,7 @@ import type { SESSION_OPERATIONS } from '../../protocol/operations/sessions.ts';
 import { type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { HandlersOf } from '../dispatch.ts';
 import { CANCEL_ASK_MS, type HandlerDeps, named, within } from './deps.ts';
+import { eventStream } from './event-stream.ts';
 import { exportSession } from './export.ts';
 
 const SESSIONS_PAGE = 50;
@@ -57,6 +58,7 @@ export const sessionHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof SESS
     'events.read': async ({ params, query }) => ({
       json: await readEvents(deps, params.id, query.afterSeq ?? 0, query.limit ?? Number.POSITIVE_INFINITY),
     }),
+    'events.stream': ({ query }) => eventStream(deps, query),
   };
 };
 

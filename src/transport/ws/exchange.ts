@@ -77,7 +77,8 @@ export class NodeExchange implements Exchange {
     if (!this.#open) return;
     const last = close || this.#pool.closing;
     const length: [string, string] = ['content-length', String(Buffer.byteLength(response.body))];
-    if (!this.#begin(response, [...(response.status === 204 ? [] : [length]), ...lastHeader(last)])) return;
+    if (!this.#begin(response, [...([204, 304].includes(response.status) ? [] : [length]), ...lastHeader(last)]))
+      return;
     if (!last || this.#req.complete) this.#res.end(response.body);
     else this.#linger(response.body);
   }

@@ -1,0 +1,43 @@
+import { LIMITS } from '../actors/limits.ts';
+import type { Gauge } from '../actors/runtime.ts';
+import type { HealthFacts } from './handlers.ts';
+import type { TransportBounds, TransportUsage } from './port.ts';
+import type { SocketAttachment } from './socket-attachment.ts';
+import type { SseStreams } from './sse.ts';
+
+export interface Carried {
+  usage: TransportUsage;
+  bounds: TransportBounds;
+  streams: SseStreams;
+  attachments: ReadonlySet<SocketAttachment>;
+  tools: HealthFacts['toolWorkers'];
+}
+
+/** What the transport and the tools hold now, each beside its bound ([SV3]). Of sockets and streams, the fullest. */
+export const transportGauges = ({ usage, bounds, streams, attachments, tools }: Carried): Gauge[] => {
+  let backlog = streams.bytesMax;
+  let commands = 0;
+  for (const a of attachments) {
+    backlog = Math.max(backlog, a.bufferedBytes());
+    commands = Math.max(commands, a.unanswered);
+  }
+  const of = (name: string, limit: keyof typeof LIMITS, value: number, help: string): Gauge => ({
+    name,
+    value,
+    max: limit in bounds ? bounds[limit as keyof TransportBounds] : LIMITS[limit],
+    limit,
+    help,
+  });
+  return [
+    { name: 'sockets', value: usage.sockets, max: LIMITS.attachmentsMax, help: 'Open event sockets' },
+    of('streams', 'streamsMax', streams.size, 'Event streams over HTTP'),
+    of('socketCommands', 'socketCommandsMax', commands, 'Commands of one socket that wait for their answer'),
+    of('socketBytes', 'socketBytesMax', backlog, 'Bytes that one client has not taken'),
+    of('readerBytes', 'readerBytesMax', backlog, 'The same; above this it is fed from the log'),
+    of('requestBodiesBytes', 'bodiesBytesMax', usage.bodiesBytes, 'Request bodies being read'),
+    of('toolJobs', 'toolJobsMax', tools.busy, 'Tools that run'),
+    of('toolQueue', 'toolQueueMax', tools.queued, 'Tools that wait for a process'),
+    { name: 'requestsOpen', value: usage.exchanges, help: 'Requests that wait for their answer' },
+    { name: 'slowSocketsClosedTotal', value: usage.slowClosed, help: 'Sockets closed because they took too little' },
+  ];
+};
