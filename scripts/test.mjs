@@ -1,13 +1,17 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureBuilt, ensureInstalled, ensureNode, loopbackEnv, ROOT, runNode, toolPath } from './lib/steps.mjs';
+import { ensureBuilt, ensureInstalled, ensureNode, loopbackEnv, ROOT, run, toolPath } from './lib/steps.mjs';
 
-/** Runs the tests once and returns what they counted. `failed` is never 0 when the run itself went wrong. */
-export const runTests = async (args) => {
+/**
+ * Runs the tests once, under this Node or another one, and returns what they counted. `failed` is never 0 when the run itself went
+ * wrong.
+ */
+export const runTests = async (args, { node = process.execPath } = {}) => {
   await ensureBuilt();
   const report = join(ROOT, '.build', `vitest-${process.pid}.json`);
   mkdirSync(join(ROOT, '.build'), { recursive: true });
-  const code = await runNode(
+  const code = await run(
+    node,
     [
       toolPath('vitest', 'vitest.mjs'),
       'run',

@@ -10,17 +10,17 @@ import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { checkRecord } from './protocol/envelope.ts';
-import { errorRow, OptaError, toOptaError } from './protocol/errors.ts';
+import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { openLmdbStore } from './storage/lmdb-store.ts';
 import { createTools } from './tools/runner.ts';
+import { chooseTransport } from './transport/choose.ts';
 import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
-import { uwsAdapter } from './transport/uws/adapter.ts';
 
 /**
  * The daemon: the only file that sees every layer. It takes the lock, opens the log, recovers, and only then listens.
  *
- * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest. The token is made here, for
+ * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest, `OPTA_TRANSPORT` among it. The token is made here, for
  * this process, and is never in an argument list or a log.
  */
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -38,6 +38,7 @@ const run = async (): Promise<void> => {
   });
   const paths = optaPaths();
   const config = loadConfig({ flags: flagsOf(values) });
+  const adapter = chooseTransport();
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
   const lock = await acquireInstanceLock(paths.dataDir);
@@ -66,10 +67,6 @@ const run = async (): Promise<void> => {
   });
   await new Promise<void>((resolve) => system.start(resolve));
 
-  const adapter = uwsAdapter();
-  if ('reasons' in adapter) {
-    throw new OptaError('internal', `uWebSockets.js cannot be loaded here: ${adapter.reasons.join('; ')}`);
-  }
   const host = values.host ?? '127.0.0.1';
   const server = await startServer({
     runtime: system,

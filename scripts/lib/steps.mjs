@@ -81,11 +81,16 @@ const isInstalled = () => {
 
 const readLock = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
 
+/** npm as it was called, or the one in PATH: the command and the arguments it begins with. */
+export const npmCommand = () => {
+  const npm = process.env.npm_execpath;
+  return npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
+};
+
 /** Installs what the lock file says, unless it is there. */
 export const ensureInstalled = async () => {
   if (isInstalled()) return;
-  const npm = process.env.npm_execpath;
-  const [command, head] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
+  const [command, head] = npmCommand();
   await progress('installing dependencies', () =>
     quietly(command, [...head, 'ci', '--include=dev', '--no-audit', '--no-fund']),
   );

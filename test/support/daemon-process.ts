@@ -67,6 +67,8 @@ const environment = (home: string, options: DaemonOptions): NodeJS.ProcessEnv =>
   OPTA_LOOPBACK_ONLY: '1',
   OPTA_HOST: '127.0.0.1',
   OPTA_CHECK: '1',
+  // The adapter under which the tests are run, if one was named.
+  ...(process.env.OPTA_TRANSPORT === undefined ? {} : { OPTA_TRANSPORT: process.env.OPTA_TRANSPORT }),
   ...(options.lmxPort === undefined ? {} : { OPTA_PORT: String(options.lmxPort) }),
   ...options.env,
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export type Uws = typeof import('uWebSockets.js');
 
@@ -14,9 +14,14 @@ export interface Platform {
   arch: string;
   /** `process.versions.modules`. */
   abi: string;
+  /** `process.versions.node`. */
+  node: string;
 }
 
-const here = (): Platform => ({ platform: process.platform, arch: process.arch, abi: process.versions.modules });
+const here = (): Platform => {
+  const { modules, node } = process.versions;
+  return { platform: process.platform, arch: process.arch, abi: modules, node };
+};
 
 /**
  * Finds a uWebSockets.js that runs here. An official one that the user installed comes first; then the npm build, whose native
@@ -32,28 +37,45 @@ export const loadUws = (from = import.meta.url, on = here()): LoadedUws | { reas
       return loadPackage(require, name, on);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      reasons.push(`${name}: ${text.split('\n')[0]}`);
+      reasons.push(`${name} ${text.split('\n')[0]}`);
     }
   }
   return { reasons };
 };
 
+export const NOT_INSTALLED = 'is not installed';
+
+const isMissing = (error: unknown): boolean => (error as { code?: string }).code === 'MODULE_NOT_FOUND';
+
+const manifestOf = (require: NodeJS.Require, name: string): string => {
+  try {
+    return require.resolve(`${name}/package.json`);
+  } catch (error) {
+    throw isMissing(error) ? new Error(NOT_INSTALLED) : error;
+  }
+};
+
 const loadPackage = (require: NodeJS.Require, name: string, on: Platform): LoadedUws => {
-  const manifestPath = require.resolve(`${name}/package.json`);
+  const manifestPath = manifestOf(require, name);
   const manifest = JSON.parse(readFileSync(manifestPath, 'utf8')) as { name?: string; version?: string };
   const label = `${manifest.name ?? name} ${manifest.version ?? '(no version)'}`;
+  const forWhat = `node ${on.node.split('.')[0]} on ${on.platform} ${on.arch}`;
   if (!/unofficial/.test(`${manifest.name} ${manifest.version}`)) {
-    return checked(require(name), `${label}, loads on node ABI ${on.abi}`);
+    return checked(load(require, name, `is not complete for ${forWhat}`), `${label}, loads on node ABI ${on.abi}`);
   }
   const file = `uws_${on.platform}_${on.arch}_${on.abi}.node`;
   const native = join(dirname(manifestPath), 'binaries', file);
+  return checked(load(require, native, `has no binary for ${forWhat} (${file})`), `${label}, native file ${file}`);
+};
+
+const load = (require: NodeJS.Require, target: string, missing: string): unknown => {
   try {
-    return checked(require(native), `${label}, native file ${file}`);
+    return require(target);
   } catch (error) {
-    // The path of the file says nothing to the reader; the file's name and the loader's words do.
-    const missing = (error as { code?: string }).code === 'MODULE_NOT_FOUND';
+    if (isMissing(error)) throw new Error(missing);
+    // The path of a file says nothing to the reader; the file's name and the loader's words do.
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new Error(missing ? `has no ${file}` : text.replaceAll(native, file));
+    throw new Error(`does not load: ${text.replaceAll(target, basename(target))}`);
   }
 };
 

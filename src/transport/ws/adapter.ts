@@ -87,7 +87,8 @@ class WsTransport implements Transport {
     });
     this.#server.on('connection', (net) => {
       net.on('close', () => {
-        for (const exchange of this.#exchanges.live) exchange.lost(net);
+        // Node says nothing to an answer that waits for its turn on a connection that ends.
+        for (const exchange of this.#exchanges.live) if (exchange.isOn(net)) exchange.over();
       });
     });
     this.#server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket as NetSocket, head));
@@ -102,10 +103,13 @@ class WsTransport implements Transport {
   }
 
   #upgrade(req: IncomingMessage, net: NetSocket, rest: Buffer): void {
-    if (!isHandshake(req)) {
-      this.#replay(req, net, rest);
-      return;
-    }
+    // The answer would overtake the ones that are owed before it.
+    if ([...this.#exchanges.live].some((exchange) => exchange.isOn(net))) net.destroy();
+    else if (isHandshake(req)) this.#handshake(req, net, rest);
+    else this.#replay(req, net, rest);
+  }
+
+  #handshake(req: IncomingMessage, net: NetSocket, rest: Buffer): void {
     const answer = decideUpgrade(this.#handlers, headOf(req));
     if (typeof answer === 'function') {
       this.#upgrades.handleUpgrade(req, net, rest, (ws) => {

@@ -58,7 +58,7 @@ export class NodeExchange implements Exchange {
     // A client that breaks off is no fault; `close` follows.
     res.on('error', () => undefined);
     req.on('error', () => undefined);
-    res.on('close', () => this.#end());
+    res.on('close', () => this.over());
   }
 
   body(bytesMax: number, done: (body: BodyResult) => void): void {
@@ -94,9 +94,8 @@ export class NodeExchange implements Exchange {
     return this.#stream;
   }
 
-  /** Node says nothing to an answer that waits for its turn on a connection that ends. */
-  lost(net: NetSocket): void {
-    if (this.#req.socket === net) this.#end();
+  isOn(net: NetSocket): boolean {
+    return this.#req.socket === net;
   }
 
   /** Ends a stream, if this became one; a request that waits for its answer goes on. */
@@ -133,7 +132,8 @@ export class NodeExchange implements Exchange {
     this.#req.resume();
   }
 
-  #end(): void {
+  /** The exchange is over, whatever became of it. */
+  over(): void {
     if (!this.#pool.live.has(this)) return;
     this.#open = false;
     this.#body?.drop();
