@@ -1,14 +1,19 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { LIMITS } from './actors/limits.ts';
 import { createSystem } from './actors/system.ts';
+import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { loadConfig } from './config/load.ts';
 import { ensurePrivateDir, optaPaths, writePrivateFile } from './config/paths.ts';
+import { projectRules } from './config/project.ts';
 import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
+import { checkInference } from './inference/self-check.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
+import { ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
@@ -20,8 +25,8 @@ import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
 /**
  * The daemon: the only file that sees every layer. It takes the lock, opens the log, recovers, and only then listens.
  *
- * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest, `OPTA_TRANSPORT` among it. The token is made here, for
- * this process, and is never in an argument list or a log.
+ * `main [--host H] [--port P] [--engine demo|lmx] [--model M]`; the environment decides the rest, `OPTA_TRANSPORT` among it. The token
+ * is made here, for this process, and is never in an argument list or a log. `--self-check` starts nothing and answers `opta doctor`.
  */
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -34,11 +39,14 @@ const run = async (): Promise<void> => {
       port: { type: 'string' },
       engine: { type: 'string' },
       model: { type: 'string' },
+      'self-check': { type: 'boolean' },
     },
   });
   const paths = optaPaths();
   const config = loadConfig({ flags: flagsOf(values) });
-  const adapter = chooseTransport();
+  refuseModelFiles(hostPolicyOf(config), config);
+  if (values['self-check']) return selfCheck(config);
+  const adapter = chooseTransport(config.daemon.transport);
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
   const lock = await acquireInstanceLock(paths.dataDir);
@@ -47,7 +55,7 @@ const run = async (): Promise<void> => {
   const log = fileLog(paths.logFile, daemonId);
   guardProcess(log);
 
-  const store = openLmdbStore({ path: paths.dataDir });
+  const store = privately(() => openLmdbStore({ path: paths.dataDir }));
   const tools = createTools({ clock: realClock, log });
   const engine = createInference(engineOf(config), { log });
   const admin = createAdmin(engineOf(config), { log });
@@ -61,6 +69,7 @@ const run = async (): Promise<void> => {
     inference: engine,
     tools,
     rules: config.permissions.rules,
+    workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,
     defaultModel: config.model.default,
     ...(process.env.OPTA_CHECK === '1' ? { check: checkRecord } : {}),
@@ -80,8 +89,8 @@ const run = async (): Promise<void> => {
       toolWorkers: tools.status(),
       engine: { ...engine.status(), loopbackOnly: config.connection.loopbackOnly ?? false },
     }),
-    ...(admin ? { lmx: { admin, mayAdminister } } : {}),
-    allowedOrigins: [],
+    ...(admin ? { lmx: { admin, mayAdminister: () => mayAdminister(config) } } : {}),
+    allowedOrigins: config.daemon.allowedOrigins,
     log,
   });
 
@@ -97,6 +106,8 @@ const run = async (): Promise<void> => {
     startedAt: new Date().toISOString(),
     logsPath: paths.logFile,
     observerToken,
+    processStarted: ownIdentity().started,
+    hostname: hostname(),
   };
   writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
   log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
@@ -128,6 +139,23 @@ const run = async (): Promise<void> => {
 /** For people and their programs, or for whoever only looks on. */
 const newToken = (): string => randomBytes(24).toString('hex');
 
+/** Files that a library makes are for their owner alone, like our own; those that tools make later are not concerned ([AC1]). */
+const privately = <T>(make: () => T): T => {
+  const before = process.umask(0o077);
+  try {
+    return make();
+  } finally {
+    process.umask(before);
+  }
+};
+
+/** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
+const selfCheck = async (config: Config): Promise<void> => {
+  const { name: adapter, why } = chooseTransport(config.daemon.transport);
+  const inference = await checkInference(engineOf(config), config.model.default);
+  process.stdout.write(`${JSON.stringify({ transport: { adapter, why }, inference })}\n`);
+};
+
 const flagsOf = (values: {
   port?: string;
   engine?: string;
@@ -152,8 +180,15 @@ const engineOf = (config: Config): EngineConfig => {
   };
 };
 
-/** Whether this machine may change the models of the inference host. Nothing restricts it until a host policy is configured. */
-const mayAdminister = (): OptaError | null => null;
+/** [HP1] Why this machine may not change the models of the inference host, or null when it may. */
+const mayAdminister = (config: Config): OptaError | null => {
+  try {
+    requireRemoteAdmin(hostPolicyOf(config), 'Changing the models of the inference host');
+    return null;
+  } catch (cause) {
+    return toOptaError(cause);
+  }
+};
 
 const closeAll = async (
   server: Server,

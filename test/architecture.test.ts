@@ -15,7 +15,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['protocol/', ['protocol/']],
   ['config/', ['config/', 'protocol/']],
-  ['client/', ['client/', 'protocol/']],
+  ['process-identity.ts', ['protocol/']],
+  ['client/', ['client/', 'process-identity.ts', 'protocol/']],
   ['cli/', ['cli/', 'client/', 'config/', 'protocol/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],
@@ -40,7 +41,7 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
     ],
   ],
   ['actors/', ['actors/', 'protocol/']],
-  ['storage/', ['storage/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
+  ['storage/', ['storage/', 'process-identity.ts', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['inference/', ['inference/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['tools/', ['tools/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['transport/', ['transport/', 'actors/ports.ts', 'actors/limits.ts', 'actors/runtime.ts', 'protocol/']],

@@ -42,6 +42,7 @@ export interface SystemParts {
   inference: Inference;
   tools: Tools;
   rules: PermissionRule[];
+  workspaceRules?: SessionEnv['workspaceRules'];
   permissionDeadlineMs: number;
   defaultModel: string;
   /** Checks each outgoing record against the event table; on in tests and development. */
@@ -90,6 +91,7 @@ export const createSystem = (p: SystemParts): System => {
     limits,
     tools: p.tools,
     rules: p.rules,
+    ...(p.workspaceRules ? { workspaceRules: p.workspaceRules } : {}),
     permissionDeadlineMs: p.permissionDeadlineMs,
     attended: attachments.attended,
   };

@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { commandOf, type DaemonState, isAlive, readDaemonState } from '../client/daemon-state.ts';
+import { commandOf, type DaemonState, isWriterAlive, readDaemonState } from '../client/daemon-state.ts';
 import { type Discovery, discover, unreachable } from '../client/discover.ts';
+import { hostPolicyOf, refuseModelFiles } from '../config/host-policy.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Env, ensurePrivateDir, type OptaPaths } from '../config/paths.ts';
-import { OptaError } from '../protocol/errors.ts';
+import { isErrorCode, OptaError } from '../protocol/errors.ts';
 
 /** How the daemon is started. Flags that are absent leave the choice to its configuration. */
 export interface DaemonFlags {
@@ -44,6 +45,8 @@ export interface EnsureOptions {
 export interface EnsuredDaemon {
   state: DaemonState;
   started: boolean;
+  /** The daemon's own, when it says one. */
+  version?: string | undefined;
 }
 
 const START_DEADLINE_MS = 10_000;
@@ -59,15 +62,17 @@ export const ensureDaemon = async (options: EnsureOptions): Promise<EnsuredDaemo
   const { stateFile } = options.paths;
   let found = await discover(stateFile);
   if (found.kind === 'unresponsive') found = await discover(stateFile, PATIENT_HEALTH_MS);
-  if (found.kind === 'running') return { state: found.state, started: false };
-  if (found.kind === 'unresponsive' || found.kind === 'incompatible') throw unreachable(found);
+  if (found.kind === 'running') return { state: found.state, started: false, version: found.health.version };
+  if (found.kind !== 'none' && found.kind !== 'stale') throw unreachable(found);
   return startDaemon(options);
 };
 
 const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
   const { paths, startDeadlineMs = START_DEADLINE_MS } = options;
   // A broken configuration is told here, with its own words and exit code, rather than by a daemon that does not come up.
-  loadConfig({ env: options.env ?? process.env, file: paths.configFile });
+  const env = options.env ?? process.env;
+  const config = loadConfig({ env, file: paths.configFile });
+  refuseModelFiles(hostPolicyOf(config, env), config);
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
   const logStart = sizeOf(paths.logFile);
@@ -79,7 +84,8 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
     last = await discover(paths.stateFile);
     if (last.kind === 'running') {
       release(child.process);
-      return { state: last.state, started: last.state.pid === child.process.pid };
+      const { state, health } = last;
+      return { state, started: state.pid === child.process.pid, version: health.version };
     }
     if (child.exit !== null && !lostRace(tailFrom(paths.logFile, logStart))) break;
   }
@@ -89,6 +95,11 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
 
 const notUp = (options: EnsureOptions, exit: string | null, said: string, last: Discovery): OptaError => {
   const { paths, startDeadlineMs = START_DEADLINE_MS } = options;
+  // [LC4] The daemon's own words and code, where it had the time to say them.
+  const told = /^opta daemon: (.*) \[([a-z-]+)\]$/m.exec(said);
+  const code = told?.[2] ?? '';
+  if (exit !== null && isErrorCode(code) && code !== 'daemon-already-running')
+    return new OptaError(code, `The daemon could not start: ${told?.[1]}. Its log: ${paths.logFile}`);
   const within = `within ${startDeadlineMs / 1_000} s`;
   const seen = last.kind === 'incompatible' || last.kind === 'unresponsive' ? ` ${last.reason}.` : '';
   const what =
@@ -182,37 +193,40 @@ const KILL_DEADLINE_MS = 2_000;
 export const stopDaemon = async (paths: OptaPaths, stopDeadlineMs = STOP_DEADLINE_MS): Promise<StopResult> => {
   const found = await discover(paths.stateFile);
   if (found.kind === 'none') return 'not-running';
+  if (found.kind === 'unsafe') throw unreachable(found);
   const { state } = found;
   if (state === undefined || !isOurDaemon(found)) {
     clean(paths, state);
     return 'not-running';
   }
   process.kill(state.pid, 'SIGTERM');
-  if (await gone(state.pid, stopDeadlineMs)) {
+  if (await gone(state, stopDeadlineMs)) {
     clean(paths, state);
     return 'stopped';
   }
   // Looked at again: five seconds are enough for the number to change hands.
-  if (isOurDaemon(await discover(paths.stateFile)) || looksLikeDaemon(state.pid)) process.kill(state.pid, 'SIGKILL');
-  if (!(await gone(state.pid, KILL_DEADLINE_MS))) {
+  const again = await discover(paths.stateFile);
+  if (again.kind === 'running' || isWriter(state)) process.kill(state.pid, 'SIGKILL');
+  if (!(await gone(state, KILL_DEADLINE_MS))) {
     throw new OptaError('internal', `Process ${state.pid} does not end, even by SIGKILL`);
   }
   clean(paths, state);
   return 'killed';
 };
 
-/** It answered with our token and its own id, or at least its command line is that of a daemon. */
-const isOurDaemon = (found: Discovery): boolean => {
-  if (found.kind === 'running') return true;
-  if (found.kind === 'none' || found.state === undefined || !isAlive(found.state.pid)) return false;
-  return looksLikeDaemon(found.state.pid);
-};
+/** It answered with our token and its own id, or the process is at least the one that wrote the state. */
+const isOurDaemon = (found: Exclude<Discovery, { kind: 'none' | 'unsafe' }>): boolean =>
+  found.kind === 'running' || (found.state !== undefined && isWriter(found.state));
+
+/** [LC2] Where the system does not tell processes with one number apart, the command line must at least be a daemon's. */
+const isWriter = (state: DaemonState): boolean =>
+  isWriterAlive(state) && (typeof state.processStarted === 'string' || looksLikeDaemon(state.pid));
 
 const looksLikeDaemon = (pid: number): boolean => /[\\/](src|dist)[\\/]main\.(ts|js)(\s|$)/.test(commandOf(pid));
 
-const gone = async (pid: number, deadlineMs: number): Promise<boolean> => {
+const gone = async (state: DaemonState, deadlineMs: number): Promise<boolean> => {
   const deadline = Date.now() + deadlineMs;
-  while (isAlive(pid)) {
+  while (isWriterAlive(state)) {
     if (Date.now() >= deadline) return false;
     await sleep(POLL_MS);
   }

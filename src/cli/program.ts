@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import type { ConfigOptions } from './commands/config.ts';
 import type { StartOptions } from './commands/daemon.ts';
 import type { DoOptions } from './commands/do.ts';
 import type { SessionsOptions } from './commands/sessions.ts';
@@ -26,6 +27,9 @@ export const buildProgram = (ctx: Context, done: (exitCode: number) => void): Co
   addDo(program, ctx, done);
   addDaemon(program, ctx, done);
   addSessions(program, ctx, done);
+  addConfig(program, ctx, done);
+  addHealth(program, ctx, done);
+  addLmx(program, ctx, done);
   addInspect(program, ctx, done);
   addDemo(program, ctx, done);
   return program;
@@ -143,6 +147,53 @@ const addSessions = (program: Command, ctx: Context, done: Done): void => {
     .action(async (action: string, id: string | undefined, options: SessionsOptions) => {
       const { sessionsCommand } = await import('./commands/sessions.ts');
       done(await sessionsCommand(ctx, action, id, options));
+    });
+};
+
+const addConfig = (program: Command, ctx: Context, done: Done): void => {
+  const add = (name: string, text: string): Command =>
+    program
+      .command(name)
+      .description(text)
+      .argument('[action]', 'get, set, list, delete, reset, explain, path or trust', 'list')
+      .argument('[key]', 'e.g. connection.host; for trust: a folder, or "list"')
+      .argument('[value]', 'text, or JSON for lists and objects')
+      .option('--json', 'as JSON')
+      .option('--revoke', 'trust: take it back')
+      .action(async (action: string, key: string | undefined, value: string | undefined, options: ConfigOptions) => {
+        const { configCommand } = await import('./commands/config.ts');
+        done(await configCommand(ctx, action, key, value, options));
+      });
+  add('config', 'read and change the configuration');
+  add('settings', 'the same as config');
+};
+
+const addHealth = (program: Command, ctx: Context, done: Done): void => {
+  program
+    .command('doctor')
+    .description('check this installation, and say what to type where something is wrong')
+    .option('--json', 'as JSON')
+    .addOption(new Option('-f, --format <type>', 'text or json').choices(['text', 'json']).default('text'))
+    .option('--exit-code', 'exit 1 when a check failed')
+    .addOption(new Option('--fix', 'changes nothing: each line says what to type').hideHelp())
+    .action(async (options: { json?: boolean; format: string; exitCode?: boolean }) => {
+      const { doctorCommand } = await import('./commands/doctor.ts');
+      done(await doctorCommand(ctx, options));
+    });
+};
+
+const addLmx = (program: Command, ctx: Context, done: Done): void => {
+  program
+    .command('lmx')
+    .description('the inference server')
+    .command('serve')
+    .description('serve inference from this machine')
+    .option('--json', 'as JSON')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (options: { json?: boolean }) => {
+      const { lmxServeCommand } = await import('./commands/lmx.ts');
+      done(await lmxServeCommand(ctx, options));
     });
 };
 

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
+import { isAlive as isSameProcess } from '../process-identity.ts';
 
 /** What the running daemon writes to `state.json`, and scripts read. */
 export const DaemonStateSchema = z.looseObject({
@@ -13,6 +14,10 @@ export const DaemonStateSchema = z.looseObject({
   observerToken: z.string().min(1).optional(),
   startedAt: z.string(),
   logsPath: z.string(),
+  /** Tells the process from a later one with its number; absent in files of older daemons, null where nobody can tell. */
+  processStarted: z.string().nullish(),
+  /** The machine, since several may share a home folder. */
+  hostname: z.string().optional(),
 });
 export type DaemonState = z.infer<typeof DaemonStateSchema>;
 
@@ -37,32 +42,20 @@ export const isLoopbackHost = (host: string): boolean => {
   return h === 'localhost' || h === '::1' || /^127(\.\d{1,3}){3}$/.test(h);
 };
 
-/**
- * Whether a process runs. A zombie does not: it has ended and only waits for a parent to ask, which in a container
- * without an init process may be never.
- */
-export const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  if (process.platform !== 'linux') return true;
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
-  } catch {
-    // Gone between the two looks, or no procfs to ask: then signal 0 has the last word.
-    return signalReaches(pid);
-  }
-};
+/** Whether a process runs; a zombie does not. */
+export const isAlive = (pid: number): boolean => isSameProcess({ pid, started: null });
 
-const signalReaches = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
+/** Whether the very process that wrote this state still runs: not another one that was given its number ([LC2]). */
+export const isWriterAlive = ({ pid, processStarted }: DaemonState): boolean =>
+  isSameProcess({ pid, started: processStarted ?? null });
+
+/** Why a state file cannot be believed: whoever may write it decides where tokens and prompts go. Null when it can. */
+export const distrustOf = (stateFile: string): string | null => {
+  const stat = statSync(stateFile, { throwIfNoEntry: false });
+  if (stat === undefined || process.getuid === undefined) return null;
+  if (stat.uid !== process.getuid()) return `${stateFile} belongs to another user (uid ${stat.uid})`;
+  if ((stat.mode & 0o022) === 0) return null;
+  return `${stateFile} can be written by others (mode ${(stat.mode & 0o777).toString(8)})`;
 };
 
 /** The command line of a process, or '' when nobody can tell. */

@@ -1,6 +1,14 @@
+import { hostname } from 'node:os';
 import { CONTRACT } from '../protocol/envelope.ts';
 import { OptaError } from '../protocol/errors.ts';
-import { type DaemonState, isAlive, isLoopbackHost, readDaemonState } from './daemon-state.ts';
+import {
+  type DaemonState,
+  distrustOf,
+  isAlive,
+  isLoopbackHost,
+  isWriterAlive,
+  readDaemonState,
+} from './daemon-state.ts';
 import { daemonHttp, type Health } from './http.ts';
 
 /**
@@ -11,12 +19,16 @@ export type Discovery =
   | { kind: 'running'; state: DaemonState; health: Health }
   | { kind: 'none' }
   | { kind: 'stale'; state?: DaemonState; reason: string }
+  /** The file may have been written by somebody else: nothing in it is used. */
+  | { kind: 'unsafe'; reason: string }
   | { kind: 'unresponsive'; state: DaemonState; reason: string }
   | { kind: 'incompatible'; state: DaemonState; reason: string };
 
 export const HEALTH_DEADLINE_MS = 800;
 
 export const discover = async (stateFile: string, deadlineMs = HEALTH_DEADLINE_MS): Promise<Discovery> => {
+  const unsafe = distrustOf(stateFile);
+  if (unsafe !== null) return { kind: 'unsafe', reason: unsafe };
   const state = readDaemonState(stateFile);
   if (state === null) return { kind: 'none' };
   if (state === 'unreadable') return { kind: 'stale', reason: `${stateFile} is unreadable` };
@@ -24,7 +36,7 @@ export const discover = async (stateFile: string, deadlineMs = HEALTH_DEADLINE_M
     // The token would leave the machine with the first call.
     return { kind: 'incompatible', state, reason: `its host ${state.host} is not a loopback address` };
   }
-  if (!isAlive(state.pid)) return { kind: 'stale', state, reason: `process ${state.pid} is gone` };
+  if (!isWriterAlive(state)) return ended(state, stateFile);
   const http = daemonHttp(state);
   try {
     return judge(state, await http.health(deadlineMs));
@@ -33,6 +45,16 @@ export const discover = async (stateFile: string, deadlineMs = HEALTH_DEADLINE_M
   } finally {
     http.close();
   }
+};
+
+/** [LC2] Gone, or running on another machine that shares the folder: from here the two look alike, and only one may be replaced. */
+const ended = (state: DaemonState, stateFile: string): Discovery => {
+  if (state.hostname !== undefined && state.hostname !== hostname()) {
+    const reason = `${stateFile} is of the machine ${state.hostname}; if no daemon runs there, remove the file`;
+    return { kind: 'incompatible', state, reason };
+  }
+  const reused = isAlive(state.pid) ? ', and its number is now that of another program' : '';
+  return { kind: 'stale', state, reason: `process ${state.pid} is gone${reused}` };
 };
 
 const judge = (state: DaemonState, health: Health): Discovery => {
@@ -77,6 +99,11 @@ export const unreachable = (found: Exclude<Discovery, { kind: 'running' }>): Opt
       return new OptaError(
         'daemon-unreachable',
         `No daemon is running (${found.reason}). Start one with: opta daemon start`,
+      );
+    case 'unsafe':
+      return new OptaError(
+        'daemon-unreachable',
+        `The daemon's state is not used: ${found.reason}. If the file is yours, remove it, then: opta daemon start`,
       );
     case 'unresponsive':
       return new OptaError(

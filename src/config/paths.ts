@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { OptaError } from '../protocol/errors.ts';
 
 export type Env = { readonly [name: string]: string | undefined };
 
@@ -8,6 +9,10 @@ export type Env = { readonly [name: string]: string | undefined };
 export interface OptaPaths {
   configDir: string;
   configFile: string;
+  /** Which project files the user trusts. */
+  trustFile: string;
+  /** What was taken over from the installation before this one. */
+  importFile: string;
   daemonDir: string;
   stateFile: string;
   tokenFile: string;
@@ -24,6 +29,8 @@ export const optaPaths = (env: Env = process.env): OptaPaths => {
   return {
     configDir,
     configFile: join(configDir, 'config.json'),
+    trustFile: join(configDir, 'trust.json'),
+    importFile: join(configDir, 'import.json'),
     daemonDir,
     stateFile: join(daemonDir, 'state.json'),
     tokenFile: join(daemonDir, 'token'),
@@ -42,10 +49,19 @@ const configDirOf = (env: Env): string => {
   return join(env.HOME || homedir(), '.config', 'opta');
 };
 
-/** Creates a folder that only its owner can enter, and closes one that was left open to others. */
+/**
+ * Creates a folder that only its owner can enter, and closes one that was left open to others. Throws `storage` that names the
+ * folder when it can be neither made nor written.
+ */
 export const ensurePrivateDir = (dir: string): void => {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  chmodSync(dir, 0o700);
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    chmodSync(dir, 0o700);
+    accessSync(dir, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new OptaError('storage', `The folder ${dir} cannot be used (${code}). OPTA_HOME names another one`, { dir });
+  }
 };
 
 /** Replaces a file in one step, readable by its owner alone: a reader sees the old text or the new, never a part. */

@@ -10,8 +10,18 @@ const Port = z.number().int().min(1).max(65_535);
 /** The daemon only ever listens on loopback; 0 asks the system for a free port. */
 const ListenPort = z.number().int().min(0).max(65_535);
 
+/** As browsers send it: scheme, host and port, nothing behind them. */
+const Origin = z
+  .string()
+  .max(300)
+  .regex(/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/i, 'must be an origin such as https://app.example');
+
 export const EngineSchema = z.enum(['lmx', 'demo']);
 export type Engine = z.infer<typeof EngineSchema>;
+
+/** What a machine may do: `client` neither runs inference nor stores models, `any` is free. */
+export const HostRoleSchema = z.enum(['client', 'inference', 'any']);
+export type HostRole = z.infer<typeof HostRoleSchema>;
 
 const PermissionRuleSchema = z.strictObject({
   /** Tool name, `*` matches any run of characters. */
@@ -53,7 +63,20 @@ export const ConfigSchema = z.strictObject({
       rules: z.array(PermissionRuleSchema).max(1_000).default([]),
     })
     .prefault({}),
-  daemon: z.strictObject({ port: ListenPort.default(DAEMON_PORT_DEFAULT) }).prefault({}),
+  daemon: z
+    .strictObject({
+      port: ListenPort.default(DAEMON_PORT_DEFAULT),
+      allowedOrigins: z.array(Origin).max(100).default([]),
+      transport: z.enum(['auto', 'uws', 'ws']).default('auto'),
+    })
+    .prefault({}),
+  hostPolicy: z
+    .strictObject({
+      role: HostRoleSchema.optional(),
+      hosts: z.record(z.string().min(1).max(255), z.strictObject({ role: HostRoleSchema })).optional(),
+      remoteAdmin: z.boolean().optional(),
+    })
+    .prefault({}),
 });
 export type Config = z.infer<typeof ConfigSchema>;
 /** What a file or the flags may say: any part of it. */

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAlive, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
-import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /**
  * One daemon for one data folder, for as long as the process lives.

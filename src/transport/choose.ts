@@ -8,16 +8,17 @@ import { wsAdapter } from './ws/adapter.ts';
 export const TRANSPORT_ENV = 'OPTA_TRANSPORT';
 
 /**
- * The adapter that carries the planes: the one that `wanted` names, else uWebSockets.js where it loads, else `ws`. Its `why` says how
+ * The adapter that carries the planes: the one that `wanted` names (`auto` and nothing name none), else uWebSockets.js where it loads, else `ws`. Its `why` says how
  * it came to that. Throws `invalid-request` for any other word, and when uWebSockets.js is wanted and does not load: who asks for
  * it by name is not to get something else in silence. Nothing is bound, so it also serves to tell what would run.
  */
 export const chooseTransport = (
-  wanted = process.env[TRANSPORT_ENV],
+  wanted: string | undefined = process.env[TRANSPORT_ENV],
   load: () => ReturnType<typeof uwsAdapter> = uwsAdapter,
 ): TransportAdapter => {
   if (wanted === 'ws') return wsAdapter(`${TRANSPORT_ENV}=ws`);
-  if (wanted !== undefined && wanted !== '' && wanted !== 'uws') {
+  const named = wanted !== undefined && wanted !== '' && wanted !== 'auto';
+  if (named && wanted !== 'uws') {
     throw new OptaError('invalid-request', `${TRANSPORT_ENV} is uws or ws, not ${JSON.stringify(wanted)}`);
   }
   const loaded = load();

@@ -17,17 +17,18 @@ const load = (env: { [name: string]: string } = {}, flags = {}) =>
   loadConfig({ env: { OPTA_HOME: home, ...env }, flags });
 
 describe('precedence', () => {
-  test('without anything, the defaults stand', () => {
+  test('[CF1] without anything, the defaults stand', () => {
     expect(load()).toEqual({
       connection: { host: INFERENCE_HOST_DEFAULT, port: 1234 },
       model: { default: '' },
       engine: 'lmx',
       permissions: { deadlineMs: 120_000, rules: [] },
-      daemon: { port: DAEMON_PORT_DEFAULT },
+      daemon: { port: DAEMON_PORT_DEFAULT, allowedOrigins: [], transport: 'auto' },
+      hostPolicy: {},
     });
   });
 
-  test('flags win over the environment, that over the file, that over the defaults', () => {
+  test('[CF1] flags win over the environment, that over the file, that over the defaults', () => {
     write('{"connection":{"host":"file.test","port":1},"model":{"default":"file"},"engine":"demo"}');
     const config = load({ OPTA_HOST: 'env.test', OPTA_PORT: '2' }, { connection: { host: 'flag.test' } });
     expect(config.connection).toEqual({ host: 'flag.test', port: 2 });
@@ -35,7 +36,7 @@ describe('precedence', () => {
     expect(config.engine).toBe('demo');
   });
 
-  test('a layer that sets one key leaves its neighbours alone', () => {
+  test('[CF1] a layer that sets one key leaves its neighbours alone', () => {
     write('{"connection":{"apiKey":"k1","trusted":true},"daemon":{"port":4000}}');
     expect(load({ OPTA_HOST: 'env.test' }).connection).toEqual({
       host: 'env.test',
@@ -56,6 +57,7 @@ describe('precedence', () => {
       OPTA_ENGINE: '',
       OPTA_PERMISSION_DEADLINE_MS: '500',
       OPTA_DAEMON_PORT: '0',
+      OPTA_TRANSPORT: 'ws',
     });
     expect(config.connection).toEqual({
       host: '127.0.0.1',
@@ -67,7 +69,7 @@ describe('precedence', () => {
     expect(config.model.default).toBe('m');
     expect(config.engine).toBe('lmx');
     expect(config.permissions.deadlineMs).toBe(500);
-    expect(config.daemon.port).toBe(0);
+    expect(config.daemon).toMatchObject({ port: 0, transport: 'ws' });
     expect(load({ OPTA_LOOPBACK_ONLY: '0' }).connection.loopbackOnly).toBe(false);
   });
 });
@@ -102,6 +104,25 @@ describe('what is wrong is named', () => {
     expect(message()).toMatch(/permisions/);
     write('{"permissions":{"rules":[{"tool":"*","action":"denied"}]}}');
     expect(message()).toMatch(/permissions\.rules\.0\.action/);
+  });
+
+  test.each([
+    ['{"permisions":{}}', 'permisions: unknown key, did you mean "permissions"?'],
+    ['{"connection":{"prot":1}}', 'connection.prot: unknown key, did you mean "connection.port"?'],
+    ['{"deadlineMs":1}', 'deadlineMs: unknown key, did you mean "permissions.deadlineMs"?'],
+    ['{"zzz":1}', 'zzz: unknown key'],
+    ['{"hooks":[]}', 'hooks: unknown key'],
+    ['{"__proto__":{"a":1}}', '__proto__: unknown key'],
+  ])('%s: %s', (text, expected) => {
+    write(text);
+    expect(message()).toBe(`Configuration ${join(home, 'config.json')}: ${expected}`);
+  });
+
+  test('comments are accepted, but not inside strings, and lines are still counted right', () => {
+    write('// mine\n{\n  /* two\n lines */ "model": {"default": "http://x // no"} // end\n}');
+    expect(load().model.default).toBe('http://x // no');
+    write('// one\n/* two\n three */\n{"model": {"default" 1}}');
+    expect(message()).toMatch(/not valid JSON \(line 4\)/);
   });
 
   test('a bad variable is blamed by name, and not the file', () => {

@@ -1,9 +1,9 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { isAlive, ownIdentity } from '../../src/process-identity.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
 import { acquireInstanceLock } from '../../src/storage/instance-lock.ts';
-import { isAlive, ownIdentity } from '../../src/storage/process-identity.ts';
 import { child, ended, saidUntil } from './child.ts';
 import { tempFolder } from './temp-folder.ts';
 

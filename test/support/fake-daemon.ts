@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -51,6 +51,8 @@ export class FakeDaemon {
   tamper: (frame: { seq: number; text: string }, connection: number) => string[] = ({ text }) => [text];
   /** Answers a request instead of the daemon when it returns true. */
   intercept: (req: IncomingMessage, res: ServerResponse, path: string) => boolean = () => false;
+  version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
   contract: unknown = { name: 'opta-daemon-v3', version: 1 };
   /** What `/v3/health` says of the engine. */
   engine: unknown = { engine: 'lmx' };
@@ -99,6 +101,7 @@ export class FakeDaemon {
         logsPath: join(home, 'daemon', 'daemon.log'),
         ...more,
       }),
+      { mode: 0o600 },
     );
   }
 
@@ -316,7 +319,7 @@ export class FakeDaemon {
   #health() {
     return {
       status: 'ok',
-      version: '0',
+      version: this.version,
       daemonId: this.daemonId,
       contract: this.contract,
       runtime: {},

@@ -14,6 +14,8 @@ export interface SessionEnv {
   limits: Limits;
   tools: Pick<Tools, 'offered' | 'plan'>;
   rules: PermissionRule[];
+  /** What the workspace's own file adds to them; read when a turn starts. Never throws. */
+  workspaceRules?: (workspace: string | undefined) => PermissionRule[];
   permissionDeadlineMs: number;
   /** Somebody is attached who could answer a permission request. */
   attended: (sessionId: string) => boolean;
@@ -103,7 +105,7 @@ export const turnInput = (context: SessionContext, self: TurnInput['session']): 
     mode: turn.mode,
     model: turn.overrides?.model ?? f.model,
     workspace: f.workspace,
-    policy: turnPolicy(turn.mode, turn.overrides, env.rules),
+    policy: turnPolicy(turn.mode, turn.overrides, [...env.rules, ...(env.workspaceRules?.(f.workspace) ?? [])]),
     tools: env.tools,
     limits: env.limits,
     permissionDeadlineMs: env.permissionDeadlineMs,

@@ -5,6 +5,7 @@ import { type Context, daemonOf } from '../context.ts';
 import { type DaemonFlags, daemonArgs, daemonLauncher, stopDaemon } from '../daemon-process.ts';
 import { EXIT, UsageError } from '../exit.ts';
 import { colour, oneLine } from '../output.ts';
+import { importOnce } from '../settings.ts';
 
 export interface StartOptions extends DaemonFlags {
   json?: boolean;
@@ -43,7 +44,7 @@ export const restartDaemonCommand = async (ctx: Context, options: StartOptions):
   const before = await discover(ctx.paths.stateFile);
   const stopped = await stopDaemon(ctx.paths);
   if (!options.json) ctx.output.err(`${STOPPED[stopped]}\n`);
-  const port = before.kind === 'none' ? undefined : before.state?.port;
+  const port = 'state' in before ? before.state?.port : undefined;
   const engine = before.kind === 'running' ? engineOf(before.health) : undefined;
   // A guard that the daemon ran under stays, even when the shell that restarts it does not know of it (IN1).
   const guarded = before.kind === 'running' && isLoopbackOnly(before.health);
@@ -99,6 +100,7 @@ export const runDaemonCommand = async (ctx: Context, options: StartOptions & { t
       '--token is refused: a command line can be read by others. Each start makes a token of its own',
     );
   }
+  await importOnce(ctx);
   const { command, args } = daemonLauncher();
   const child = spawn(command, [...args, ...daemonArgs(flagsOf(options))], {
     stdio: 'inherit',

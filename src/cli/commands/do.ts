@@ -8,8 +8,10 @@ import type { Overrides } from '../../protocol/turn.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
+import { offerLine, offersFor } from '../local-servers.ts';
 import { parseDevice, parseMode, parseProvider } from '../options.ts';
 import { canAsk } from '../output.ts';
+import { sessionModel, sessionSettings } from '../settings.ts';
 import { readTask } from '../stdin.ts';
 import { TurnPrinter } from '../turn-printer.ts';
 import { runTurn } from '../turn-run.ts';
@@ -49,9 +51,9 @@ export const runDo = async (ctx: Context, words: readonly string[], options: DoO
     format = formatOf(options);
     const job = await prepare(ctx, words, options, format);
     const view = await execute(ctx, job, ids);
-    return finish(ctx, job, view, ids);
+    return await finish(ctx, job, view, ids);
   } catch (cause) {
-    return fail(ctx, cause, format, options, ids);
+    return await fail(ctx, cause, format, options, ids);
   }
 };
 
@@ -62,6 +64,8 @@ interface Job {
   overrides: Overrides;
   options: DoOptions;
   outputPath?: string;
+  /** Of a new session, where a flag, the environment or the project names one. */
+  model?: string;
   env: { [name: string]: string | undefined };
 }
 
@@ -78,6 +82,7 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
   const device = options.device === undefined ? undefined : parseDevice(options.device);
   const mode = parseMode(options.mode);
   const task = await readTask(words);
+  const model = options.model ?? sessionModel(await sessionSettings(ctx, format !== 'quiet'));
   const outputPath = options.output === undefined ? undefined : writablePath(ctx.cwd, options.output);
   if (!mode.known) ctx.output.err(`opta: unknown mode "${options.mode}", using do\n`);
   if (options.addDir?.length)
@@ -88,6 +93,7 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
     mode,
     options,
     overrides: overridesOf(options, provider, mode.ceo),
+    ...(model === undefined ? {} : { model }),
     ...(outputPath === undefined ? {} : { outputPath }),
     env: device
       ? { ...ctx.env, OPTA_HOST: device.host, OPTA_PORT: device.port === undefined ? undefined : String(device.port) }
@@ -120,7 +126,7 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   const ended = endings(ctx, job, control);
   let http: DaemonHttp | undefined;
   try {
-    const { state, started } = await daemonOf(ctx, {}, job.env);
+    const { state, started } = await daemonOf(ctx, {}, job.env, job.format === 'quiet');
     if (job.options.device !== undefined && !started) {
       throw new OptaError(
         'daemon-already-running',
@@ -194,7 +200,8 @@ const openSession = async (
   job: Job,
   http: DaemonHttp,
 ): Promise<{ sessionId: string; seq?: number | undefined; model: string }> => {
-  const { session, model } = job.options;
+  const { session } = job.options;
+  const { model } = job;
   if (session !== undefined) return http.getSession(session);
   const title = job.task.replace(/\s+/g, ' ').slice(0, TITLE_CHARS_MAX);
   return http.createSession({
@@ -237,7 +244,7 @@ const endings = (ctx: Context, job: Job, control: AbortController) => {
 
 const STATUS = { done: 'completed', error: 'error', cancelled: 'cancelled', interrupted: 'interrupted' } as const;
 
-const finish = (ctx: Context, job: Job, view: TurnView, ids: Ids): number => {
+const finish = async (ctx: Context, job: Job, view: TurnView, ids: Ids): Promise<number> => {
   const { end } = view;
   if (!end) throw new OptaError('internal', 'The turn has no end');
   ids.status = STATUS[end.outcome];
@@ -261,7 +268,7 @@ const finish = (ctx: Context, job: Job, view: TurnView, ids: Ids): number => {
 
 const isJson = (format: Format): boolean => format === 'json' || format === 'jsonl';
 
-const fail = (ctx: Context, cause: unknown, format: Format, options: DoOptions, ids: Ids): number => {
+const fail = async (ctx: Context, cause: unknown, format: Format, options: DoOptions, ids: Ids): Promise<number> => {
   if (cause instanceof OptaError) {
     if (cause.code === 'cancelled' || cause.code === 'timeout') ids.status = 'cancelled';
     const path = options.output === undefined ? undefined : resolve(ctx.cwd, options.output);
@@ -270,21 +277,29 @@ const fail = (ctx: Context, cause: unknown, format: Format, options: DoOptions, 
   return reportFailure(ctx.output, cause, isJson(format), format === 'jsonl' ? { type: 'result', ...ids } : ids);
 };
 
-const emitFailure = (
+const emitFailure = async (
   ctx: Context,
   format: Format,
   path: string | undefined,
   error: { message: string; code: string },
   exitCode: number,
   ids: Ids,
-): number => {
-  const body = { error: error.message, exit_code: exitCode, code: error.code, ...ids };
+): Promise<number> => {
+  const offers = await offersFor(ctx, error.code);
+  const body = {
+    error: error.message,
+    exit_code: exitCode,
+    code: error.code,
+    ...(offers.length > 0 ? { offers } : {}),
+    ...ids,
+  };
   if (isJson(format)) {
     ctx.output.json(format === 'jsonl' ? { type: 'result', ...body } : body);
     if (path !== undefined) writeFileSync(path, `${JSON.stringify(body)}\n`);
     return exitCode;
   }
   ctx.output.err(failureText(error));
+  for (const offer of offers) ctx.output.err(`  ${offerLine(offer)}\n`);
   if (ids.session_id !== undefined && format === 'text') ctx.output.err(`  session ${ids.session_id}\n`);
   return exitCode;
 };

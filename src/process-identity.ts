@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { OptaError } from '../protocol/errors.ts';
+import { OptaError } from './protocol/errors.ts';
 
 /**
  * Which process a pid means. A pid alone is given to another process after its owner's death, so a process is named by its pid,
@@ -19,6 +19,8 @@ export const ownIdentity = (): ProcessIdentity => ({ pid: process.pid, started: 
 /** False only when it is certain that this very process is gone: not there, a zombie, or another one with its pid. */
 export const isAlive = (who: ProcessIdentity): boolean => {
   if (!exists(who.pid)) return false;
+  // Elsewhere the system has to be asked by starting a program, which is worth it only when there is something to compare.
+  if (who.started === null && process.platform !== 'linux') return true;
   const started = startOf(who.pid);
   if (started === undefined) return exists(who.pid);
   if (started === 'dead') return false;

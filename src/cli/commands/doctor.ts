@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { discover } from '../../client/discover.ts';
+import { hostPolicyOf } from '../../config/host-policy.ts';
+import { type Resolved, resolveConfig } from '../../config/load.ts';
+import { OptaError } from '../../protocol/errors.ts';
+import { type Context, packageVersion } from '../context.ts';
+import { daemonLauncher } from '../daemon-process.ts';
+import { type Check, configChecks, machineChecks, policyCheck } from '../doctor-checks.ts';
+import { EXIT } from '../exit.ts';
+import { findLocalServers, offerLine } from '../local-servers.ts';
+import { colour, oneLine } from '../output.ts';
+
+/** `doctor` reports, and exits 0 as scripts expect of it; with `--exit-code`, 1 when something failed. */
+export const doctorCommand = async (
+  ctx: Context,
+  options: { json?: boolean; format: string; exitCode?: boolean },
+): Promise<number> => {
+  const checks = await allChecks(ctx);
+  const count = (status: Check['status']): number => checks.filter((check) => check.status === status).length;
+  const summary = { passed: count('pass'), warnings: count('warn'), failures: count('fail') };
+  if (options.json || options.format === 'json') ctx.output.pretty({ version: packageVersion(), checks, summary });
+  else {
+    for (const check of checks) ctx.output.out(lineOf(check));
+    const { passed, warnings, failures } = summary;
+    ctx.output.out(`\n${passed} passed, ${warnings} warnings, ${failures} failures\n`);
+  }
+  return options.exitCode && summary.failures > 0 ? EXIT.error : EXIT.ok;
+};
+
+const MARKS = { pass: colour.green('✓'), warn: colour.yellow('!'), fail: colour.red('✗') } as const;
+
+const lineOf = ({ name, status, message, detail }: Check): string =>
+  `${MARKS[status]} ${name.padEnd(17)} ${oneLine(message, 400)}\n${detail === undefined ? '' : `${' '.repeat(20)}→ ${oneLine(detail, 400)}\n`}`;
+
+const allChecks = async (ctx: Context): Promise<Check[]> => {
+  let settings: Resolved;
+  try {
+    settings = resolveConfig({ env: ctx.env, file: ctx.paths.configFile, workspace: ctx.cwd });
+  } catch (cause) {
+    const message = cause instanceof OptaError ? cause.message : String(cause);
+    const detail = 'correct it by hand; what needs it is not checked';
+    return [...machineChecks(ctx), { name: 'Config', status: 'fail', message, detail }, await daemonCheck(ctx)];
+  }
+  const policy = hostPolicyOf(settings.config, ctx.env);
+  return [
+    ...machineChecks(ctx),
+    ...configChecks(ctx, settings),
+    policyCheck(policy, settings.config),
+    await daemonCheck(ctx),
+    ...(await engineChecks(ctx)),
+    await localCheck(ctx, policy.role === 'client'),
+  ];
+};
+
+const daemonCheck = async (ctx: Context): Promise<Check> => {
+  const found = await discover(ctx.paths.stateFile);
+  const name = 'Daemon';
+  if (found.kind === 'none')
+    return { name, status: 'pass', message: 'not running; the first command that needs it starts it' };
+  if (found.kind === 'stale')
+    return {
+      name,
+      status: 'pass',
+      message: `not running (${found.reason}); the first command that needs it starts it`,
+    };
+  if (found.kind !== 'running')
+    return {
+      name,
+      status: 'fail',
+      message: found.reason,
+      detail: found.kind === 'unsafe' ? 'remove the file' : 'opta daemon restart',
+    };
+  const { state, health } = found;
+  const version = health.version ?? 'unknown';
+  const message = `${state.host}:${state.port}, pid ${state.pid}, version ${version}, ${health.status}, planes over ${carrierOf(health)}`;
+  if (version !== packageVersion())
+    return { name, status: 'warn', message: `${message}; this is ${packageVersion()}`, detail: 'opta daemon restart' };
+  if (health.status !== 'ok') return { name, status: 'warn', message, detail: 'opta daemon logs' };
+  return { name, status: 'pass', message };
+};
+
+const carrierOf = (health: { [fact: string]: unknown }): string => {
+  const { adapter } = (health.transport ?? {}) as { adapter?: unknown };
+  return typeof adapter === 'string' ? adapter : 'an unnamed adapter';
+};
+
+/** What the daemon's program says of itself when it is asked without being started: see `--self-check` in src/main.ts. */
+interface SelfCheck {
+  transport: { adapter: string; why: string };
+  inference: { place: string; ok: boolean; message: string; code?: string; models: string[] | null };
+}
+
+const SELF_CHECK_DEADLINE_MS = 15_000;
+
+const selfCheck = (ctx: Context): Promise<SelfCheck> => {
+  const { command, args } = ctx.launcher ?? daemonLauncher();
+  return new Promise((resolve, reject) => {
+    const env = { ...ctx.env } as NodeJS.ProcessEnv;
+    execFile(command, [...args, '--self-check'], { env, timeout: SELF_CHECK_DEADLINE_MS }, (error, stdout, stderr) => {
+      if (error) return reject(new OptaError('internal', stderr.trim() || error.message));
+      resolve(JSON.parse(stdout) as SelfCheck);
+    });
+  });
+};
+
+const engineChecks = async (ctx: Context): Promise<Check[]> => {
+  let said: SelfCheck;
+  try {
+    said = await selfCheck(ctx);
+  } catch (cause) {
+    return [
+      { name: 'Transport', status: 'fail', message: `the daemon's program does not run: ${(cause as Error).message}` },
+    ];
+  }
+  const { transport, inference } = said;
+  const { place, message, ok, code } = inference;
+  return [
+    { name: 'Transport', status: 'pass', message: `${transport.adapter}: ${transport.why}` },
+    ok
+      ? { name: 'LMX Connection', status: 'pass', message: `${place}: ${message}` }
+      : {
+          name: 'LMX Connection',
+          status: 'fail',
+          message: `${place}: ${message}`,
+          detail: NEXT[code ?? ''] ?? 'opta config explain connection.host',
+        },
+  ];
+};
+
+const NEXT: { [code: string]: string } = {
+  'no-model-loaded': 'load a model there, or choose a loaded one: opta config set model.default NAME',
+  'lmx-unauthorized': 'opta config set connection.apiKey KEY',
+  'lmx-untrusted': 'opta config set connection.trusted true, if the server is yours',
+  'loopback-only': 'OPTA_LOOPBACK_ONLY is set: opta config set connection.host 127.0.0.1',
+};
+
+const localCheck = async (ctx: Context, clientOnly: boolean): Promise<Check> => {
+  const name = 'LMX Discovery';
+  if (clientOnly)
+    return { name, status: 'pass', message: 'not looked for on this machine: the host policy makes it client-only' };
+  const found = await findLocalServers(ctx);
+  const [first] = found;
+  if (first === undefined)
+    return { name, status: 'pass', message: 'no other inference server answers on this machine' };
+  return {
+    name,
+    status: 'pass',
+    message: found.map((s) => `${s.name} at 127.0.0.1:${s.port}`).join(', '),
+    detail: offerLine(first),
+  };
+};
