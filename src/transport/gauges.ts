@@ -21,6 +21,8 @@ export const transportGauges = ({ usage, bounds, streams, attachments, tools }: 
     backlog = Math.max(backlog, a.bufferedBytes());
     commands = Math.max(commands, a.unanswered);
   }
+  // A stream is an exchange too, and has had its answer.
+  const waiting = Math.max(0, usage.exchanges - streams.size);
   const of = (name: string, limit: keyof typeof LIMITS, value: number, help: string): Gauge => ({
     name,
     value,
@@ -37,7 +39,7 @@ export const transportGauges = ({ usage, bounds, streams, attachments, tools }: 
     of('requestBodiesBytes', 'bodiesBytesMax', usage.bodiesBytes, 'Request bodies being read'),
     of('toolJobs', 'toolJobsMax', tools.busy, 'Tools that run'),
     of('toolQueue', 'toolQueueMax', tools.queued, 'Tools that wait for a process'),
-    { name: 'requestsOpen', value: usage.exchanges, help: 'Requests that wait for their answer' },
+    { name: 'requestsOpen', value: waiting, help: 'Requests that wait for their answer' },
     { name: 'slowSocketsClosedTotal', value: usage.slowClosed, help: 'Sockets closed because they took too little' },
   ];
 };

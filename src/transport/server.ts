@@ -56,6 +56,8 @@ const BOUNDS: TransportBounds = {
   socketIdleMs: LIMITS.socketIdleMs,
 };
 
+const now = (): number => Date.now();
+
 const timers: Timers = {
   setTimeout: (fn, ms) => setTimeout(fn, ms),
   clearTimeout: (id) => clearTimeout(id as NodeJS.Timeout),
@@ -63,12 +65,7 @@ const timers: Timers = {
 
 /** Serves both planes. Throws `no-port` when every port is taken and `forbidden-host` for an address beyond loopback. */
 export const startServer = async (options: ServerOptions): Promise<Server> => {
-  if (!isLoopbackHost(options.host.toLowerCase()) && !options.allowRemote) {
-    throw new OptaError(
-      'forbidden-host',
-      `Refusing to listen on ${options.host}: only loopback is served unless allowed`,
-    );
-  }
+  checkHost(options);
   let port = 0;
   let closing: Promise<void> | null = null;
   const onFault = (where: string, fault: unknown): void =>
@@ -78,7 +75,6 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const loop = new LoopDelay();
   const streams = new SseStreams(timers);
   const live = new Set<SocketAttachment>();
-  const now = (): number => Date.now();
   const dispatch = dispatcher({
     latency,
     onFault,
@@ -101,6 +97,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
     }),
   });
   const shared = {
+    runtime: options.runtime,
     dispatch,
     auth: auth(options.token, options.observerToken),
     access: access({
@@ -114,14 +111,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const transport: Transport = options.adapter.create(
     {
       http: httpPlane(shared),
-      upgrade: eventPlane({
-        ...shared,
-        runtime: options.runtime,
-        sockets: () => transport.usage().sockets,
-        live,
-        now,
-        timers,
-      }),
+      upgrade: eventPlane({ ...shared, sockets: () => transport.usage().sockets, live, now, timers }),
       onFault,
     },
     bounds,
@@ -139,6 +129,11 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       return closing;
     },
   };
+};
+
+const checkHost = ({ host, allowRemote }: ServerOptions): void => {
+  if (isLoopbackHost(host.toLowerCase()) || allowRemote) return;
+  throw new OptaError('forbidden-host', `Refusing to listen on ${host}: only loopback is served unless allowed`);
 };
 
 const bind = async (transport: Transport, { host, ports, log }: ServerOptions): Promise<number> => {

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { adapters } from './cases/adapters.ts';
 import { attach } from './cases/attach.ts';
 import { cancel } from './cases/cancel.ts';
 import { create } from './cases/create.ts';
@@ -27,6 +28,7 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
   g: create,
   h: cancel,
   i: oneShot,
+  j: adapters,
 };
 
 const { values } = parseArgs({

@@ -21,8 +21,11 @@ describe('connections', () => {
     const drip = (start: string): Promise<string> =>
       new Promise((resolve) => {
         let text = '';
-        const s = connect(w.port, '127.0.0.1', () => s.write(start));
-        const dripping = setInterval(() => s.write('a'), 10);
+        let dripping: NodeJS.Timeout | undefined;
+        const s = connect(w.port, '127.0.0.1', () => {
+          s.write(start);
+          dripping = setInterval(() => s.write('a'), 10);
+        });
         s.on('data', (d) => {
           text += d;
         });
