@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleClient } from './client-bundle.mjs';
 
 /** The folder of the project, wherever the script was called from. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -127,6 +128,7 @@ export const ensureBuilt = async ({ force = false } = {}) => {
   await progress('building', async () => {
     rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
     await quietly(process.execPath, [toolPath('typescript', 'bin/tsc'), '-p', 'tsconfig.build.json']);
+    await bundleClient({ write: true });
     mkdirSync(dirname(STAMP), { recursive: true });
     writeFileSync(STAMP, `${readFrom.toISOString()}\n`);
   });

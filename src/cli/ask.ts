@@ -28,6 +28,11 @@ export class PermissionDesk {
     this.#output = output;
   }
 
+  /** Asks nothing before that: what was decided long ago is no question. */
+  after(caughtUp: Promise<void>): void {
+    this.#line = this.#line.then(() => caughtUp);
+  }
+
   take(record: LogRecord): void {
     if (record.event === 'permission.request') {
       const request = record.payload;

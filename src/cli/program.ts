@@ -60,6 +60,7 @@ const addDo = (program: Command, ctx: Context, done: Done): void => {
     .option('--yolo', 'the same as --dangerous')
     .option('--add-dir <path>', 'extra context directory (repeatable)', repeat)
     .option('--session <id>', 'continue this session')
+    .option('--idempotency-key <key>', 'with --session: the same key again is the same turn, and prints its result')
     .option('--timeout <duration>', 'cancel after this long, e.g. 30s, 10m', parseDuration)
     .action(async (words: string[], options: DoOptions) => {
       const { runDo } = await import('./commands/do.ts');

@@ -1,15 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { type Attachment, attach } from '../client/attach.ts';
+import { freshId, type Submitted } from '../client/control.ts';
 import type { DaemonAddress, DaemonHttp, NewTurn } from '../client/http.ts';
 import { emptyTurn, foldTurn, type TurnView, turnOf } from '../client/turn-view.ts';
-import { type ErrorCode, OptaError, toOptaError } from '../protocol/errors.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { isTerminal, type LogRecord } from '../protocol/events.ts';
 
 /**
  * One turn from submit to its terminal event.
  *
  * The attachment is open before the submit is sent: a permission that the turn asks for at once then finds somebody who may
- * answer. The submit is sent once and never again ([AU3]); when its answer is lost, the event log says whether it was taken.
+ * answer. Every attempt to submit carries one key, so that they are one turn ([TQ5], [AU3]); the log shows that key too, in
+ * case that no answer ever arrives.
  */
 export interface TurnRunOptions {
   http: DaemonHttp;
@@ -25,59 +26,56 @@ export interface TurnRunOptions {
   onRecord?(record: LogRecord, view: TurnView, text: string): void;
   onAttached?(attachment: Attachment): void;
   onNotice?(text: string): void;
+  /** The records of a turn from before come now; `caughtUp` resolves when what follows is new. */
+  onReplay?(caughtUp: Promise<void>): void;
 }
 
 const OPEN_DEADLINE_MS = 5_000;
 /** How long a lost daemon may take to come back before the run is given up. */
 const RETRY_FOR_MS = 5_000;
-/** How long to look for a submit whose answer was lost. */
+/** How long an interrupted run waits to learn which turn it has to cancel. */
 const SEARCH_DEADLINE_MS = 3_000;
 /** From the answer to a cancel to the terminal event, which by then is committed. */
 const CANCELLED_DEADLINE_MS = 5_000;
 /** Records kept while the answer to the submit is on its way. */
 const EARLY_RECORDS_MAX = 10_000;
 
-/** The answer to these says nothing about whether the submit was taken. */
-const UNDECIDED: readonly ErrorCode[] = ['daemon-unreachable', 'timeout', 'outcome-unknown', 'internal'];
-
 export const runTurn = async (options: TurnRunOptions): Promise<TurnView> => {
   if (options.signal?.aborted) throw new OptaError('cancelled', 'Cancelled before it began');
-  const submission = randomUUID();
-  const follower = new Follower(options, submission);
-  const attachment = attach({
-    sessionId: options.sessionId,
-    afterSeq: options.afterSeq,
-    address: options.address,
-    retryForMs: RETRY_FOR_MS,
-    onEnvelope: (envelope, text) => follower.take(envelope.record, text),
-    onState: (state) => follower.connection(state),
-  });
-  options.onAttached?.(attachment);
-  void attachment.ended.then((error) =>
-    follower.fail(error ?? new OptaError('cancelled', 'The attachment was closed')),
-  );
+  const key = options.turn.idempotencyKey ?? freshId();
+  const follower = new Follower(options, key);
+  follower.follow(options.afterSeq);
   const onAbort = (): void => void cancelRun(options, follower);
   try {
     await follower.opened;
     options.signal?.addEventListener('abort', onAbort, { once: true });
-    await submitOnce(options, follower, submission);
+    const answer = await submit(options, follower, key);
+    // The key was used before: that turn, and perhaps its end, lies behind us.
+    if (answer && answer.seq <= options.afterSeq) options.onReplay?.(follower.replay(answer.seq - 1));
+    if (answer) follower.begin(answer.turnId);
     if (options.signal?.aborted) onAbort();
     return await follower.finished;
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
-    attachment.close();
+    follower.close();
   }
 };
 
-const submitOnce = async (options: TurnRunOptions, follower: Follower, submission: string): Promise<void> => {
-  const turn = { ...options.turn, metadata: { ...options.turn.metadata, submission } };
+/** Until an answer or the log says which turn it is; null when it was the log. */
+const submit = async (options: TurnRunOptions, follower: Follower, key: string): Promise<Submitted | null> => {
+  const over = new AbortController();
+  const stop = (): void => over.abort();
+  // Nothing is sent again for somebody who wants it to end.
+  options.signal?.addEventListener('abort', stop, { once: true });
+  const turn = { ...options.turn, idempotencyKey: key };
+  const onRetry = (error: OptaError): void =>
+    options.onNotice?.(`the answer to the submit was lost (${error.message}); asking again with the same key`);
   try {
-    follower.begin((await options.http.submitTurn(options.sessionId, turn, submission)).turnId);
-  } catch (cause) {
-    const error = toOptaError(cause);
-    if (!UNDECIDED.includes(error.code)) throw error;
-    options.onNotice?.(`the answer to the submit was lost (${error.message}); looking in the log`);
-    await Promise.race([follower.begun, deadline(SEARCH_DEADLINE_MS, error)]);
+    const answer = options.http.submitTurn(options.sessionId, turn, { signal: over.signal, onRetry });
+    return await Promise.race([answer, follower.begun.then(() => null)]);
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    stop();
   }
 };
 
@@ -114,17 +112,19 @@ class Follower {
   readonly begun: Promise<string>;
   readonly finished: Promise<TurnView>;
   #options: TurnRunOptions;
-  #submission: string;
+  #key: string;
   #view: TurnView | null = null;
   #early: { record: LogRecord; text: string }[] = [];
+  #attachment: Attachment | null = null;
+  #caughtUp: () => void = () => undefined;
   #open: () => void = () => undefined;
   #begin: (turnId: string) => void = () => undefined;
   #finish: (view: TurnView) => void = () => undefined;
   #rejectAll: (error: OptaError) => void;
 
-  constructor(options: TurnRunOptions, submission: string) {
+  constructor(options: TurnRunOptions, key: string) {
     this.#options = options;
-    this.#submission = submission;
+    this.#key = key;
     const rejects: ((error: OptaError) => void)[] = [];
     const promise = <T>(take: (resolve: (value: T) => void) => void): Promise<T> => {
       const p = new Promise<T>((resolve, reject) => {
@@ -154,6 +154,44 @@ class Follower {
     };
   }
 
+  /** From here on only what this attachment brings counts. */
+  follow(afterSeq: number): void {
+    const { sessionId, address, onAttached } = this.#options;
+    const attachment = attach({
+      sessionId,
+      afterSeq,
+      address,
+      retryForMs: RETRY_FOR_MS,
+      onEnvelope: (envelope, text) => {
+        if (this.#attachment !== attachment) return;
+        this.take(envelope.record, text);
+        if (envelope.seq >= this.#options.afterSeq) this.#caughtUp();
+      },
+      onState: (state) => this.connection(state),
+    });
+    this.#attachment = attachment;
+    onAttached?.(attachment);
+    void attachment.ended.then((error) => {
+      if (this.#attachment === attachment) this.fail(error ?? new OptaError('cancelled', 'The attachment was closed'));
+    });
+  }
+
+  /** Reads again from an earlier place. */
+  replay(afterSeq: number): Promise<void> {
+    const before = this.#attachment;
+    this.#attachment = null;
+    before?.close();
+    this.#early = [];
+    this.follow(afterSeq);
+    return new Promise((resolve) => {
+      this.#caughtUp = resolve;
+    });
+  }
+
+  close(): void {
+    this.#attachment?.close();
+  }
+
   connection(state: string): void {
     if (state === 'open') this.#open();
     if (state === 'waiting' && this.#view) this.#options.onNotice?.('connection lost; trying again');
@@ -174,7 +212,7 @@ class Follower {
   }
 
   take(record: LogRecord, text: string): void {
-    if (!this.#view && record.event === 'turn.queued' && record.payload.metadata?.submission === this.#submission) {
+    if (!this.#view && record.event === 'turn.queued' && record.payload.idempotencyKey === this.#key) {
       this.begin(record.payload.turnId);
     }
     if (!this.#view) {

@@ -1,4 +1,5 @@
-import { hostname } from 'node:os';
+import { homedir, hostname } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 import { CONTRACT } from '../protocol/envelope.ts';
 import { OptaError } from '../protocol/errors.ts';
 import {
@@ -23,6 +24,17 @@ export type Discovery =
   | { kind: 'unsafe'; reason: string }
   | { kind: 'unresponsive'; state: DaemonState; reason: string }
   | { kind: 'incompatible'; state: DaemonState; reason: string };
+
+/** Where the daemon of this user writes it (docs/PROTOCOL.md, find the daemon). */
+export const defaultStateFile = (env: { readonly [name: string]: string | undefined } = process.env): string =>
+  join(configDir(env), 'daemon', 'state.json');
+
+const configDir = (env: { readonly [name: string]: string | undefined }): string => {
+  if (env.OPTA_HOME) return resolve(env.OPTA_HOME);
+  if (env.XDG_CONFIG_HOME && isAbsolute(env.XDG_CONFIG_HOME)) return join(env.XDG_CONFIG_HOME, 'opta');
+  if (process.platform === 'win32' && env.APPDATA) return join(env.APPDATA, 'opta');
+  return join(env.HOME || homedir(), '.config', 'opta');
+};
 
 export const HEALTH_DEADLINE_MS = 800;
 

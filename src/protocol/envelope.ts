@@ -33,8 +33,11 @@ export const encodeEnvelope = (daemonId: string, sessionId: string, record: LogR
 /** Parses stored or received text. Throws on what is not an envelope of this version. */
 export const decodeEnvelope = (text: string): Envelope & { record: LogRecord } => {
   const e = EnvelopeSchema.parse(JSON.parse(text));
-  return { ...e, record: { event: e.event, payload: e.payload, seq: e.seq, ts: e.ts } as LogRecord };
+  return { ...e, record: recordOf(e) };
 };
+
+export const recordOf = ({ event, payload, seq, ts }: Envelope): LogRecord =>
+  ({ event, payload, seq, ts }) as LogRecord;
 
 /** Checks an outgoing record against the event table; used in tests, the simulator and development. */
 export const checkRecord = (record: LogRecord): void => {

@@ -70,6 +70,8 @@ export const ERRORS = {
   'daemon-unreachable': { status: 503, retryable: true, exit: 1 },
   'daemon-already-running': { status: 409, retryable: false, exit: 1 },
   'no-port': { status: 503, retryable: true, exit: 1 },
+  // The client's own: after a power cut the log ends before what was seen.
+  'log-rewound': { status: 409, retryable: true, exit: 1 },
 } as const satisfies Record<string, ErrorRow>;
 
 interface ErrorRow {

@@ -226,32 +226,26 @@ describe('failures', () => {
     expect(await cli(home, ['do', '--device', 'a b', 'x'])).toMatchObject({ code: 2 });
   });
 
-  test('[AU3] an answer that is lost after the submit is looked for in the log: the task runs once', async () => {
-    daemon.intercept = (req, res, path) => {
-      if (!path.endsWith('/turns')) return false;
-      // Taken, but the answer never arrives: afterwards the daemon's own route runs it.
-      setTimeout(() => res.destroy(), 30);
-      daemon.intercept = () => false;
-      const body = daemon.asked.at(-1)?.body as { metadata: object };
-      const who = { turnId: 'lost', writerId: 'w', clientId: 'c' };
-      daemon.emit('s1', 'turn.queued', {
-        ...who,
-        queueSize: 0,
-        position: 1,
-        content: 'x',
-        mode: 'do',
-        onBusy: 'enqueue',
-        metadata: body.metadata,
-      });
-      setTimeout(() => {
-        daemon.emit('s1', 'turn.token', { turnId: 'lost', text: 'done anyway', step: 1 });
-        daemon.emit('s1', 'turn.error', { ...who, message: 'm', code: 'lmx-timeout', outcome: 'error', partial: true });
-      }, 60);
-      return req.method === 'POST';
+  test('[AU3, CL2] a submit that breaks off is sent again with the same key: the task runs once', async () => {
+    daemon.intercept = (_req, res, path) => {
+      if (!path.endsWith('/turns') || submits().length > 2) return false;
+      res.destroy();
+      return true;
     };
     const run = await cli(home, ['do', '-f', 'json', 'x']);
-    expect(JSON.parse(run.stdout)).toMatchObject({ error: 'm', code: 'lmx-timeout', turn_id: 'lost' });
-    expect(submits()).toHaveLength(1);
+    expect(JSON.parse(run.stdout)).toMatchObject({ result: 'hello', exit_code: 0 });
+    const keys = submits().map((s) => (s.body as { idempotencyKey: string }).idempotencyKey);
+    expect(keys).toEqual([keys[0], keys[0], keys[0]]);
+    expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(daemon.session('s1').log.filter((r) => r.text.includes('"turn.queued"'))).toHaveLength(1);
+  });
+
+  test('[AU3] the log shows the key too: an answer that never comes is not waited for', async () => {
+    daemon.swallow = (command) => command.endsWith('/turns');
+    daemon.script = (turn) => void setTimeout(() => turn.error('lmx-timeout', 'error', 'm'), 100);
+    const run = await cli(home, ['do', '-f', 'json', 'x']);
+    expect(JSON.parse(run.stdout)).toMatchObject({ error: 'm', code: 'lmx-timeout', turn_id: expect.any(String) });
+    expect(daemon.session('s1').log.filter((r) => r.text.includes('"turn.queued"'))).toHaveLength(1);
   });
 
   test('[AU3] a daemon that dies in mid-turn is an error within a bound, never a second run', async () => {
@@ -265,6 +259,75 @@ describe('failures', () => {
     expect(submits()).toHaveLength(1);
     daemon = await new FakeDaemon().start();
   }, 30_000);
+});
+
+describe('--idempotency-key', () => {
+  const keyed = (...more: string[]) => cli(home, ['do', '--session', 's', '--idempotency-key', 'job-7', ...more]);
+  const queued = () => daemon.session('s').log.filter((r) => r.text.includes('"turn.queued"'));
+
+  test('[CL2] the same key twice is one turn; the second run prints the same result, read from the log', async () => {
+    daemon.session('s');
+    daemon.script = twoSteps;
+    const first = await keyed('-f', 'json', 'x');
+    for (let i = 0; i < 5; i++) daemon.emit('s', 'turn.token', { turnId: 'later', text: 'LATER', step: 1 });
+    const second = await keyed('-f', 'json', 'x');
+    expect(first.code).toBe(0);
+    expect(second).toEqual(first);
+    expect(JSON.parse(second.stdout)).toMatchObject({ result: 'The answer is 42', tool_calls: 1 });
+    const text = await keyed('x');
+    expect(text.stdout).toBe('Let me look.\nThe answer is 42\n');
+    expect(queued()).toHaveLength(1);
+  });
+
+  test('[CL2] a second run joins a turn that still runs, and asks nothing that was decided', async () => {
+    daemon.session('s');
+    const decision = {
+      requestId: 'r1',
+      callId: 'c1',
+      toolName: 'write_file',
+      reason: 'person',
+      decidedBy: 'person:eve',
+    };
+    let finish = (): void => undefined;
+    daemon.script = (turn) => {
+      ask(turn);
+      turn.emit('permission.resolved', { ...decision, decision: 'allow' });
+      finish = () => {
+        turn.token('joint');
+        turn.done();
+      };
+    };
+    daemon.intercept = (_req, res, path) => {
+      if (!path.includes('/permissions/')) return false;
+      res.writeHead(409).end('{"error":"already resolved","code":"permission-resolved"}');
+      return true;
+    };
+    const first = keyed('x');
+    await until(
+      () => daemon.session('s').log.some((r) => r.text.includes('permission.resolved')),
+      'the decision',
+      15_000,
+    );
+    const second = keyed('x');
+    await until(() => daemon.asked.filter((a) => a.method === 'WS').length >= 3, 'the second run to read back', 15_000);
+    finish();
+    const answered = daemon.asked.filter((a) => a.path.includes('/permissions/')).length;
+    expect((await second).stdout).toBe('joint\n');
+    expect((await second).stderr).not.toContain('denied write a');
+    expect((await first).stdout).toBe('joint\n');
+    expect(daemon.asked.filter((a) => a.path.includes('/permissions/'))).toHaveLength(answered);
+    expect(queued()).toHaveLength(1);
+  });
+
+  test('[AU2] another task with that key is refused; a key without a session or of odd characters is misuse', async () => {
+    daemon.session('s');
+    await keyed('x');
+    const other = await keyed('-f', 'json', 'y');
+    expect(JSON.parse(other.stdout)).toMatchObject({ code: 'idempotency-mismatch', exit_code: 1 });
+    expect(await cli(home, ['do', '--idempotency-key', 'k', 'x'])).toMatchObject({ code: 2 });
+    expect(await cli(home, ['do', '--session', 's', '--idempotency-key', 'a b', 'x'])).toMatchObject({ code: 2 });
+    expect(queued()).toHaveLength(1);
+  });
 });
 
 describe('permissions without a terminal', () => {

@@ -147,7 +147,7 @@ test('a restarted daemon is found at its new port: the address is asked for befo
   const log = [...daemon.session('s').log];
   await daemon.stop();
   daemon = await new FakeDaemon().start();
-  daemon.sessions.set('s', { sessionId: 's', model: '', messages: [], log, sockets: new Set() });
+  daemon.session('s').log.splice(0, 1, ...log);
   tokens(2);
   await until(() => seen.seqs.length === 5, 'events of the new daemon');
   expect(seen.seqs).toEqual(upTo(5));

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { decodeEnvelope } from '../../src/protocol/envelope.ts';
+import { emptySession, foldAll, type SessionState } from '../../src/protocol/session-state.ts';
 
 /**
  * A daemon of a few lines that speaks v3 as far as a client can see it, with faults to order. It keeps its sessions in memory
@@ -25,15 +27,21 @@ interface FakeSession {
   workspace?: string;
   messages: { role: string; content: string }[];
   log: { seq: number; text: string }[];
-  sockets: Set<WebSocket>;
+  sockets: Set<FakeSocket>;
+  /** What was submitted with each idempotency key, and the answer to it. */
+  keys: Map<string, { submitted: string; answer: { turnId: string; queued: number; seq: number } }>;
+  /** Permission requests that were decided. */
+  decided: Map<string, { decision: string; decidedBy: string }>;
 }
 
+type FakeSocket = WebSocket & { connection?: number; cursor?: number; hello?: Body; presence?: boolean };
+type Body = { [field: string]: unknown };
 type Reply = [status: number, body: unknown];
 type Script = (turn: FakeTurn, daemon: FakeDaemon) => void | Promise<void>;
 
 export class FakeDaemon {
-  readonly daemonId = 'fake-daemon';
-  readonly token = 'fake-token-0123456789';
+  daemonId = 'fake-daemon';
+  token = 'fake-token-0123456789';
   readonly sessions = new Map<string, FakeSession>();
   /** Bodies of what was asked, by path. */
   readonly asked: { method: string; path: string; body: unknown; headers: IncomingMessage['headers'] }[] = [];
@@ -53,6 +61,14 @@ export class FakeDaemon {
   intercept: (req: IncomingMessage, res: ServerResponse, path: string) => boolean = () => false;
   version = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
     .version;
+  /** Sees each command that was carried out, before its answer leaves; true: the connection breaks in place of the answer. */
+  swallow: (command: string, times: number) => boolean = () => false;
+  /** Sends each frame to a socket; a test may hold some back. */
+  deliver: (ws: WebSocket, text: string) => void = (ws, text) => ws.send(text);
+  /** The same for acks and errors that answer a frame. */
+  reply: (ws: WebSocket, text: string) => void = (ws, text) => ws.send(text);
+  /** What sockets may ask for. */
+  features: readonly string[] = ['snapshot', 'presence'];
   contract: unknown = { name: 'opta-daemon-v3', version: 1 };
   /** What `/v3/health` says of the engine. */
   engine: unknown = { engine: 'lmx' };
@@ -62,12 +78,18 @@ export class FakeDaemon {
   #wss = new WebSocketServer({ noServer: true });
   #turns = new Map<string, FakeTurn>();
   #ids = 0;
+  #commands = new Map<string, number>();
 
   constructor() {
-    this.#server = createServer((req, res) => void this.#http(req, res));
-    this.#server.on('upgrade', (req, socket, head) => {
+    this.#server = this.#listener();
+  }
+
+  #listener(): Server {
+    const server = createServer((req, res) => void this.#http(req, res));
+    server.on('upgrade', (req, socket, head) => {
       this.#wss.handleUpgrade(req, socket, head, (ws) => this.#socket(ws, req));
     });
+    return server;
   }
 
   async start(port = 0): Promise<this> {
@@ -80,6 +102,25 @@ export class FakeDaemon {
     for (const ws of this.#wss.clients) ws.terminate();
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** The same log behind another daemon: new port, new token, new id. `keep`: a power cut leaves only so many records. */
+  async restart(keep: { [sessionId: string]: number } = {}): Promise<void> {
+    await this.stop();
+    this.#ids += 1;
+    this.daemonId = `fake-daemon-${this.#ids}`;
+    this.token = `fake-token-${this.#ids}-${'x'.repeat(16)}`;
+    for (const [sessionId, count] of Object.entries(keep)) this.session(sessionId).log.splice(count);
+    this.#server = this.#listener();
+    await this.start();
+  }
+
+  /** What every client of the session must show. */
+  folded(sessionId: string): SessionState {
+    return foldAll(
+      emptySession(sessionId),
+      this.session(sessionId).log.map((r) => decodeEnvelope(r.text).record),
+    );
   }
 
   get address() {
@@ -108,7 +149,16 @@ export class FakeDaemon {
   session(sessionId: string, more: Partial<FakeSession> = {}): FakeSession {
     const found = this.sessions.get(sessionId);
     if (found) return found;
-    const session: FakeSession = { sessionId, model: 'fake-model', messages: [], log: [], sockets: new Set(), ...more };
+    const session: FakeSession = {
+      sessionId,
+      model: 'fake-model',
+      messages: [],
+      log: [],
+      sockets: new Set(),
+      keys: new Map(),
+      decided: new Map(),
+      ...more,
+    };
     this.sessions.set(sessionId, session);
     this.emit(sessionId, 'session.snapshot', { snapshot: this.#snapshot(session), messages: [] });
     return session;
@@ -130,29 +180,89 @@ export class FakeDaemon {
     for (const ws of this.#wss.clients) ws.terminate();
   }
 
-  #send(ws: WebSocket, frame: { seq: number; text: string }): void {
-    const connection = (ws as WebSocket & { connection?: number }).connection ?? 0;
-    for (const text of this.tamper(frame, connection)) ws.send(text);
+  #send(ws: FakeSocket, frame: { seq: number; text: string }): void {
+    ws.cursor = frame.seq;
+    for (const text of this.tamper(frame, ws.connection ?? 0)) this.deliver(ws, text);
   }
 
-  #socket(ws: WebSocket, req: IncomingMessage): void {
+  #socket(ws: FakeSocket, req: IncomingMessage): void {
     const query = new URL(req.url ?? '', 'http://x').searchParams;
     this.asked.push({ method: 'WS', path: req.url ?? '', body: null, headers: req.headers });
-    if (req.headers.authorization !== `Bearer ${this.token}`) {
+    if ((req.headers.authorization ?? `Bearer ${query.get('token')}`) !== `Bearer ${this.token}`) {
       ws.send('{"error":"Unauthorized","code":"unauthorized"}');
       ws.close(4001);
       return;
     }
     this.connections += 1;
-    (ws as WebSocket & { connection?: number }).connection = this.connections;
+    ws.connection = this.connections;
+    ws.cursor = Number(query.get('afterSeq') ?? 0);
     const session = this.session(query.get('sessionId') ?? '');
-    for (const frame of session.log) if (frame.seq > Number(query.get('afterSeq') ?? 0)) this.#send(ws, frame);
+    const wanted = (query.get('features') ?? '').split(',').filter((name) => this.features.includes(name));
+    if (wanted.includes('snapshot')) {
+      const state = this.folded(session.sessionId);
+      ws.send(JSON.stringify({ type: 'snapshot', sessionId: session.sessionId, seq: state.seq, state }));
+    }
+    for (const frame of session.log) if (frame.seq > ws.cursor) this.#send(ws, frame);
     session.sockets.add(ws);
-    ws.on('close', () => session.sockets.delete(ws));
-    ws.on('message', (data) => {
-      if (!data.toString().includes('"ping"')) return;
-      ws.send(JSON.stringify({ type: 'heartbeat', event: 'heartbeat', seq: session.log.length }));
+    ws.presence = wanted.includes('presence');
+    this.#presence(session);
+    ws.on('close', () => {
+      session.sockets.delete(ws);
+      this.#presence(session);
     });
+    ws.on('message', (data) => this.#frame(ws, session, JSON.parse(data.toString())));
+  }
+
+  #presence(session: FakeSession): void {
+    const present = [...session.sockets].map((ws) => ({
+      attachmentId: `a${ws.connection}`,
+      role: 'controller',
+      ...(ws.hello?.writerId === undefined ? {} : { writerId: ws.hello.writerId }),
+      via: 'ws',
+      since: '2026-01-01T00:00:00.000Z',
+      cursor: ws.cursor ?? 0,
+      lag: 0,
+    }));
+    const text = JSON.stringify({ type: 'presence', sessionId: session.sessionId, present });
+    for (const ws of session.sockets) if (ws.presence) ws.send(text);
+  }
+
+  #frame(ws: FakeSocket, session: FakeSession, frame: Body): void {
+    const { type, requestId, sessionId: _, ...body } = frame as { type: string; requestId?: string } & Body;
+    if (type === 'ping') {
+      ws.send(JSON.stringify({ type: 'heartbeat', event: 'heartbeat', seq: ws.cursor }));
+      return;
+    }
+    this.asked.push({ method: 'FRAME', path: type, body: frame, headers: {} });
+    if (type === 'hello') {
+      ws.hello = body;
+      this.#presence(session);
+      return;
+    }
+    const call = {
+      'turn.submit': 'POST turns',
+      'turn.cancel': 'POST cancel',
+      'permission.resolve': 'POST permissions',
+    }[type];
+    const [status, reply] = this.#onSession(session, call ?? '', body, new URLSearchParams(), requestId);
+    if (this.#swallowed(type)) {
+      ws.terminate();
+      return;
+    }
+    const said = reply as Body;
+    const echo = type === 'permission.resolve' ? frame.ackId : requestId;
+    const answer = (fields: object): void => this.reply(ws, JSON.stringify({ ...fields, requestId: echo }));
+    const ack = (fields: object): void => answer({ type: 'ack', action: type, ...fields });
+    if (type === 'permission.resolve') ack({ result: said });
+    else if (status >= 300) answer(said);
+    else if (type === 'turn.submit') ack(said);
+    else ack({ cancelled: { cancelledQueued: said.cancelledQueued, cancelledActive: said.cancelledActive } });
+  }
+
+  #swallowed(command: string): boolean {
+    const times = (this.#commands.get(command) ?? 0) + 1;
+    this.#commands.set(command, times);
+    return this.swallow(command, times);
   }
 
   async #http(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -163,6 +273,10 @@ export class FakeDaemon {
     this.asked.push({ method: req.method ?? '', path: url.pathname, body, headers: req.headers });
     if (this.intercept(req, res, url.pathname)) return;
     const [status, reply] = this.#route(req, url, body);
+    if (req.method === 'POST' && this.#swallowed(url.pathname)) {
+      res.destroy();
+      return;
+    }
     res.writeHead(status, { 'content-type': 'application/json' });
     res.end(JSON.stringify(reply));
   }
@@ -192,8 +306,11 @@ export class FakeDaemon {
         return [200, { ...this.#snapshot(session), messages: session.messages }];
       case 'GET events': {
         const after = Number(query.get('afterSeq') ?? 0);
-        return [200, { events: session.log.filter((r) => r.seq > after).map((r) => JSON.parse(r.text)) }];
+        const events = session.log.filter((r) => r.seq > after).slice(0, Number(query.get('limit') ?? 10_000));
+        return [200, { events: events.map((r) => JSON.parse(r.text)) }];
       }
+      case 'GET queue':
+        return [200, { turns: [], seq: session.log.length, revision: 0 }];
       case 'GET why':
         return [200, { sessionId: session.sessionId, state: 'idle', text: 'Nothing to do', since: 'now' }];
       case 'GET inspect':
@@ -213,12 +330,8 @@ export class FakeDaemon {
           },
         ];
       }
-      case 'POST permissions': {
-        const turn = [...this.#turns.values()].at(-1);
-        if (turn)
-          this.onPermission(turn, { ...(body as { decision: string; decidedBy: string }), requestId: requestId ?? '' });
-        return [200, { ok: true, conflict: false, decision: body.decision }];
-      }
+      case 'POST permissions':
+        return this.#resolve(session, requestId ?? '', body as { decision: string; decidedBy: string });
       default:
         return [404, { error: 'Not Found', code: 'not-found' }];
     }
@@ -235,7 +348,25 @@ export class FakeDaemon {
     return [201, this.#snapshot(session)];
   }
 
-  #submit(session: FakeSession, body: { [field: string]: unknown }): Reply {
+  /** [PM2] The first decision stands. */
+  #resolve(session: FakeSession, requestId: string, body: { decision: string; decidedBy: string }): Reply {
+    const stands = session.decided.get(requestId);
+    if (stands) {
+      const error = 'Permission request already resolved';
+      return [409, { error, code: 'permission-resolved', retryable: false, ok: false, conflict: true, ...stands }];
+    }
+    session.decided.set(requestId, { decision: body.decision, decidedBy: `person:${body.decidedBy}` });
+    const turn = [...this.#turns.values()].at(-1);
+    if (turn) this.onPermission(turn, { ...body, requestId });
+    return [200, { ok: true, conflict: false, decision: body.decision }];
+  }
+
+  /** [TQ5] The same key is the same turn; with another body it is refused. */
+  #submit(session: FakeSession, { idempotencyKey, ...body }: Body): Reply {
+    const submitted = JSON.stringify(body);
+    const known = session.keys.get(String(idempotencyKey));
+    if (known?.submitted === submitted) return [202, { ...known.answer, replayed: true }];
+    if (known) return [409, { error: 'Key of another turn', code: 'idempotency-mismatch', retryable: false }];
     const turn = this.#turn(session, body);
     const seq = turn.emit('turn.queued', {
       queueSize: 0,
@@ -243,13 +374,16 @@ export class FakeDaemon {
       content: body.content,
       mode: body.mode,
       onBusy: 'enqueue',
-      metadata: body.metadata,
+      ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey, digest: 'd' }),
     });
+    const answer = { turnId: turn.turnId, queued: 0, seq };
+    if (idempotencyKey !== undefined) session.keys.set(String(idempotencyKey), { submitted, answer });
     setImmediate(() => {
       turn.emit('turn.start', { mode: body.mode });
       void this.script(turn, this);
     });
-    return [202, { turnId: turn.turnId, queued: 0, seq }];
+    return [202, answer];
   }
 
   #turn(session: FakeSession, body: { [field: string]: unknown }): FakeTurn {

@@ -82,7 +82,15 @@ function recover(): void {
     .map((line) => JSON.parse(line) as { sessionId: string; seq: number; text: string });
   const { sessionId, text } = records.at(-1) ?? { sessionId: 's1', text: '{}' };
   const log = records.map(({ seq, text }) => ({ seq, text }));
-  daemon.sessions.set(sessionId, { sessionId, model: 'demo', messages: [], log, sockets: new Set() });
+  daemon.sessions.set(sessionId, {
+    sessionId,
+    model: 'demo',
+    messages: [],
+    log,
+    sockets: new Set(),
+    keys: new Map(),
+    decided: new Map(),
+  });
   const { turnId } = JSON.parse(text).payload;
   const end = { turnId, writerId: 'w', clientId: 'c', message: 'Interrupted', code: 'interrupted' };
   daemon.onRecord = (record) => appendFileSync(logFile, `${JSON.stringify(record)}\n`);

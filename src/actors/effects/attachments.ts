@@ -176,7 +176,7 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
         reader,
         who,
         sinceMs: clock.now(),
-        watching: false,
+        watching: reader.presence !== undefined,
         cursor: afterSeq,
         reading: false,
         blocked: false,

@@ -1,10 +1,11 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { startingWith } from '../../client/addresses.ts';
 import { requireDaemon } from '../../client/discover.ts';
 import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import type { TurnView } from '../../client/turn-view.ts';
 import { OptaError } from '../../protocol/errors.ts';
-import type { Overrides } from '../../protocol/turn.ts';
+import { IdempotencyKeySchema, type Overrides } from '../../protocol/turn.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
@@ -31,6 +32,7 @@ export interface DoOptions {
   yolo?: boolean;
   addDir?: string[];
   session?: string;
+  idempotencyKey?: string;
   /** Milliseconds. */
   timeout?: number;
 }
@@ -81,6 +83,7 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
   const provider = options.provider === undefined ? undefined : parseProvider(options.provider);
   const device = options.device === undefined ? undefined : parseDevice(options.device);
   const mode = parseMode(options.mode);
+  checkKey(options);
   const task = await readTask(words);
   const model = options.model ?? sessionModel(await sessionSettings(ctx, format !== 'quiet'));
   const outputPath = options.output === undefined ? undefined : writablePath(ctx.cwd, options.output);
@@ -99,6 +102,14 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
       ? { ...ctx.env, OPTA_HOST: device.host, OPTA_PORT: device.port === undefined ? undefined : String(device.port) }
       : { ...ctx.env },
   };
+};
+
+const checkKey = ({ idempotencyKey, session }: DoOptions): void => {
+  if (idempotencyKey === undefined) return;
+  if (session === undefined)
+    throw new UsageError('--idempotency-key goes with --session: a key counts within one session');
+  const bad = IdempotencyKeySchema.safeParse(idempotencyKey).error;
+  if (bad) throw new UsageError(`Invalid --idempotency-key: ${bad.issues[0]?.message}`);
 };
 
 const overridesOf = (o: DoOptions, provider: string | undefined, ceo: boolean): Overrides => ({
@@ -133,7 +144,7 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
         '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop',
       );
     }
-    http = daemonHttp(state);
+    http = daemonHttp(startingWith(state, () => requireDaemon(ctx.paths.stateFile)));
     const view = await converse(ctx, job, ids, http, control);
     // A turn that finished first is done, whoever wanted it to end ([CX3]).
     if (view.end?.outcome === 'cancelled') throw ended.reason() ?? new OptaError('cancelled', view.end.message);
@@ -175,6 +186,7 @@ const converse = async (
       content: job.task,
       mode: job.mode.mode,
       overrides: job.overrides,
+      ...(job.options.idempotencyKey === undefined ? {} : { idempotencyKey: job.options.idempotencyKey }),
     },
     signal: control.signal,
     onAttached: (attachment) => printer.throttle(attachment),
@@ -189,6 +201,7 @@ const converse = async (
       if (turn.end) printer.end(turn);
     },
     onNotice: (text) => printer.notice(text),
+    onReplay: (caughtUp) => desk.after(caughtUp),
   });
   return view.model === '' ? { ...view, model: session.model } : view;
 };
