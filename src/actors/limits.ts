@@ -148,8 +148,8 @@ export const LIMITS = {
   socketCommandsMax: 64,
   /** Backlog of one socket, acks and events together; a socket above it is closed with `slow-reader`. */
   socketBytesMax: 32 << 20,
-  // The next seven bound what a connection may cost before and after a plane sees it. They are those of the adapter over `ws`;
-  // uWebSockets.js has bounds of its own in their place, which cannot be set: heads of 4 KiB, and 10 seconds for everything.
+  // The next seven are what a connection may cost before and after a plane sees it, over `ws`. uWebSockets.js brings its own, which
+  // cannot be set: it gives up a head, a body, an idle connection or a stream that nobody takes after some 12 seconds, and counts none.
   /** Connections of both planes together; one more is dropped. Leaves room for requests beside `attachmentsMax`. */
   connectionsMax: 14_000,
   requestHeadBytesMax: 16 << 10,
@@ -158,7 +158,7 @@ export const LIMITS = {
   requestReceiveMs: 60_000,
   /** A kept connection between two requests. */
   connectionIdleMs: 10_000,
-  /** A connection in the middle of a request or an answer on which nothing moves, neither in nor out. Open streams are not. */
+  /** An answer of which nothing is taken. A request may wait for its answer as long as its handler says, and a stream be quiet. */
   connectionStallMs: 60_000,
   /** After the last frame or text of a socket or stream: how long its backlog may take. */
   connectionLingerMs: 30_000,

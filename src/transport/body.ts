@@ -37,8 +37,9 @@ export class Body {
     if (this.#bytes > this.#bytesMax) this.#finish('too-large');
     else if (this.#pool.bodiesBytes > this.#pool.bodiesBytesMax) this.#finish('busy');
     else {
-      this.#chunks.push(chunk);
-      if (isLast) this.#finish(this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks));
+      if (chunk.byteLength > 0) this.#chunks.push(chunk);
+      const [first] = this.#chunks;
+      if (isLast) this.#finish(first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks));
     }
   }
 

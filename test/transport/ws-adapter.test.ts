@@ -35,6 +35,7 @@ describe('connections', () => {
           resolve(text);
         });
       });
+    const silent = w.reader('');
     const slow = Promise.all([
       drip('GET / HTTP/1.1\r\nX-'),
       drip(`POST / HTTP/1.1\r\n${HOST}Content-Length: 900\r\n\r\n`),
@@ -42,6 +43,7 @@ describe('connections', () => {
     expect((await raw(w.port, [post('quick')], ends('read'))).text).toMatch(/read$/);
     const [head] = await slow;
     expect(head).toMatch(/^HTTP\/1\.1 408 /);
+    await until('one that says nothing at all, too', () => silent.ended);
     await until('nothing is left', () => w.t.usage().exchanges === 0 && w.t.usage().bodiesBytes === 0);
     expect(w.faults).toEqual([]);
   });
@@ -77,6 +79,38 @@ describe('connections', () => {
     await until('it is given up', () => stalled.usage().exchanges === 0);
     s.destroy();
     await stalled.close(20);
+  });
+
+  test('[SV2] an answer may be long in coming, and a stream may be quiet', async () => {
+    await w.t.close(20);
+    const patient = wsAdapter('for a test', {
+      stallMs: 50,
+      idleMs: 50,
+      lingerMs: 50,
+      headMs: 50,
+      receiveMs: 50,
+      checkMs: 10,
+    });
+    const end = { drain: () => undefined, closed: () => undefined };
+    const t = patient.create(
+      {
+        http: (h, e) => {
+          const stream = h.path === '/stream' ? e.stream({ status: 200, headers: [] }, end) : null;
+          stream?.write('first ');
+          setTimeout(() => (stream ? stream.write('second') : e.reply(OK('late'))), 300);
+        },
+        upgrade: () => OK('no'),
+        onFault: () => undefined,
+      },
+      BOUNDS,
+    );
+    const port = (await t.listen('127.0.0.1', 0)) ?? 0;
+    const [late, quiet] = await Promise.all([
+      raw(port, [get('/')], ends('late')),
+      raw(port, [get('/stream')], { waitMs: 2_000, enough: (text) => text.includes('second') }),
+    ]);
+    expect([late.text.endsWith('late'), quiet.text.includes('second')]).toEqual([true, true]);
+    await t.close(20);
   });
 });
 

@@ -36,6 +36,8 @@ const HTTP: HttpBounds = {
   checkMs: 2_000,
 };
 
+const SETTLE_MS = 1_000;
+
 /** The adapter over `ws` and `node:http`: pure JavaScript, so it runs wherever Node does. */
 export const wsAdapter = (why: string, http: Partial<HttpBounds> = {}): TransportAdapter => ({
   name: 'ws',
@@ -165,8 +167,9 @@ class WsTransport implements Transport {
     while (this.#isOwed() && performance.now() < until) await sleep(5);
     for (const socket of this.#sockets.leaving) socket.cut();
     this.#server.closeAllConnections();
-    // Answers that were cut are over when Node says so.
-    while (this.#exchanges.live.size + this.#sockets.leaving.size > 0) await sleep(1);
+    // What was cut is over when Node says so.
+    const settled = performance.now() + SETTLE_MS;
+    while (this.#exchanges.live.size + this.#sockets.leaving.size > 0 && performance.now() < settled) await sleep(1);
   }
 
   #isOwed(): boolean {
@@ -194,7 +197,6 @@ const serverOf = (http: HttpBounds): Server => {
     // Whether a request without a host is served is for the plane to say.
     requireHostHeader: false,
   });
-  server.timeout = http.stallMs;
   server.maxConnections = http.connectionsMax;
   return server;
 };

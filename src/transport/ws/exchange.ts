@@ -111,6 +111,7 @@ export class NodeExchange implements Exchange {
   #begin({ status, headers }: Omit<Response, 'body'>, more: readonly (readonly [string, string])[]): boolean {
     this.#open = false;
     this.#body?.drop();
+    this.#req.socket.setTimeout(this.#pool.http.stallMs);
     try {
       this.#res.writeHead(status, [...headers, ...more].flat());
       return true;

@@ -18,8 +18,8 @@ export class NodeStream implements ResponseStream {
     this.#res = res;
     this.#pool = pool;
     this.#end = end;
-    // However long it is quiet: who writes to it decides.
-    res.socket?.setTimeout(0);
+    // It may be quiet for as long as who writes to it likes.
+    res.req.socket.setTimeout(0);
   }
 
   write(text: string): void {
@@ -41,7 +41,7 @@ export class NodeStream implements ResponseStream {
     if (!this.#open || this.#ending) return;
     this.#flush();
     this.#ending = true;
-    this.#res.socket?.setTimeout(this.#pool.http.lingerMs);
+    this.#res.req.socket.setTimeout(this.#pool.http.lingerMs);
     this.#res.end();
   }
 
