@@ -85,7 +85,10 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
     if (last.kind === 'running') {
       release(child.process);
       const { state, health } = last;
-      return { state, started: state.pid === child.process.pid, version: health.version };
+      const started = state.pid === child.process.pid;
+      // [LC1] Still on its way to the lock, it would take it if the winner were stopped in this moment.
+      if (!started && child.exit === null) child.process.kill('SIGTERM');
+      return { state, started, version: health.version };
     }
     if (child.exit !== null && !lostRace(tailFrom(paths.logFile, logStart))) break;
   }

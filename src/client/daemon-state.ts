@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { isAlive as isSameProcess } from '../process-identity.ts';
 
@@ -51,8 +51,10 @@ export const isWriterAlive = ({ pid, processStarted }: DaemonState): boolean =>
 
 /** Why a state file cannot be believed: whoever may write it decides where tokens and prompts go. Null when it can. */
 export const distrustOf = (stateFile: string): string | null => {
+  if (!existsSync(stateFile) || process.getuid === undefined) return null;
   const stat = statSync(stateFile, { throwIfNoEntry: false });
-  if (stat === undefined || process.getuid === undefined) return null;
+  // Removed between the two looks.
+  if (stat === undefined) return null;
   if (stat.uid !== process.getuid()) return `${stateFile} belongs to another user (uid ${stat.uid})`;
   if ((stat.mode & 0o022) === 0) return null;
   return `${stateFile} can be written by others (mode ${(stat.mode & 0o777).toString(8)})`;

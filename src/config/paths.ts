@@ -1,6 +1,16 @@
-import { accessSync, chmodSync, constants, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { OptaError } from '../protocol/errors.ts';
 
 export type Env = { readonly [name: string]: string | undefined };
@@ -55,12 +65,27 @@ const configDirOf = (env: Env): string => {
  */
 export const ensurePrivateDir = (dir: string): void => {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDir(dir);
     chmodSync(dir, 0o700);
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new OptaError('storage', `The folder ${dir} cannot be used (${code}). OPTA_HOME names another one`, { dir });
+  }
+};
+
+/** With its parents, one after another: Node's `recursive` never comes back from a place such as /proc. */
+const makeDir = (dir: string): void => {
+  if (existsSync(dir)) {
+    if (!statSync(dir).isDirectory()) throw Object.assign(new Error(dir), { code: 'ENOTDIR' });
+    return;
+  }
+  if (dirname(dir) !== dir) makeDir(dirname(dir));
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (cause) {
+    // Somebody else was first.
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
   }
 };
 
