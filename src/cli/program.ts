@@ -135,9 +135,9 @@ const addDaemonViews = (daemon: Command, ctx: Context, done: Done): void => {
 const addSessions = (program: Command, ctx: Context, done: Done): void => {
   program
     .command('sessions')
-    .description('list sessions, or show one')
-    .argument('[action]', 'list, show or export', 'list')
-    .argument('[id]', 'session id')
+    .description('list, search, show, export, fork or delete sessions')
+    .argument('[action]', 'list, search, show, export, fork, delete, undelete or queue', 'list')
+    .argument('[words...]', 'session id, or what to search for')
     .option('--json', 'as JSON')
     .option('--model <name>', 'only sessions of this model')
     .option(
@@ -145,9 +145,11 @@ const addSessions = (program: Command, ctx: Context, done: Done): void => {
       'list: at most this many (default 20); show: only the last n messages',
       parseCount('--limit'),
     )
-    .action(async (action: string, id: string | undefined, options: SessionsOptions) => {
+    .option('--at <seq>', 'fork: the last event that the new session knows', parseCount('--at', 1e15))
+    .option('--deleted', 'list, search: deleted sessions')
+    .action(async (action: string, words: string[], options: SessionsOptions) => {
       const { sessionsCommand } = await import('./commands/sessions.ts');
-      done(await sessionsCommand(ctx, action, id, options));
+      done(await sessionsCommand(ctx, action, words, options));
     });
 };
 
