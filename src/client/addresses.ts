@@ -6,12 +6,14 @@ export class Addresses {
   #known: Promise<DaemonAddress> | null = null;
   #current: DaemonAddress | null = null;
 
-  constructor(find: () => Promise<DaemonAddress>) {
+  /** `first` is for who has just found the daemon: it is not looked for a second time before it is lost. */
+  constructor(find: () => Promise<DaemonAddress>, first?: DaemonAddress) {
     this.#find = find;
+    if (first) this.#known = this.#ask(() => Promise.resolve(first));
   }
 
   get(): Promise<DaemonAddress> {
-    this.#known ??= this.#ask();
+    this.#known ??= this.#ask(this.#find);
     return this.#known;
   }
 
@@ -26,9 +28,9 @@ export class Addresses {
     if (this.#current === address) this.#known = null;
   }
 
-  async #ask(): Promise<DaemonAddress> {
+  async #ask(find: () => Promise<DaemonAddress>): Promise<DaemonAddress> {
     try {
-      this.#current = await this.#find();
+      this.#current = await find();
       return this.#current;
     } catch (cause) {
       this.#known = null;
@@ -36,16 +38,3 @@ export class Addresses {
     }
   }
 }
-
-/** For who has just found the daemon: it is not asked for a second time before it is lost. */
-export const startingWith = (
-  first: DaemonAddress,
-  find: () => Promise<DaemonAddress>,
-): (() => Promise<DaemonAddress>) => {
-  let known: DaemonAddress | null = first;
-  return () => {
-    const address = known;
-    known = null;
-    return address ? Promise.resolve(address) : find();
-  };
-};

@@ -1,15 +1,5 @@
 import type { OperationOutput } from '../protocol/operations.ts';
-import type { CancelTarget } from '../protocol/turn.ts';
-import type {
-  Cancelled,
-  Health,
-  NewSession,
-  NewTurn,
-  PermissionAnswer,
-  SessionPage,
-  Snapshot,
-  Submitted,
-} from './control.ts';
+import type { Cancelled, Health, SessionPage, Snapshot, Submitted } from './control.ts';
 import { authority, type DaemonAddress, type OpenSocket } from './platform.ts';
 
 /**
@@ -18,108 +8,69 @@ import { authority, type DaemonAddress, type OpenSocket } from './platform.ts';
  */
 export type DaemonConnectionOptions = DaemonAddress;
 
-interface Route<T> {
-  method: 'GET' | 'POST' | 'DELETE';
-  path: string;
-  body?: unknown;
-  deadlineMs: number;
-  /** Only in the type. */
-  answer?: T;
-}
-type Fields = { [name: string]: string | number | boolean | undefined };
-
-const DEADLINE_MS = { plain: 8_000, output: 20_000, lmxRead: 30_000, lmxWrite: 120_000, cancel: 30_000 };
-
-const query = (fields: Fields): string => {
-  const given = Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)] as [string, string]],
-  );
-  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
-};
-const get = <T = unknown>(path: string, fields: Fields = {}, deadlineMs = DEADLINE_MS.plain): Route<T> => ({
-  method: 'GET',
-  path: path + query(fields),
-  deadlineMs,
-});
-const post = <T = unknown>(path: string, body: unknown = {}, deadlineMs = DEADLINE_MS.plain): Route<T> => ({
-  method: 'POST',
-  path,
-  body,
-  deadlineMs,
-});
-const lmxGet = <T = unknown>(path: string, fields?: Fields): Route<T> =>
-  get<T>(`/v3/lmx/${path}`, fields, DEADLINE_MS.lmxRead);
-const lmxPost = (path: string, body: object): Route<unknown> => post(`/v3/lmx/${path}`, body, DEADLINE_MS.lmxWrite);
-const id = encodeURIComponent;
-
-/** Routes that this daemon does not have are asked for all the same: its 404 is the answer. */
+/**
+ * Method → request, then what its arguments are. `:name` in the path takes an argument, or that field of the last one; a word is a
+ * field of the query (GET) or of the body; `...` is an object of such fields. Routes that this daemon does not have are asked for
+ * all the same: its 404 is the answer.
+ */
 const ROUTES = {
-  health: () => get<Health>('/v3/health'),
-  metrics: () => get<OperationOutput<'v3.metrics'>>('/v3/metrics'),
-  createSession: (request: NewSession = {}) => post<Snapshot>('/v3/sessions', request),
-  listSessions: (page: { limit?: number; cursor?: string } = {}) => get<SessionPage>('/v3/sessions', page),
-  getSession: (sessionId: string) => get<OperationOutput<'sessions.get'>>(`/v3/sessions/${id(sessionId)}`),
-  submitTurn: (sessionId: string, turn: NewTurn) => post<Submitted>(`/v3/sessions/${id(sessionId)}/turns`, turn),
-  cancel: (sessionId: string, target: { turnId?: string; writerId?: string } = {}) =>
-    post<Cancelled>(`/v3/sessions/${id(sessionId)}/cancel`, target, DEADLINE_MS.cancel),
-  resolvePermission: (sessionId: string, decision: PermissionAnswer) =>
-    post<OperationOutput<'permissions.resolve'>>(
-      `/v3/sessions/${id(sessionId)}/permissions/${id(decision.requestId)}`,
-      decision,
-    ),
-  events: (sessionId: string, afterSeq = 0) =>
-    get<OperationOutput<'events.read'>>(`/v3/sessions/${id(sessionId)}/events`, { afterSeq }),
-  listOperations: () => get('/v3/operations'),
-  runOperation: (operationId: string, payload: { input?: unknown; confirmDangerous?: boolean } = {}) =>
-    post(`/v3/operations/${id(operationId)}`, payload),
-  listBackground: (sessionId?: string) => get('/v3/background', { sessionId }),
-  startBackground: (request: {
-    sessionId: string;
-    command: string;
-    label?: string;
-    cwd?: string;
-    timeoutMs?: number;
-  }) => post('/v3/background/start', request),
-  backgroundStatus: (processId: string, sessionId?: string) =>
-    get(`/v3/background/${id(processId)}/status`, { sessionId }),
-  backgroundOutput: (processId: string, options: { afterSeq?: number; limit?: number; stream?: string } = {}) =>
-    get(`/v3/background/${id(processId)}/output`, options, DEADLINE_MS.output),
-  killBackground: (processId: string, signal?: string) =>
-    post(`/v3/background/${id(processId)}/kill`, signal === undefined ? {} : { signal }),
-  lmxStatus: () => lmxGet('status'),
-  lmxModels: () => lmxGet('models'),
-  lmxMemory: () => lmxGet('memory'),
-  lmxAvailable: () => lmxGet<unknown[]>('models/available'),
-  lmxDiscovery: () => lmxGet('discovery'),
-  lmxDownloads: (includeInactive?: boolean) => lmxGet('models/downloads', { includeInactive }),
-  lmxDownloadProgress: (downloadId: string) => lmxGet(`models/download/${id(downloadId)}/progress`),
-  lmxLoad: (modelId: string, options: object = {}) => lmxPost('models/load', { modelId, ...options }),
-  lmxConfirmLoad: (confirmationToken: string) => lmxPost('models/load/confirm', { confirmationToken }),
-  lmxUnload: (modelId: string) => lmxPost('models/unload', { modelId }),
-  lmxDownload: (repoId: string) => lmxPost('models/download', { repoId }),
-  lmxDelete: (modelId: string): Route<unknown> => ({
-    method: 'DELETE',
-    path: `/v3/lmx/models/${id(modelId)}`,
-    deadlineMs: DEADLINE_MS.lmxWrite,
-  }),
-  bridgeStatus: () => get('/v3/bridge/status'),
-  bridgeConnect: (request: object = {}) => post('/v3/bridge/connect', request),
-  bridgeDisconnect: () => post('/v3/bridge/disconnect'),
-  deviceBootstrap: (request: object = {}) => post('/v3/device/bootstrap', request),
-  deviceExecute: (request: object = {}) => post('/v3/device/execute', request),
-};
+  health: 'GET /v3/health',
+  metrics: 'GET /v3/metrics',
+  createSession: 'POST /v3/sessions ...',
+  listSessions: 'GET /v3/sessions ...',
+  getSession: 'GET /v3/sessions/:id',
+  submitTurn: 'POST /v3/sessions/:id/turns ...',
+  cancel: 'POST /v3/sessions/:id/cancel ...',
+  resolvePermission: 'POST /v3/sessions/:id/permissions/:requestId ...',
+  events: 'GET /v3/sessions/:id/events afterSeq',
+  listOperations: 'GET /v3/operations',
+  runOperation: 'POST /v3/operations/:id ...',
+  listBackground: 'GET /v3/background sessionId',
+  startBackground: 'POST /v3/background/start ...',
+  backgroundStatus: 'GET /v3/background/:id/status sessionId',
+  backgroundOutput: 'GET /v3/background/:id/output ...',
+  killBackground: 'POST /v3/background/:id/kill signal',
+  lmxStatus: 'GET /v3/lmx/status',
+  lmxModels: 'GET /v3/lmx/models',
+  lmxMemory: 'GET /v3/lmx/memory',
+  lmxAvailable: 'GET /v3/lmx/models/available',
+  lmxDiscovery: 'GET /v3/lmx/discovery',
+  lmxDownloads: 'GET /v3/lmx/models/downloads includeInactive',
+  lmxDownloadProgress: 'GET /v3/lmx/models/download/:id/progress',
+  lmxLoad: 'POST /v3/lmx/models/load modelId ...',
+  lmxConfirmLoad: 'POST /v3/lmx/models/load/confirm confirmationToken',
+  lmxUnload: 'POST /v3/lmx/models/unload modelId',
+  lmxDownload: 'POST /v3/lmx/models/download repoId',
+  lmxDelete: 'DELETE /v3/lmx/models/:id',
+  bridgeStatus: 'GET /v3/bridge/status',
+  bridgeConnect: 'POST /v3/bridge/connect ...',
+  bridgeDisconnect: 'POST /v3/bridge/disconnect',
+  deviceBootstrap: 'POST /v3/device/bootstrap ...',
+  deviceExecute: 'POST /v3/device/execute ...',
+} as const;
 
+/** The answers that this daemon's own table describes. */
+interface Answers {
+  health: Health;
+  metrics: OperationOutput<'v3.metrics'>;
+  createSession: Snapshot;
+  listSessions: SessionPage;
+  getSession: OperationOutput<'sessions.get'>;
+  submitTurn: Submitted;
+  cancel: Cancelled;
+  resolvePermission: OperationOutput<'permissions.resolve'>;
+  events: OperationOutput<'events.read'>;
+}
+type Argument = string | number | boolean | object | undefined;
 type Methods = {
-  [N in keyof typeof ROUTES]: (typeof ROUTES)[N] extends (...args: infer A) => Route<infer T>
-    ? (...args: A) => Promise<T>
-    : never;
+  [N in keyof typeof ROUTES]: (...args: Argument[]) => Promise<N extends keyof Answers ? Answers[N] : unknown>;
 };
 export interface DaemonHttpClient extends Methods {}
 
 export const DaemonHttpClient = class {
   constructor(connection: DaemonConnectionOptions, fetchImpl?: typeof fetch) {
-    for (const [name, route] of Object.entries(ROUTES) as [string, (...args: unknown[]) => Route<unknown>][]) {
-      Object.assign(this, { [name]: (...args: unknown[]) => request(connection, fetchImpl, route(...args)) });
+    for (const [name, route] of Object.entries(ROUTES)) {
+      Object.assign(this, { [name]: (...args: Argument[]) => request(connection, fetchImpl, route, args) });
     }
   }
 } as unknown as new (
@@ -127,22 +78,42 @@ export const DaemonHttpClient = class {
   fetchImpl?: typeof fetch,
 ) => DaemonHttpClient;
 
+/** Milliseconds: what the inference server does for us may take its time. */
+const deadlineOf = (method: string, path: string): number => {
+  if (path.startsWith('/v3/lmx/')) return method === 'GET' ? 30_000 : 120_000;
+  if (path.endsWith('/cancel')) return 30_000;
+  return path.endsWith('/output') ? 20_000 : 8_000;
+};
+
 const request = async (
   connection: DaemonConnectionOptions,
   fetchImpl: typeof fetch | undefined,
-  { method, path, body, deadlineMs }: Route<unknown>,
+  route: string,
+  args: Argument[],
 ): Promise<unknown> => {
-  const { protocol = 'http', token } = connection;
-  const text = body === undefined ? undefined : JSON.stringify(body);
+  const [method = '', pattern = '', ...words] = route.split(' ');
+  const rest = [...args];
+  const last = args.at(-1) as { [name: string]: string } | undefined;
+  const path = pattern.replace(/:(\w+)/g, (_, name: string) =>
+    encodeURIComponent(typeof rest[0] === 'object' ? (last?.[name] ?? '') : String(rest.shift())),
+  );
+  const given = words.flatMap((word): [string, unknown][] =>
+    word === '...' ? Object.entries(rest.shift() ?? {}) : [[word, rest.shift()]],
+  );
+  const fields = given.filter(([, value]) => value !== undefined);
+  const query = new URLSearchParams(fields.map(([name, value]): [string, string] => [name, String(value)])).toString();
+  const text = method === 'POST' ? JSON.stringify(Object.fromEntries(fields)) : undefined;
   // Not kept in a field and called as a method: browsers refuse that.
   const call = fetchImpl ?? fetch;
-  const res = await call(`${protocol}://${authority(connection)}${path}`, {
+  const { protocol = 'http', token } = connection;
+  const target = method === 'GET' && query !== '' ? `${path}?${query}` : path;
+  const res = await call(`${protocol}://${authority(connection)}${target}`, {
     method,
     headers: {
       authorization: `Bearer ${token}`,
       ...(text === undefined ? {} : { 'content-type': 'application/json' }),
     },
-    signal: AbortSignal.timeout(deadlineMs),
+    signal: AbortSignal.timeout(deadlineOf(method, path)),
     ...(text === undefined ? {} : { body: text }),
   });
   const answer = await res.text();
@@ -168,7 +139,7 @@ export interface DaemonWsConnection {
   sendHello(frame?: object): void;
   submitTurn(frame: object): void;
   resolvePermission(frame: object): void;
-  cancel(frame: Partial<CancelTarget> & { sessionId?: string }): void;
+  cancel(frame: { turnId?: string; writerId?: string; sessionId?: string }): void;
 }
 
 const isEnvelope = (m: { [field: string]: unknown }): boolean =>
@@ -193,9 +164,10 @@ export const daemonWsClient = (openSocket: OpenSocket) =>
       }: { sessionId: string; afterSeq?: number; includeTokenInQuery?: boolean },
       on: DaemonWsHandlers = {},
     ): DaemonWsConnection {
-      const token = includeTokenInQuery ? { token: this.connection.token } : {};
+      const query = new URLSearchParams({ sessionId, afterSeq: String(afterSeq) });
+      if (includeTokenInQuery) query.set('token', this.connection.token);
       let open = false;
-      const socket = openSocket(this.connection, `/v3/ws${query({ sessionId, afterSeq, ...token })}`, {
+      const socket = openSocket(this.connection, `/v3/ws?${query}`, {
         opened: () => {
           open = true;
           on.onOpen?.();

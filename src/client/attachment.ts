@@ -14,6 +14,8 @@ const TICK_MS = 2_000;
 const JUMP_MS = 3_000;
 /** After a sleep a connection has this long to show that it is alive. */
 const WAKE_MS = 2_000;
+/** A browser sets no bound of its own to the way of a socket to its daemon. */
+const CONNECT_MS = 10_000;
 /** A daemon that has not sent its snapshot by then does not know the word. */
 const SNAPSHOT_MS = 3_000;
 
@@ -172,6 +174,7 @@ export class Attachment {
       closed: (code) => mine() && this.#closed(code),
     });
     this.#socket = socket;
+    this.#after('tick', CONNECT_MS, () => this.#drop(new OptaError('timeout', 'the socket did not open in time')));
   }
 
   #opened(socket: PlatformSocket): void {

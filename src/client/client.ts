@@ -30,12 +30,7 @@ export class OptaClient extends ControlPlane {
 
   /** Takes a place in a session: its view, and commands that are matched to their answers. */
   session(sessionId: string, options: LinkOptions = {}): SessionLink {
-    const ports = {
-      attach: (attachOptions: Omit<AttachOptions, 'address' | 'holds'>) => this.attach(attachOptions),
-      head: async () => (await this.call('queue.list', { params: { id: sessionId } })).seq,
-      events: (afterSeq: number) => this.events(sessionId, afterSeq),
-    };
-    return new SessionLink(ports, sessionId, options);
+    return new SessionLink(this, sessionId, options);
   }
 
   override close(): void {

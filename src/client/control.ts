@@ -73,35 +73,31 @@ export class ControlPlane {
   protected readonly platform: Platform;
   protected readonly addresses: Addresses;
 
-  constructor(platform: Platform, address: () => Promise<DaemonAddress>) {
+  constructor(platform: Platform, find: () => Promise<DaemonAddress>, first?: DaemonAddress) {
     this.platform = platform;
-    this.addresses = new Addresses(address);
+    this.addresses = new Addresses(find, first);
   }
 
   async call<K extends OperationId>(id: K, ...[input]: CallArgs<K>): Promise<CallOutput<K>> {
     const op = operation(id);
-    const given = (input ?? {}) as Raw & CallOptions;
-    const { deadlineMs = id === 'turns.cancel' ? DEADLINE_MS.cancel : DEADLINE_MS.call } = given;
-    const path = pathOf(op, given);
-    const what = `${op.method} ${path}`;
-    const text = await within(deadlineMs, what, given.signal, async (signal) =>
-      gather(await this.#exchange(op, path, given.body, signal)),
+    const { text, what } = await this.#whole(
+      op,
+      input ?? {},
+      id === 'turns.cancel' ? DEADLINE_MS.cancel : DEADLINE_MS.call,
     );
-    return (op.media === undefined ? checked(op.response, parsed(text, what), what) : text) as CallOutput<K>;
+    return (op.media === undefined ? checked(op.response, text, what) : text) as CallOutput<K>;
   }
 
   /** The text of a media operation as it arrives. The deadline is for the first byte; `signal` ends it. */
   async *stream<K extends MediaId>(id: K, ...[input]: CallArgs<K>): AsyncGenerator<string, void> {
-    const op = operation(id);
-    const given = (input ?? {}) as Raw & CallOptions;
+    const given: Raw = input ?? {};
     const control = new AbortController();
     const stop = (): void => control.abort();
     given.signal?.addEventListener('abort', stop, { once: true });
     try {
-      const path = pathOf(op, given);
-      const what = `${op.method} ${path}`;
-      const answer = await within(given.deadlineMs ?? DEADLINE_MS.call, what, given.signal, () =>
-        this.#exchange(op, path, given.body, control.signal),
+      const op = operation(id);
+      const answer = await within(given.deadlineMs ?? DEADLINE_MS.call, id, given.signal, () =>
+        this.#exchange(op, pathOf(op, given), given.body, control.signal),
       );
       yield* answer.body;
     } finally {
@@ -111,11 +107,8 @@ export class ControlPlane {
   }
 
   async health(deadlineMs = DEADLINE_MS.health): Promise<Health> {
-    const op = operation('v3.health');
-    const text = await within(deadlineMs, 'GET /v3/health', undefined, async (signal) =>
-      gather(await this.#exchange(op, op.paths[0], undefined, signal)),
-    );
-    return checked(HealthSchema, parsed(text, 'GET /v3/health'), 'GET /v3/health');
+    const { text, what } = await this.#whole(operation('v3.health'), {}, deadlineMs);
+    return checked(HealthSchema, text, what);
   }
 
   createSession(body: NewSession = {}): Promise<Snapshot> {
@@ -179,6 +172,15 @@ export class ControlPlane {
 
   close(): void {
     this.platform.close();
+  }
+
+  async #whole(op: Operation, given: Raw, ms: number): Promise<{ text: string; what: string }> {
+    const path = pathOf(op, given);
+    const what = `${op.method} ${path}`;
+    const text = await within(given.deadlineMs ?? ms, what, given.signal, async (signal) =>
+      gather(await this.#exchange(op, path, given.body, signal)),
+    );
+    return { text, what };
   }
 
   /** A stale address is found out by its failure. What cannot have happened, or may happen twice, is tried at the new one. */
@@ -254,7 +256,7 @@ export const decideSafely = async (
 export const freshId = (): string =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
-interface Raw {
+interface Raw extends CallOptions {
   params?: { [name: string]: string | undefined };
   query?: { [name: string]: string | number | boolean | undefined };
   body?: unknown;
@@ -287,19 +289,11 @@ const jsonOrNothing = (text: string): unknown => {
   }
 };
 
-const parsed = (text: string, what: string): unknown => {
-  const body = jsonOrNothing(text);
-  if (body !== undefined) return body;
-  throw new OptaError('internal', `${what}: the daemon answered with something that is not JSON`, { broken: true });
-};
-
-const checked = <T>(schema: z.ZodType<T>, body: unknown, what: string): T => {
-  const result = schema.safeParse(body);
+const checked = <T>(schema: z.ZodType<T>, text: string, what: string): T => {
+  const result = schema.safeParse(jsonOrNothing(text));
   if (result.success) return result.data;
-  throw new OptaError('internal', `${what}: the daemon's answer is not of contract v3`, {
-    broken: true,
-    details: result.error.issues,
-  });
+  const facts = { broken: true, details: result.error.issues };
+  throw new OptaError('internal', `${what}: the daemon's answer is not of contract v3`, facts);
 };
 
 /** Settles within `ms`, whatever `run` does with its signal. */

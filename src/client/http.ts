@@ -14,6 +14,6 @@ export type {
 export type { DaemonAddress } from './platform.ts';
 export type DaemonHttp = ControlPlane;
 
-/** The control plane of the daemon at this address, or of the one that is found each time the last one is gone. */
-export const daemonHttp = (address: DaemonAddress | (() => Promise<DaemonAddress>)): DaemonHttp =>
-  new ControlPlane(nodePlatform(), typeof address === 'function' ? address : () => Promise.resolve(address));
+/** The control plane of the daemon at this address, or, when it is gone, of the one that `find` finds. */
+export const daemonHttp = (address: DaemonAddress, find = () => Promise.resolve(address)): DaemonHttp =>
+  new ControlPlane(nodePlatform(), find, address);

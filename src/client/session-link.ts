@@ -1,10 +1,11 @@
-import { type Envelope, recordOf } from '../protocol/envelope.ts';
+import { recordOf } from '../protocol/envelope.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { isTerminal } from '../protocol/events.ts';
 import type { PresenceFrame } from '../protocol/frames.ts';
 import type { Role } from '../protocol/session.ts';
 import type { AttachOptions, AttachState, Frame, Received } from './attach-options.ts';
 import type { Attachment } from './attachment.ts';
+import type { OptaClient } from './client.ts';
 import {
   type Cancelled,
   DEADLINE_MS,
@@ -42,13 +43,6 @@ interface LinkEvents {
 }
 type LinkEvent = keyof LinkEvents;
 
-/** What a link needs of its client. */
-export interface LinkPorts {
-  attach(options: Omit<AttachOptions, 'address' | 'holds'>): Attachment;
-  head(): Promise<number>;
-  events(afterSeq: number): Promise<{ events: readonly Envelope[] }>;
-}
-
 interface Waiting {
   sent: boolean;
   resolve(frame: Frame): void;
@@ -70,23 +64,23 @@ export class SessionLink {
   readonly #waiting = new Map<string, Waiting>();
   readonly #listeners = new Map<LinkEvent, Set<(value: never) => void>>();
   readonly #opening = new Set<() => void>();
-  readonly #ports: LinkPorts;
+  readonly #client: OptaClient;
   #connected = 0;
 
-  constructor(ports: LinkPorts, sessionId: string, options: LinkOptions = {}) {
+  constructor(client: OptaClient, sessionId: string, options: LinkOptions = {}) {
     const { clientId = 'opta-client', writerId = clientId, role, from, presence, ...tuning } = options;
     this.sessionId = sessionId;
     this.#who = { clientId, writerId };
-    this.#ports = ports;
+    this.#client = client;
     const view = new SessionView(sessionId);
     this.view = view;
-    this.#attachment = ports.attach({
+    this.#attachment = client.attach({
       ...tuning,
       sessionId,
       afterSeq: 0,
       hello: { clientId, writerId, ...(role === undefined ? {} : { role }) },
       ...(presence ? { features: ['presence'] } : {}),
-      ...(from === 'snapshot' ? { snapshot: { head: () => ports.head(), take: (state) => view.load(state) } } : {}),
+      ...(from === 'snapshot' ? { snapshot: { head: () => this.#head(), take: (state) => view.load(state) } } : {}),
       onEnvelope: (envelope) => {
         view.apply(envelope.record);
         this.#tell('event', envelope);
@@ -168,6 +162,10 @@ export class SessionLink {
     this.#attachment.close();
   }
 
+  async #head(): Promise<number> {
+    return (await this.#client.call('queue.list', { params: { id: this.sessionId } })).seq;
+  }
+
   #end(turnId: string, seq: number): Promise<TurnView> {
     const { past, active, state } = this.view.current;
     const over = past.findLast((turn) => turn.turnId === turnId);
@@ -192,7 +190,7 @@ export class SessionLink {
   }
 
   async #readEnd(turn: TurnView, afterSeq: number): Promise<TurnView> {
-    const { events } = await this.#ports.events(afterSeq);
+    const { events } = await this.#client.events(this.sessionId, afterSeq);
     const view = events.reduce((t, event) => (t.end ? t : foldTurn(t, recordOf(event))), turn);
     const last = events.at(-1);
     if (view.end) return view;

@@ -1,6 +1,6 @@
-import type { EventPayload, LogRecord, ResolveReason } from '../protocol/events.ts';
+import type { EventPayload, LogRecord } from '../protocol/events.ts';
 import type { ActiveTurn, Call, QueuedTurn } from '../protocol/session-state.ts';
-import type { Decision, Mode, Stats } from '../protocol/turn.ts';
+import type { Mode, Stats } from '../protocol/turn.ts';
 
 /**
  * One turn as people see it, folded from its records: for a one-shot client its whole picture, for a session's view one entry
@@ -53,21 +53,13 @@ export interface ToolItem {
   elapsedMs?: number;
   truncatedFrom?: number | undefined;
 }
-export interface PermissionItem {
-  kind: 'permission';
-  requestId: string;
-  callId: string;
-  toolName: string;
-  summary: string;
-  preview?: string | undefined;
-  args?: { [name: string]: unknown };
-  expiresAt?: string;
-  /** Absent while it waits. */
-  decision?: Decision;
-  decidedBy?: string;
-  reason?: ResolveReason;
-  message?: string | undefined;
-}
+type Of<N extends 'permission.request' | 'permission.resolved'> = Omit<EventPayload<N>, 'turnId'>;
+/** Without `decision` it waits for one. A call that a rule refused was never asked for: it has only what `permission.resolved` has. */
+export type PermissionItem = { kind: 'permission' } & Pick<
+  Of<'permission.resolved'>,
+  'requestId' | 'callId' | 'toolName'
+> &
+  Partial<Of<'permission.request'> & Of<'permission.resolved'>>;
 
 export type TurnEnd =
   | { outcome: 'done'; stats: Stats }
@@ -204,7 +196,7 @@ const withTool = (t: TurnView, callId: string, change: Partial<ToolItem>): TurnV
 const resolved = (t: TurnView, p: EventPayload<'permission.resolved'>): TurnView => {
   const { turnId: _, requestId, callId, toolName, ...taken } = p;
   const known = t.items.some((item) => item.kind === 'permission' && item.requestId === requestId);
-  const s = known ? t : added(t, { kind: 'permission', requestId, callId, toolName, summary: '' });
+  const s = known ? t : added(t, { kind: 'permission', requestId, callId, toolName });
   const items = s.items.map((item) =>
     item.kind === 'permission' && item.requestId === requestId ? { ...item, ...taken } : item,
   );

@@ -36,7 +36,8 @@ export const ERRORS = {
   storage: { status: 507, retryable: true, exit: 1 },
   'storage-full': { status: 507, retryable: true, exit: 1 },
   'storage-read-only': { status: 507, retryable: true, exit: 1 },
-  // Not retryable as they are: what timed out may have happened, and a second try could run a task twice ([AU3]).
+  // Not retryable as they are: what timed out may have happened, and a second try could run a task twice ([AU3]). A submit with
+  // its idempotency key may be sent again ([CL2]).
   'outcome-unknown': { status: 500, retryable: false, exit: 1 },
   'shutting-down': { status: 503, retryable: true, exit: 1 },
   timeout: { status: 504, retryable: false, exit: 1 },
@@ -68,10 +69,10 @@ export const ERRORS = {
   'outside-workspace': { status: 403, retryable: false, exit: 1 },
   // The CLI's own.
   'daemon-unreachable': { status: 503, retryable: true, exit: 1 },
+  /** Made by clients: after a power cut the log no longer has what was seen. */
+  'log-rewound': { status: 409, retryable: true, exit: 1 },
   'daemon-already-running': { status: 409, retryable: false, exit: 1 },
   'no-port': { status: 503, retryable: true, exit: 1 },
-  // The client's own: after a power cut the log ends before what was seen.
-  'log-rewound': { status: 409, retryable: true, exit: 1 },
 } as const satisfies Record<string, ErrorRow>;
 
 interface ErrorRow {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Attachment, type AttachOptions, attach } from '../../src/client/attach.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type AttachOptions, attach } from '../../src/client/attach.ts';
+import { Attachment } from '../../src/client/attachment.ts';
 import { SessionView } from '../../src/client/session-view.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { until } from '../support/cli.ts';
@@ -167,6 +168,32 @@ test('[SV2] a daemon that accepts and falls silent is given up and asked again',
   const [socket] = daemon.session('s').sockets;
   socket?.removeAllListeners('message');
   await until(() => daemon.connections >= 2, 'a second connection');
+});
+
+test('[SV2] a socket that never opens, on a platform without a bound for that, is given up', async () => {
+  vi.useFakeTimers();
+  try {
+    let opened = 0;
+    let aborted = 0;
+    const attachment = new Attachment(
+      { sessionId: 's', afterSeq: 0, address: () => Promise.resolve(daemon.address), onEnvelope: () => undefined },
+      {
+        openSocket: () => {
+          opened += 1;
+          return { raw: null, send: () => undefined, close: () => undefined, abort: () => (aborted += 1) };
+        },
+        onWake: () => () => undefined,
+      },
+    );
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect([opened, aborted, attachment.state]).toEqual([1, 0, 'connecting']);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([opened, aborted]).toEqual([2, 1]);
+    attachment.close();
+    expect(await attachment.ended).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('[AC1] the token travels in a header and never in the URL; a refused one is tried once more, then it is over', async () => {

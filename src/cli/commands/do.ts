@@ -1,6 +1,5 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { startingWith } from '../../client/addresses.ts';
 import { requireDaemon } from '../../client/discover.ts';
 import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
 import type { TurnView } from '../../client/turn-view.ts';
@@ -144,7 +143,7 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
         '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop',
       );
     }
-    http = daemonHttp(startingWith(state, () => requireDaemon(ctx.paths.stateFile)));
+    http = daemonHttp(state, () => requireDaemon(ctx.paths.stateFile));
     const view = await converse(ctx, job, ids, http, control);
     // A turn that finished first is done, whoever wanted it to end ([CX3]).
     if (view.end?.outcome === 'cancelled') throw ended.reason() ?? new OptaError('cancelled', view.end.message);
