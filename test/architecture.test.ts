@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
  */
 const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['protocol/', ['protocol/']],
-  ['config/', ['config/', 'protocol/']],
+  ['config/', ['config/', 'process-identity.ts', 'protocol/']],
   ['process-identity.ts', ['protocol/']],
   ['client/', ['client/', 'process-identity.ts', 'protocol/']],
   ['cli/', ['cli/', 'client/', 'config/', 'protocol/']],

@@ -1,13 +1,11 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
-import type { HostPolicy } from '../config/host-policy.ts';
-import { refuseModelFiles } from '../config/host-policy.ts';
+import { type HostPolicy, refuseModelFiles } from '../config/host-policy.ts';
 import { KEYS } from '../config/keys.ts';
 import type { Resolved } from '../config/load.ts';
 import { ignoredLine } from '../config/project.ts';
 import type { Config } from '../config/schema.ts';
-import { OptaError } from '../protocol/errors.ts';
 import type { Context } from './context.ts';
 import { canAsk, wantsColour } from './output.ts';
 
@@ -19,15 +17,28 @@ export interface Check {
   detail?: string;
 }
 
+export const pass = (name: string, message: string): Check => ({ name, status: 'pass', message });
+export const warn = (name: string, message: string, detail: string): Check => ({
+  name,
+  status: 'warn',
+  message,
+  detail,
+});
+export const fail = (name: string, message: string, detail: string): Check => ({
+  name,
+  status: 'fail',
+  message,
+  detail,
+});
+
+const SANDBOX =
+  'none is used: the tools are six file tools, held to the workspace of their session; no commands are run';
+
 export const machineChecks = (ctx: Context): Check[] => [
-  { name: 'Operating System', status: 'pass', message: `${process.platform} ${release()}, ${process.arch}` },
+  pass('Operating System', `${process.platform} ${release()}, ${process.arch}`),
   nodeCheck(process.versions.node),
   ...folderChecks(ctx),
-  {
-    name: 'Sandbox',
-    status: 'pass',
-    message: 'none is used: the tools are six file tools, held to the workspace of their session; no commands are run',
-  },
+  pass('Sandbox', SANDBOX),
   terminalCheck(ctx),
 ];
 
@@ -36,24 +47,18 @@ const NODE_MIN = [20, 19] as const;
 export const nodeCheck = (version: string): Check => {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const ok = major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1]);
-  const name = 'Node.js';
-  if (ok) return { name, status: 'pass', message: version };
-  return {
-    name,
-    status: 'fail',
-    message: `${version} is too old`,
-    detail: `install Node ${NODE_MIN.join('.')} or newer`,
-  };
+  if (ok) return pass('Node.js', version);
+  return fail('Node.js', `${version} is too old`, `install Node ${NODE_MIN.join('.')} or newer`);
 };
 
 /** File systems of other machines, by the number that Linux gives them: locks and memory maps do not hold there. */
-const NETWORK: { [type: number]: string } = {
-  26985: 'NFS',
-  20859: 'SMB',
-  4283649346: 'CIFS',
-  4266872130: 'SMB2',
-  16914839: '9P',
-};
+const NETWORK = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x01021997, '9P'],
+]);
 
 const FREE_WARN_BYTES = 1 << 30;
 const FREE_FAIL_BYTES = 64 << 20;
@@ -61,54 +66,42 @@ const FREE_FAIL_BYTES = 64 << 20;
 const folderChecks = ({ paths }: Context): Check[] => {
   const there = existing(paths.daemonDir);
   const { bavail, bsize, type } = statfsSync(there);
-  const network = process.platform === 'linux' ? NETWORK[type >>> 0] : undefined;
+  const network = process.platform === 'linux' ? NETWORK.get(type >>> 0) : undefined;
+  const storage =
+    network === undefined
+      ? pass('Storage', paths.dataDir)
+      : warn(
+          'Storage',
+          `${paths.dataDir} is on a network file system (${network}); sessions can be damaged there`,
+          'set OPTA_HOME to a folder on a local disk',
+        );
   const free = bavail * bsize;
   const room = `${Math.floor(free / 2 ** 20)} MB free for ${paths.dataDir}`;
-  return [
-    dirCheck(paths.configDir, there),
-    network === undefined
-      ? { name: 'Storage', status: 'pass', message: paths.dataDir }
-      : {
-          name: 'Storage',
-          status: 'warn',
-          message: `${paths.dataDir} is on a network file system (${network}); sessions can be damaged there`,
-          detail: 'set OPTA_HOME to a folder on a local disk',
-        },
-    free >= FREE_WARN_BYTES
-      ? { name: 'Disk Headroom', status: 'pass', message: room }
-      : {
-          name: 'Disk Headroom',
-          status: free < FREE_FAIL_BYTES ? 'fail' : 'warn',
-          message: room,
-          detail: 'free some space',
-        },
-  ];
+  const short = free < FREE_FAIL_BYTES ? fail : warn;
+  const headroom =
+    free < FREE_WARN_BYTES ? short('Disk Headroom', room, 'free some space') : pass('Disk Headroom', room);
+  return [dirCheck(paths.configDir, there), storage, headroom];
 };
 
 const existing = (path: string): string => (existsSync(path) ? path : existing(dirname(path)));
 
 const dirCheck = (dir: string, there: string): Check => {
   const name = 'Config Dirs';
-  try {
-    accessSync(there, constants.W_OK | constants.X_OK);
-    if (!statSync(there).isDirectory()) throw new Error('it is no folder');
-  } catch {
-    return {
-      name,
-      status: 'fail',
-      message: `${there} cannot be written`,
-      detail: 'set OPTA_HOME to a folder of yours',
-    };
-  }
-  if (!existsSync(dir)) return { name, status: 'pass', message: `${dir} will be made when it is needed` };
+  if (!isUsable(there)) return fail(name, `${there} cannot be written`, 'set OPTA_HOME to a folder of yours');
+  if (!existsSync(dir)) return pass(name, `${dir} will be made when it is needed`);
   const mode = statSync(dir).mode & 0o777;
-  if ((mode & 0o077) === 0) return { name, status: 'pass', message: `${dir}, for its owner alone` };
-  return {
-    name,
-    status: 'warn',
-    message: `${dir} is open to others (mode ${mode.toString(8)})`,
-    detail: `chmod 700 ${dir}`,
-  };
+  if ((mode & 0o077) === 0) return pass(name, `${dir}, for its owner alone`);
+  return warn(name, `${dir} is open to others (mode ${mode.toString(8)})`, `chmod 700 ${dir}`);
+};
+
+const isUsable = (dir: string): boolean => {
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK);
+    return statSync(dir).isDirectory();
+  } catch {
+    // Not ours to write.
+    return false;
+  }
 };
 
 const terminalCheck = (ctx: Context): Check => {
@@ -116,29 +109,27 @@ const terminalCheck = (ctx: Context): Check => {
   const size = isTTY ? `terminal, ${columns} columns` : 'no terminal';
   const colours = wantsColour(ctx.env, isTTY) ? 'colours' : 'no colours';
   const asks = canAsk(ctx.env) ? 'questions are asked here' : 'what would be asked is denied';
-  return { name: 'Terminal', status: 'pass', message: `${size}, ${colours}, ${asks}` };
+  return pass('Terminal', `${size}, ${colours}, ${asks}`);
 };
 
 export const configChecks = (ctx: Context, { project, sourceOf }: Resolved): Check[] => {
   const user = existsSync(ctx.paths.configFile) ? ctx.paths.configFile : `no file at ${ctx.paths.configFile}`;
   const variables = KEYS.flatMap(({ key, env }) => (env && sourceOf(key).kind === 'env' ? [env] : []));
   const parts = [user, ...(project ? [project.file] : []), ...(variables.length > 0 ? [variables.join(', ')] : [])];
-  const config: Check = { name: 'Config', status: 'pass', message: parts.join('; ') };
-  if (project === null) return [config, { name: 'Trust', status: 'pass', message: 'no project file here' }];
-  const line = ignoredLine(project);
-  if (line === null)
-    return [config, { name: 'Trust', status: 'pass', message: `${project.file}: all that it says counts` }];
-  return [config, { name: 'Trust', status: 'warn', message: line, detail: `read it, then: opta config trust` }];
+  const line = project && ignoredLine(project);
+  const all = project === null ? 'no project file here' : `${project.file}: all that it says counts`;
+  return [
+    pass('Config', parts.join('; ')),
+    line === null ? pass('Trust', all) : warn('Trust', line, 'read it, then: opta config trust'),
+  ];
 };
 
 export const policyCheck = (policy: HostPolicy, config: Config): Check => {
-  const name = 'Host Policy';
   try {
     refuseModelFiles(policy, config);
   } catch (cause) {
-    if (cause instanceof OptaError) return { name, status: 'fail', message: cause.message, detail: 'remove the key' };
-    throw cause;
+    return fail('Host Policy', (cause as Error).message, 'remove the key');
   }
   const admin = policy.remoteAdmin ? '' : '; models of other hosts are not changed from here';
-  return { name, status: 'pass', message: `${policy.host} is ${policy.role} (${policy.why})${admin}` };
+  return pass('Host Policy', `${policy.host} is ${policy.role} (${policy.why})${admin}`);
 };

@@ -1,5 +1,6 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '../process-identity.ts';
 import { OptaError } from '../protocol/errors.ts';
 
 const WAIT_MS = 5_000;
@@ -53,7 +54,7 @@ const holderOf = (lock: string): number => {
 /** Takes a dead holder's lock away. What was moved aside is looked at again, since a living one may have come in between. */
 const freed = (lock: string): boolean => {
   const holder = holderOf(lock);
-  if (holder === 0 || lives(holder)) return false;
+  if (holder === 0 || isAlive({ pid: holder, started: null })) return false;
   const aside = `${lock}.dead.${process.pid}`;
   try {
     renameSync(lock, aside);
@@ -63,13 +64,5 @@ const freed = (lock: string): boolean => {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw cause;
-  }
-};
-
-const lives = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM';
   }
 };

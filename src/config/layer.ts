@@ -91,23 +91,14 @@ export const checked = (value: unknown, where: string): Config => {
   throw broken(where, problems.join('; '), problems);
 };
 
+/** What was probably meant is looked for among the keys of the same section first, then among the last parts of all. */
 const unknownKey = (parent: string, name: string): string => {
-  const key = parent === '' ? name : `${parent}.${name}`;
-  const meant = meantKey(key, parent, name);
-  return `${key}: unknown key${meant === undefined ? '' : `, did you mean "${meant}"?`}`;
-};
-
-/** Among what belongs there first, then by the whole name, then by the last part anywhere. */
-const meantKey = (key: string, parent: string, name: string): string | undefined => {
   const prefix = parent === '' ? '' : `${parent}.`;
-  const here = KEYS.filter((row) => row.key.startsWith(prefix)).map(
-    (row) => row.key.slice(prefix.length).split('.')[0] as string,
+  const keys = KEYS.map((row) => row.key);
+  const here = keys.flatMap((key) =>
+    key.startsWith(prefix) ? [key.slice(prefix.length).split('.')[0] as string] : [],
   );
   const sibling = nearest(name, here);
-  if (sibling !== undefined) return `${prefix}${sibling}`;
-  const byName = nearest(
-    key,
-    KEYS.map((row) => row.key),
-  );
-  return byName ?? KEYS.find((row) => row.key.split('.').at(-1)?.toLowerCase() === name.toLowerCase())?.key;
+  const meant = sibling === undefined ? keys.find((key) => key.split('.').at(-1) === name) : `${prefix}${sibling}`;
+  return `${prefix}${name}: unknown key${meant === undefined ? '' : `, did you mean "${meant}"?`}`;
 };

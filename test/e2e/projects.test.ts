@@ -4,7 +4,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { optaPaths } from '../../src/config/paths.ts';
 import { projectConfig } from '../../src/config/project.ts';
 import { decideTrust } from '../../src/config/trust.ts';
-import type { LogRecord } from '../../src/protocol/events.ts';
 import { checkedLog, ofTurn, openWorld, say, type World } from './world.ts';
 
 /** Rules of a project's own file, enforced by the daemon for whoever submits a turn. */
@@ -39,11 +38,9 @@ const write = async (path: string, overrides: object): Promise<{ written: boolea
   await socket.terminal(turnId);
   const { records, violations } = checkedLog(sessionId, await world.daemon.log(sessionId));
   expect(violations).toEqual([]);
-  const decided = ofTurn(records, turnId).find(
-    (r): r is LogRecord & { event: 'permission.resolved' | 'tool.start' } =>
-      r.event === 'permission.resolved' || r.event === 'tool.start',
-  );
-  return { written: existsSync(join(world.workspace, path)), by: decided?.payload.decidedBy ?? '' };
+  const decided = ofTurn(records, turnId).find((r) => r.event === 'permission.resolved' || r.event === 'tool.start');
+  const by = decided && 'decidedBy' in decided.payload ? decided.payload.decidedBy : '';
+  return { written: existsSync(join(world.workspace, path)), by: by ?? '' };
 };
 
 describe('a project file in a running daemon', () => {

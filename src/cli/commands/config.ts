@@ -14,7 +14,8 @@ export interface ConfigOptions {
   revoke?: boolean;
 }
 
-const ACTIONS = 'get, set, list, delete, reset, explain, path or trust';
+/** What an action says: as JSON, and to a person. */
+type Said = [body: object, text: string];
 
 export const configCommand = async (
   ctx: Context,
@@ -24,114 +25,69 @@ export const configCommand = async (
   options: ConfigOptions,
 ): Promise<number> => {
   try {
-    return await run(ctx, action, key, value, options);
+    const [body, text] = await run(ctx, action, key, value, options.revoke ?? false);
+    if (options.json) ctx.output.pretty(body);
+    else ctx.output.out(`${text}\n`);
+    return EXIT.ok;
   } catch (cause) {
-    const keys = cause instanceof OptaError && cause.code === 'not-found' ? cause.facts.keys : undefined;
+    const keys = cause instanceof OptaError && Array.isArray(cause.facts.keys) ? cause.facts.keys : null;
     // Scripts read the list of keys from stdout.
-    if (Array.isArray(keys) && !options.json) ctx.output.out(`${keys.join('\n')}\n`);
-    return reportFailure(ctx.output, cause, options.json ?? false, Array.isArray(keys) ? { keys } : {});
+    if (keys !== null && !options.json) ctx.output.out(`${keys.join('\n')}\n`);
+    return reportFailure(ctx.output, cause, options.json ?? false, keys === null ? {} : { keys });
   }
 };
+
+const ACTIONS = 'get, set, list, delete, reset, explain, path or trust';
 
 const run = async (
   ctx: Context,
   action: string,
   key: string | undefined,
   value: string | undefined,
-  options: ConfigOptions,
-): Promise<number> => {
-  if (action === 'path') return showPaths(ctx, options);
-  if (action === 'trust') return trust(ctx, key, options);
+  revoke: boolean,
+): Promise<Said> => {
+  if (action === 'path') return paths(ctx);
+  if (action === 'trust') return trust(ctx, key, revoke);
   await importOnce(ctx);
-  switch (action) {
-    case 'list':
-    case 'menu':
-    case 'interactive':
-    case 'settings':
-      return list(ctx, resolved(ctx), options);
-    case 'get':
-      return get(ctx, named(key, action), options);
-    case 'explain':
-      return explain(ctx, named(key, action), options);
-    case 'set':
-      if (value === undefined) throw new UsageError('config set needs a key and a value');
-      return changed(ctx, named(key, action), await setKey(ctx.paths, ctx.env, named(key, action), value), options);
-    case 'delete':
-    case 'unset':
-      return changed(ctx, named(key, action), await deleteKey(ctx.paths, ctx.env, named(key, action)), options);
-    case 'reset': {
-      const had = await resetFile(ctx.paths);
-      const text = had ? `Reset; the old file is ${ctx.paths.configFile}.bak` : 'There is nothing to reset';
-      return said(ctx, { reset: had }, text, options);
-    }
-    default:
-      throw new UsageError(`Unknown action "${action}": ${ACTIONS}`);
+  if (['list', 'menu', 'interactive', 'settings'].includes(action)) return list(resolved(ctx));
+  if (action === 'reset') {
+    const reset = await resetFile(ctx.paths);
+    return [{ reset }, reset ? `Reset; the old file is ${ctx.paths.configFile}.bak` : 'There is nothing to reset'];
   }
-};
-
-const named = (key: string | undefined, action: string): string => {
+  if (!['get', 'explain', 'set', 'delete', 'unset'].includes(action))
+    throw new UsageError(`Unknown action "${action}": ${ACTIONS}`);
   if (key === undefined) throw new UsageError(`config ${action} needs a key`);
-  return key;
+  if (action === 'get') return get(resolved(ctx), key);
+  if (action === 'explain') return explain(resolved(ctx), key);
+  if (action !== 'set') return changed(ctx, key, await deleteKey(ctx.paths, ctx.env, key));
+  if (value === undefined) throw new UsageError('config set needs a key and a value');
+  return changed(ctx, key, await setKey(ctx.paths, ctx.env, key, value));
 };
 
 const resolved = (ctx: Context): Resolved =>
   resolveConfig({ env: ctx.env, file: ctx.paths.configFile, workspace: ctx.cwd });
-
-const said = (ctx: Context, body: object, text: string, { json }: ConfigOptions): number => {
-  if (json) ctx.output.pretty(body);
-  else ctx.output.out(`${text}\n`);
-  return EXIT.ok;
-};
 
 const shown = (value: unknown): string =>
   value === undefined ? '(not set)' : typeof value === 'string' ? value || '(empty)' : JSON.stringify(value);
 
 const covered = (key: string, value: unknown): unknown => (keyRow(key)?.secret && value !== undefined ? HIDDEN : value);
 
-const list = (ctx: Context, { config, sourceOf }: Resolved, options: ConfigOptions): number => {
+const list = ({ config, sourceOf }: Resolved): Said => {
   const lines = KEYS.map(({ key }) => {
     const { kind } = sourceOf(key);
     const text = shown(covered(key, valueAt(config, key)));
     return `${key.padEnd(26)} ${text}${kind === 'default' ? '' : `  (${kind})`}`;
   });
-  return said(ctx, redacted(config) as object, lines.join('\n'), options);
+  return [redacted(config) as object, lines.join('\n')];
 };
 
 /** The bare value, a secret's too: whoever asks for this key by name wants to use it. A section is printed as JSON. */
-const get = (ctx: Context, key: string, options: ConfigOptions): number => {
-  const { config, sourceOf } = resolved(ctx);
+const get = ({ config, sourceOf }: Resolved, key: string): Said => {
   const isSection = KEYS.some((row) => row.key.startsWith(`${key}.`));
   if (!isSection) requireKey(key);
-  const value = isSection ? valueAt(redacted(config), key) : valueAt(config, key);
+  const value = valueAt(isSection ? redacted(config) : config, key);
   const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
-  return said(ctx, { key, value: value ?? null, source: isSection ? null : sourceOf(key).kind }, text, options);
-};
-
-const explain = (ctx: Context, key: string, options: ConfigOptions): number => {
-  requireKey(key);
-  const { config, sourceOf } = resolved(ctx);
-  const row = keyRow(key);
-  const source = sourceOf(key);
-  const body = {
-    key,
-    value: covered(key, valueAt(config, key)) ?? null,
-    source,
-    default: defaultOf(key) ?? null,
-    type: typeOf(key),
-    description: row?.text,
-    env: row?.env ?? null,
-    project: row?.project,
-  };
-  const lines = [
-    `${key} = ${shown(covered(key, valueAt(config, key)))}`,
-    `  ${body.description}`,
-    `  from     ${source.kind}${source.from === null ? '' : ` (${source.from})`}`,
-    `  default  ${shown(defaultOf(key))}`,
-    `  type     ${body.type}`,
-    `  env      ${body.env ?? '(none)'}`,
-    `  project  ${PROJECT_MAY[body.project ?? 'never']}`,
-  ];
-  return said(ctx, body, lines.join('\n'), options);
+  return [{ key, value: value ?? null, source: isSection ? null : sourceOf(key).kind }, text];
 };
 
 const PROJECT_MAY = {
@@ -140,55 +96,65 @@ const PROJECT_MAY = {
   never: 'a project cannot set it',
 } as const;
 
-const changed = (ctx: Context, key: string, { before, after }: Change, options: ConfigOptions): number => {
-  const [was, is] = [covered(key, before), covered(key, after)];
-  const { config, sourceOf } = resolved(ctx);
-  const { kind, from } = sourceOf(key);
-  const hidden =
-    kind === 'env' || kind === 'project' ? ` (but ${from} says ${shown(covered(key, valueAt(config, key)))})` : '';
-  return said(
-    ctx,
-    { key, before: was ?? null, after: is ?? null, effective: covered(key, valueAt(config, key)) ?? null },
-    `${key}: ${shown(was)} → ${shown(is)}${hidden}`,
-    options,
-  );
+const explain = ({ config, sourceOf }: Resolved, key: string): Said => {
+  requireKey(key);
+  const { text: description = '', env = null, project = 'never' } = keyRow(key) ?? {};
+  const [value, standard, type, source] = [
+    covered(key, valueAt(config, key)),
+    defaultOf(key),
+    typeOf(key),
+    sourceOf(key),
+  ];
+  const lines = [
+    `${key} = ${shown(value)}`,
+    `  ${description}`,
+    `  from     ${source.kind}${source.from === null ? '' : ` (${source.from})`}`,
+    `  default  ${shown(standard)}`,
+    `  type     ${type}`,
+    `  env      ${env ?? '(none)'}`,
+    `  project  ${PROJECT_MAY[project]}`,
+  ];
+  const body = { key, value: value ?? null, source, default: standard ?? null, type, description, env, project };
+  return [body, lines.join('\n')];
 };
 
-const showPaths = (ctx: Context, options: ConfigOptions): number => {
+const changed = (ctx: Context, key: string, change: Change): Said => {
+  const { config, sourceOf } = resolved(ctx);
+  const [before, after] = [covered(key, change.before), covered(key, change.after)];
+  const effective = covered(key, valueAt(config, key));
+  const { kind, from } = sourceOf(key);
+  const other = kind === 'env' || kind === 'project' ? ` (but ${from} says ${shown(effective)})` : '';
+  return [
+    { key, before: before ?? null, after: after ?? null, effective: effective ?? null },
+    `${key}: ${shown(before)} → ${shown(after)}${other}`,
+  ];
+};
+
+const paths = (ctx: Context): Said => {
   const { configFile: user, trustFile: trust, configDir: folder } = ctx.paths;
   const project = findProjectFile(ctx.cwd, ctx.env);
   const lines = [`user     ${user}`, `project  ${project ?? '(none)'}`, `trust    ${trust}`];
-  return said(ctx, { user, project, trust, folder }, lines.join('\n'), options);
+  return [{ user, project, trust, folder }, lines.join('\n')];
 };
 
 /** `trust [folder]`, `trust --revoke [folder]`, `trust list`. */
-const trust = async (ctx: Context, where: string | undefined, options: ConfigOptions): Promise<number> => {
+const trust = async (ctx: Context, where: string | undefined, revoke: boolean): Promise<Said> => {
   if (where === 'list') {
     const projects = Object.entries(readTrust(ctx.paths)).map(([file, record]) => ({ file, ...record }));
     const lines = projects.map((p) => `${p.trusted ? 'trusted' : 'refused'}  ${p.file}  ${p.at}`);
-    return said(ctx, { projects }, lines.join('\n') || 'No project file is trusted', options);
+    return [{ projects }, lines.join('\n') || 'No project file is trusted'];
   }
   const folder = resolve(ctx.cwd, where ?? '.');
   const file = findProjectFile(folder, ctx.env);
   if (file === null) throw new OptaError('not-found', `No ${PROJECT_FILE} in ${folder} or above it`);
-  if (options.revoke) {
+  if (revoke) {
     const had = await decideTrust(ctx.paths, file, null);
-    return said(
-      ctx,
-      { file, trusted: false },
-      had ? `No longer trusted: ${file}` : `Was not trusted: ${file}`,
-      options,
-    );
+    return [{ file, trusted: false }, `${had ? 'No longer' : 'Was not'} trusted: ${file}`];
   }
   const project = projectConfig(folder, ctx.env, ctx.paths);
   if (project === null) throw new OptaError('not-found', `${file} is gone`);
-  await decideTrust(ctx.paths, file, { sha256: project.sha256, trusted: true });
-  const gives =
-    project.held.length === 0 ? 'it asks for nothing that needs trust' : `it may now set ${project.held.join(', ')}`;
-  return said(
-    ctx,
-    { file, trusted: true, sha256: project.sha256, held: project.held },
-    `Trusted as it is now: ${file}; ${gives}`,
-    options,
-  );
+  const { sha256, held } = project;
+  await decideTrust(ctx.paths, file, { sha256, trusted: true });
+  const gives = held.length === 0 ? 'it asks for nothing that needs trust' : `it may now set ${held.join(', ')}`;
+  return [{ file, trusted: true, sha256, held }, `Trusted as it is now: ${file}; ${gives}`];
 };

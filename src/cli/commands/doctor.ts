@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { discover } from '../../client/discover.ts';
-import { hostPolicyOf } from '../../config/host-policy.ts';
+import { hostPolicyOf, mayHostInference } from '../../config/host-policy.ts';
 import { type Resolved, resolveConfig } from '../../config/load.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { type Context, packageVersion } from '../context.ts';
 import { daemonLauncher } from '../daemon-process.ts';
-import { type Check, configChecks, machineChecks, policyCheck } from '../doctor-checks.ts';
+import { type Check, configChecks, fail, machineChecks, pass, policyCheck, warn } from '../doctor-checks.ts';
 import { EXIT } from '../exit.ts';
 import { findLocalServers, offerLine } from '../local-servers.ts';
 import { colour, oneLine } from '../output.ts';
@@ -33,61 +33,41 @@ const lineOf = ({ name, status, message, detail }: Check): string =>
   `${MARKS[status]} ${name.padEnd(17)} ${oneLine(message, 400)}\n${detail === undefined ? '' : `${' '.repeat(20)}→ ${oneLine(detail, 400)}\n`}`;
 
 const allChecks = async (ctx: Context): Promise<Check[]> => {
+  const machine = machineChecks(ctx);
+  const daemon = await daemonCheck(ctx);
   let settings: Resolved;
   try {
     settings = resolveConfig({ env: ctx.env, file: ctx.paths.configFile, workspace: ctx.cwd });
   } catch (cause) {
-    const message = cause instanceof OptaError ? cause.message : String(cause);
     const detail = 'correct it by hand; what needs it is not checked';
-    return [...machineChecks(ctx), { name: 'Config', status: 'fail', message, detail }, await daemonCheck(ctx)];
+    return [...machine, fail('Config', (cause as Error).message, detail), daemon];
   }
   const policy = hostPolicyOf(settings.config, ctx.env);
-  return [
-    ...machineChecks(ctx),
-    ...configChecks(ctx, settings),
-    policyCheck(policy, settings.config),
-    await daemonCheck(ctx),
-    ...(await engineChecks(ctx)),
-    await localCheck(ctx, policy.role === 'client'),
-  ];
+  const config = [...configChecks(ctx, settings), policyCheck(policy, settings.config)];
+  return [...machine, ...config, daemon, ...(await engineChecks(ctx)), await localCheck(ctx, mayHostInference(policy))];
 };
+
+const LATER = 'the first command that needs it starts it';
 
 const daemonCheck = async (ctx: Context): Promise<Check> => {
   const found = await discover(ctx.paths.stateFile);
   const name = 'Daemon';
-  if (found.kind === 'none')
-    return { name, status: 'pass', message: 'not running; the first command that needs it starts it' };
-  if (found.kind === 'stale')
-    return {
-      name,
-      status: 'pass',
-      message: `not running (${found.reason}); the first command that needs it starts it`,
-    };
-  if (found.kind !== 'running')
-    return {
-      name,
-      status: 'fail',
-      message: found.reason,
-      detail: found.kind === 'unsafe' ? 'remove the file' : 'opta daemon restart',
-    };
+  if (found.kind === 'none') return pass(name, `not running; ${LATER}`);
+  if (found.kind === 'stale') return pass(name, `not running (${found.reason}); ${LATER}`);
+  if (found.kind === 'unsafe') return fail(name, found.reason, 'remove the file');
+  if (found.kind !== 'running') return fail(name, found.reason, 'opta daemon restart');
   const { state, health } = found;
-  const version = health.version ?? 'unknown';
-  const message = `${state.host}:${state.port}, pid ${state.pid}, version ${version}, ${health.status}, planes over ${carrierOf(health)}`;
-  if (version !== packageVersion())
-    return { name, status: 'warn', message: `${message}; this is ${packageVersion()}`, detail: 'opta daemon restart' };
-  if (health.status !== 'ok') return { name, status: 'warn', message, detail: 'opta daemon logs' };
-  return { name, status: 'pass', message };
-};
-
-const carrierOf = (health: { [fact: string]: unknown }): string => {
   const { adapter } = (health.transport ?? {}) as { adapter?: unknown };
-  return typeof adapter === 'string' ? adapter : 'an unnamed adapter';
+  const message = `${state.host}:${state.port}, pid ${state.pid}, version ${health.version}, ${health.status}, planes over ${adapter ?? '(not said)'}`;
+  if (health.version !== packageVersion())
+    return warn(name, `${message}; this is ${packageVersion()}`, 'opta daemon restart');
+  return health.status === 'ok' ? pass(name, message) : warn(name, message, 'opta daemon logs');
 };
 
 /** What the daemon's program says of itself when it is asked without being started: see `--self-check` in src/main.ts. */
 interface SelfCheck {
   transport: { adapter: string; why: string };
-  inference: { place: string; ok: boolean; message: string; code?: string; models: string[] | null };
+  inference: { place: string; ok: boolean; message: string; code?: string };
 }
 
 const SELF_CHECK_DEADLINE_MS = 15_000;
@@ -108,22 +88,15 @@ const engineChecks = async (ctx: Context): Promise<Check[]> => {
   try {
     said = await selfCheck(ctx);
   } catch (cause) {
-    return [
-      { name: 'Transport', status: 'fail', message: `the daemon's program does not run: ${(cause as Error).message}` },
-    ];
+    return [fail('Transport', `the daemon's program does not run: ${(cause as Error).message}`, 'opta daemon run')];
   }
   const { transport, inference } = said;
-  const { place, message, ok, code } = inference;
+  const answer = `${inference.place}: ${inference.message}`;
   return [
-    { name: 'Transport', status: 'pass', message: `${transport.adapter}: ${transport.why}` },
-    ok
-      ? { name: 'LMX Connection', status: 'pass', message: `${place}: ${message}` }
-      : {
-          name: 'LMX Connection',
-          status: 'fail',
-          message: `${place}: ${message}`,
-          detail: NEXT[code ?? ''] ?? 'opta config explain connection.host',
-        },
+    pass('Transport', `${transport.adapter}: ${transport.why}`),
+    inference.ok
+      ? pass('LMX Connection', answer)
+      : fail('LMX Connection', answer, NEXT[inference.code ?? ''] ?? 'opta config explain connection.host'),
   ];
 };
 
@@ -134,18 +107,11 @@ const NEXT: { [code: string]: string } = {
   'loopback-only': 'OPTA_LOOPBACK_ONLY is set: opta config set connection.host 127.0.0.1',
 };
 
-const localCheck = async (ctx: Context, clientOnly: boolean): Promise<Check> => {
+const localCheck = async (ctx: Context, mayHost: boolean): Promise<Check> => {
   const name = 'LMX Discovery';
-  if (clientOnly)
-    return { name, status: 'pass', message: 'not looked for on this machine: the host policy makes it client-only' };
+  if (!mayHost) return pass(name, 'not looked for on this machine: the host policy makes it client-only');
   const found = await findLocalServers(ctx);
   const [first] = found;
-  if (first === undefined)
-    return { name, status: 'pass', message: 'no other inference server answers on this machine' };
-  return {
-    name,
-    status: 'pass',
-    message: found.map((s) => `${s.name} at 127.0.0.1:${s.port}`).join(', '),
-    detail: offerLine(first),
-  };
+  if (first === undefined) return pass(name, 'no other inference server answers on this machine');
+  return { ...pass(name, found.map((s) => `${s.name} at 127.0.0.1:${s.port}`).join(', ')), detail: offerLine(first) };
 };
