@@ -35,6 +35,7 @@ export const gauges = (limits: Limits, w: Watched): Gauge[] => {
     of('answers_pending', 'answersPendingMax', w.asks.size, 'Commands that wait for their answer'),
     of('attachments', 'attachmentsMax', w.attachments.total, 'Attached readers'),
     of('queue_turns', 'queueTurnsMax', s.queue, 'Turns that wait in one session'),
+    of('idempotency_keys', 'idempotencyKeysMax', s.keys, 'Idempotency keys of one session'),
     of('turn_steps', 'turnStepsMax', s.steps, 'Steps of one running turn'),
     of('turn_calls', 'turnCallsMax', s.calls, 'Tool calls of one running turn'),
     of('step_calls', 'stepCallsMax', s.stepCalls, 'Tool calls of one step'),
@@ -52,15 +53,16 @@ export const gauges = (limits: Limits, w: Watched): Gauge[] => {
 const fullest = (levels: readonly number[]): number => levels.reduce((most, level) => Math.max(most, level), 0);
 
 const sessionLevels = ({ slots }: Pick<Registry, 'slots'>) => {
-  const most = { queue: 0, steps: 0, calls: 0, stepCalls: 0, textChars: 0, inbox: 0 };
+  const most = { queue: 0, keys: 0, steps: 0, calls: 0, stepCalls: 0, textChars: 0, inbox: 0 };
   const raise = (name: keyof typeof most, level: number): void => {
     if (level > most[name]) most[name] = level;
   };
   for (const slot of slots.values()) {
     if ('inbox' in slot) raise('inbox', slot.inbox.length);
     if (slot.state !== 'live') continue;
-    const { queue, active } = slot.actor.getSnapshot().context.f;
+    const { queue, keys, active } = slot.actor.getSnapshot().context.f;
     raise('queue', queue.length);
+    raise('keys', keys.length);
     if (!active) continue;
     raise('steps', active.step);
     raise('calls', active.toolCalls);

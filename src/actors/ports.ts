@@ -198,6 +198,8 @@ export interface LmxAdmin {
    * arrived is not, and fails with `outcome-unknown` when nobody can tell what became of it.
    */
   run(call: LmxCall, done: Done<unknown>): void;
+  /** Calls that have no answer yet. */
+  readonly open: number;
   /** Ends what waits with `shutting-down`, and refuses the rest. */
   close(): void;
 }

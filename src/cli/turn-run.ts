@@ -33,6 +33,8 @@ export interface TurnRunOptions {
 const OPEN_DEADLINE_MS = 5_000;
 /** How long a lost daemon may take to come back before the run is given up. */
 const RETRY_FOR_MS = 5_000;
+/** All attempts to submit. */
+const SUBMIT_DEADLINE_MS = 30_000;
 /** How long an interrupted run waits to learn which turn it has to cancel. */
 const SEARCH_DEADLINE_MS = 3_000;
 /** From the answer to a cancel to the terminal event, which by then is committed. */
@@ -69,9 +71,13 @@ const submit = async (options: TurnRunOptions, follower: Follower, key: string):
   options.signal?.addEventListener('abort', stop, { once: true });
   const turn = { ...options.turn, idempotencyKey: key };
   const onRetry = (error: OptaError): void =>
-    options.onNotice?.(`the answer to the submit was lost (${error.message}); asking again with the same key`);
+    options.onNotice?.(`the submit was not accepted yet (${error.message}); trying again with the same key`);
   try {
-    const answer = options.http.submitTurn(options.sessionId, turn, { signal: over.signal, onRetry });
+    const answer = options.http.submitTurn(options.sessionId, turn, {
+      deadlineMs: SUBMIT_DEADLINE_MS,
+      signal: over.signal,
+      onRetry,
+    });
     return await Promise.race([answer, follower.begun.then(() => null)]);
   } finally {
     options.signal?.removeEventListener('abort', stop);

@@ -57,6 +57,7 @@ const HealthSchema = z.looseObject({
   version: z.string().optional(),
   daemonId: z.string().optional(),
   contract: z.object({ name: z.string(), version: z.number() }).optional(),
+  features: z.array(z.string()).optional(),
   runtime: z.unknown(),
 });
 export type Health = z.infer<typeof HealthSchema>;
@@ -72,6 +73,7 @@ const ANSWER_CHARS_MAX = 256 << 20;
 export class ControlPlane {
   protected readonly platform: Platform;
   protected readonly addresses: Addresses;
+  #closed = false;
 
   constructor(platform: Platform, find: () => Promise<DaemonAddress>, first?: DaemonAddress) {
     this.platform = platform;
@@ -128,9 +130,16 @@ export class ControlPlane {
    * A failure names the key as `facts.idempotencyKey`, so that the caller can go on with it later.
    */
   submitTurn(id: string, turn: NewTurn, options: RetryOptions = {}): Promise<Submitted> {
-    return submitSafely(turn, options, (body, deadlineMs) =>
-      this.call('turns.submit', { params: { id }, body, deadlineMs }),
-    );
+    const send = (body: NewTurn, deadlineMs: number): Promise<Submitted> =>
+      this.call('turns.submit', { params: { id }, body, deadlineMs });
+    return submitSafely(turn, options, send, () => this.knowsKeys());
+  }
+
+  /** Throws when a submit must not be sent a second time: to a daemon that passes over its key, it would be a second turn. */
+  async knowsKeys(): Promise<void> {
+    if ((await this.health()).features?.includes('idempotency')) return;
+    const message = 'The answer was lost, and this daemon knows no idempotency keys: look into the session first';
+    throw new OptaError('outcome-unknown', message, { broken: true });
   }
 
   /** Repeated until it is answered: a turn can be cancelled only once. The counts are those of the last attempt. */
@@ -170,7 +179,9 @@ export class ControlPlane {
     return seen === null || (stored.daemonId === seen.daemonId && stored.ts === seen.ts && stored.event === seen.event);
   }
 
+  /** Calls from now on fail with `cancelled`, and so do the retries that are under way. */
   close(): void {
+    this.#closed = true;
     this.platform.close();
   }
 
@@ -185,6 +196,7 @@ export class ControlPlane {
 
   /** A stale address is found out by its failure. What cannot have happened, or may happen twice, is tried at the new one. */
   async #exchange(op: Operation, path: string, body: unknown, signal: AbortSignal): Promise<HttpAnswer> {
+    if (this.#closed) throw new OptaError('cancelled', 'The client is closed');
     const address = await this.addresses.get();
     try {
       return await this.#once(address, op, path, body, signal);
@@ -217,19 +229,23 @@ export class ControlPlane {
   }
 }
 
-/** The rule for a submit on either plane. */
+/** The rule for a submit on either plane. `knowsKeys` is asked before anything is sent again. */
 export const submitSafely = async <T>(
   turn: NewTurn,
   options: RetryOptions,
   send: (turn: NewTurn & { idempotencyKey: string }, deadlineMs: number) => Promise<T>,
+  knowsKeys: () => Promise<void>,
 ): Promise<T> => {
   const idempotencyKey = turn.idempotencyKey ?? freshId();
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS.retry;
+  let sent = false;
+  const attempt = async (leftMs: number): Promise<T> => {
+    if (sent) await knowsKeys();
+    sent = true;
+    return send({ ...turn, idempotencyKey }, Math.min(leftMs, DEADLINE_MS.call));
+  };
   try {
-    return await untilAnswered((leftMs) => send({ ...turn, idempotencyKey }, Math.min(leftMs, DEADLINE_MS.call)), {
-      ...options,
-      deadlineMs,
-    });
+    return await untilAnswered(attempt, { ...options, deadlineMs });
   } catch (cause) {
     if (!(cause instanceof OptaError)) throw cause;
     throw new OptaError(cause.code, cause.message, { ...cause.facts, idempotencyKey });

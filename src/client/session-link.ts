@@ -110,10 +110,11 @@ export class SessionLink {
   /** [TQ5] One turn, however often the frame had to be sent. Resolves once the turn is on disk. */
   submit(turn: LinkTurn, options: RetryOptions = {}): Promise<Submitted> {
     const { mode = 'chat', ...rest } = turn;
-    return submitSafely({ ...this.#who, mode, ...rest }, this.#told(options), async (body, ms) => {
+    const send = async (body: NewTurn, ms: number): Promise<Submitted> => {
       const { turnId, queued, seq, replayed } = await this.#ask({ type: 'turn.submit', ...body }, 'requestId', ms);
       return { turnId, queued, seq, ...(replayed === true ? { replayed } : {}) } as Submitted;
-    });
+    };
+    return submitSafely({ ...this.#who, mode, ...rest }, this.#told(options), send, () => this.#client.knowsKeys());
   }
 
   /** Submits, and waits for the turn's end as the log has it. Aborting cancels the turn; its own outcome is what counts. */

@@ -51,7 +51,7 @@ class Admin implements LmxAdmin {
   readonly #endpoint: LmxEndpoint;
   readonly #models: Kept<unknown>;
   readonly #closing = new AbortController();
-  #open = 0;
+  open = 0;
 
   constructor(config: LmxAdminConfig) {
     this.#config = config;
@@ -70,12 +70,12 @@ class Admin implements LmxAdmin {
   }
 
   #send(call: LmxCall, done: Done<unknown>): void {
-    if (this.#open >= LIMITS.lmxCallsMax)
+    if (this.open >= LIMITS.lmxCallsMax)
       return done(new OptaError('too-many-requests', `More than ${LIMITS.lmxCallsMax} calls wait for LMX`), null);
-    this.#open += 1;
+    this.open += 1;
     const isRead = LMX_OPERATIONS[call.id].safety === 'read';
     const finish = (error: OptaError | null, value: unknown): void => {
-      this.#open -= 1;
+      this.open -= 1;
       if (!isRead) this.#models.drop();
       const facts = { call: call.id, ...(error ? { code: error.code, message: error.message } : {}) };
       if (error || !isRead) this.#config.log[error ? 'warn' : 'info']('lmx administration', facts);

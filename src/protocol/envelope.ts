@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { EVENTS, isEventName, type LogRecord } from './events.ts';
 
 export const PROTOCOL_VERSION = '3';
+/** What this daemon can do beyond the v3 base; a client asks before it relies on one. */
+export const CAPABILITIES = ['idempotency', 'queue', 'steer', 'presence', 'snapshot', 'observer'] as const;
 export const CONTRACT = { name: 'opta-daemon-v3', version: 1 } as const;
 
 export const EnvelopeSchema = z.object({

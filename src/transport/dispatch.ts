@@ -66,7 +66,7 @@ export const dispatcher =
 
 export const parseInput = <K extends OperationId>(id: K, raw: RawInput): OperationInput<K> => {
   const row = operation(id);
-  const params = parse(row.params, raw.params, 'Invalid session id');
+  const params = parse(row.params, raw.params, INVALID_ID);
   const query = parse(row.query, raw.query, 'Invalid query');
   const empty = raw.body === undefined || (raw.body === null && row.nullIsEmpty === true);
   const body = row.body === null ? undefined : parse(row.body, empty ? {} : raw.body, 'Invalid request body');
@@ -77,10 +77,13 @@ const parse = (schema: z.ZodType, value: unknown, message: string): unknown => {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
-  // Parameters are a session's id, and on one route a request's.
-  const named = issues[0]?.path[0] === 'requestId' && message === 'Invalid session id' ? 'Invalid request id' : message;
+  const named = message === INVALID_ID ? (OTHER_ID[String(issues[0]?.path[0])] ?? message) : message;
   throw new OptaError('invalid-request', named, { details: issues });
 };
+
+const INVALID_ID = 'Invalid session id';
+/** Parameters besides a session's id. */
+const OTHER_ID: { [name: string]: string } = { requestId: 'Invalid request id', turnId: 'Invalid turn id' };
 
 const checkAnswer = (id: OperationId, answer: Answer<unknown>): void => {
   if ('type' in answer || answer.status !== undefined) return;

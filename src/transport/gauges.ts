@@ -11,10 +11,12 @@ export interface Carried {
   streams: SseStreams;
   attachments: ReadonlySet<SocketAttachment>;
   tools: HealthFacts['toolWorkers'];
+  /** Calls that wait for the inference host's administration. */
+  lmxCalls: number;
 }
 
 /** What the transport and the tools hold now, each beside its bound ([SV3]). Of sockets and streams, the fullest. */
-export const transportGauges = ({ usage, bounds, streams, attachments, tools }: Carried): Gauge[] => {
+export const transportGauges = ({ usage, bounds, streams, attachments, tools, lmxCalls }: Carried): Gauge[] => {
   let backlog = streams.bytesMax;
   let commands = 0;
   for (const a of attachments) {
@@ -32,11 +34,13 @@ export const transportGauges = ({ usage, bounds, streams, attachments, tools }: 
   });
   return [
     { name: 'sockets', value: usage.sockets, max: LIMITS.attachmentsMax, help: 'Open event sockets' },
+    of('connections', 'connectionsMax', usage.connections, 'Connections of clients'),
     of('streams', 'streamsMax', streams.size, 'Event streams over HTTP'),
     of('socketCommands', 'socketCommandsMax', commands, 'Commands of one socket that wait for their answer'),
     of('socketBytes', 'socketBytesMax', backlog, 'Bytes that one client has not taken'),
     of('readerBytes', 'readerBytesMax', backlog, 'The same; above this it is fed from the log'),
     of('requestBodiesBytes', 'bodiesBytesMax', usage.bodiesBytes, 'Request bodies being read'),
+    of('lmxCalls', 'lmxCallsMax', lmxCalls, 'Calls that wait for the inference host'),
     of('toolJobs', 'toolJobsMax', tools.busy, 'Tools that run'),
     of('toolQueue', 'toolQueueMax', tools.queued, 'Tools that wait for a process'),
     { name: 'requestsOpen', value: waiting, help: 'Requests that wait for their answer' },

@@ -97,6 +97,8 @@ export interface TransportBounds {
 }
 
 export interface TransportUsage {
+  /** Connections held. An adapter that cannot see idle ones counts those that are at work. */
+  connections: number;
   sockets: number;
   exchanges: number;
   bodiesBytes: number;

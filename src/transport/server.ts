@@ -88,7 +88,14 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       ...(options.lmx ? { lmx: options.lmx } : {}),
       gauges: () => {
         const tools = options.facts().toolWorkers;
-        return transportGauges({ usage: transport.usage(), bounds, streams, attachments: live, tools });
+        return transportGauges({
+          usage: transport.usage(),
+          bounds,
+          streams,
+          attachments: live,
+          tools,
+          lmxCalls: options.lmx?.admin.open ?? 0,
+        });
       },
       streams,
       loop,

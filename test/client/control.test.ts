@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vit
 import { OptaClient as Client } from '../../src/client/client.ts';
 import { defaultStateFile } from '../../src/client/discover.ts';
 import { retryDelay } from '../../src/client/faults.ts';
-import { connect, type OptaClient } from '../../src/client/index.ts';
+import { type CallInput, connect, type NewTurn, type OptaClient } from '../../src/client/index.ts';
 import { webPlatform } from '../../src/client/web.ts';
 import { optaPaths } from '../../src/config/paths.ts';
 import { ERRORS, type ErrorCode, OptaError } from '../../src/protocol/errors.ts';
-import { OPERATION_IDS } from '../../src/protocol/operations.ts';
+import { OPERATION_IDS, type OperationId } from '../../src/protocol/operations.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
 
 let daemon: FakeDaemon;
@@ -57,6 +57,11 @@ describe('calls', () => {
       code: 'session-not-found',
     });
     expect(daemon.asked.at(-1)?.path).toBe('/v3/sessions/..%2Fx/why');
+    expectTypeOf<Parameters<OptaClient['call']>[0]>().toEqualTypeOf<OperationId>();
+    expectTypeOf<{ params: { id: string }; body: object }>().not.toExtend<CallInput<'turns.submit'>>();
+    expectTypeOf<{ params: { id: string }; body: NewTurn }>().toExtend<CallInput<'turns.submit'>>();
+    expectTypeOf<object>().not.toExtend<CallInput<'sessions.get'>>();
+    expectTypeOf<object>().toExtend<CallInput<'inspect'>>();
     expectTypeOf(client.call<'sessions.export'>).returns.resolves.toEqualTypeOf<string>();
     expect(OPERATION_IDS.length).toBeGreaterThan(10);
   });
@@ -171,6 +176,13 @@ describe('submits', () => {
     expect(queued()).toBe(1);
   });
 
+  test('[CL2, AU3] a daemon that knows no keys is sent a submit once, whatever became of the answer', async () => {
+    daemon.capabilities = [];
+    daemon.swallow = (command) => command.endsWith('/turns');
+    await expect(client.submitTurn('s', turn, fast)).rejects.toMatchObject({ code: 'outcome-unknown' });
+    expect([submits().length, queued()]).toEqual([1, 1]);
+  });
+
   test('[CL2] a key of the caller is used; without one each submit has its own', async () => {
     await client.submitTurn('s', { ...turn, idempotencyKey: 'mine' });
     expect(await client.submitTurn('s', { ...turn, idempotencyKey: 'mine' })).toMatchObject({ replayed: true });
@@ -224,8 +236,9 @@ describe('submits', () => {
 
   test('[CL2, SV2] it ends at its deadline, or when it is aborted, and names the key to go on with', async () => {
     daemon.swallow = (command) => command.endsWith('/turns');
-    const failed = await client.submitTurn('s', turn, { ...fast, deadlineMs: 100 }).catch((e: OptaError) => e);
-    expect(failed).toMatchObject({ code: 'daemon-unreachable', facts: { idempotencyKey: keys()[0] } });
+    const failed = await client.submitTurn('s', turn, { ...fast, deadlineMs: 400 }).catch((e: OptaError) => e);
+    expect(failed).toMatchObject({ facts: { idempotencyKey: keys()[0] } });
+    expect(['daemon-unreachable', 'timeout']).toContain((failed as OptaError).code);
     // The last one may have had no time left to get out.
     expect((failed as OptaError).facts.attempts).toBeGreaterThanOrEqual(submits().length);
     expect(submits().length).toBeGreaterThan(1);
@@ -273,6 +286,15 @@ describe('submits', () => {
     expect(Math.max(...jittered)).toBeLessThanOrEqual(400);
     expect(new Set(jittered).size).toBeGreaterThan(10);
   });
+});
+
+test('[CL2, SV2] a client that is closed sends nothing more, and its retries end', async () => {
+  daemon.session('s');
+  daemon.swallow = (command) => command.endsWith('/turns');
+  const onRetry = (): void => client.close();
+  await expect(client.submitTurn('s', turn, { ...fast, onRetry })).rejects.toMatchObject({ code: 'cancelled' });
+  await expect(client.getSession('s')).rejects.toMatchObject({ code: 'cancelled' });
+  expect(submits()).toHaveLength(1);
 });
 
 describe('other commands', () => {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ERRORS } from '../../src/protocol/errors.ts';
@@ -94,7 +95,7 @@ describe('34 files', () => {
     const state = JSON.parse(text(daemon, 'state.json'));
     expect(Object.keys(state)).toEqual([
       ...['pid', 'daemonId', 'host', 'port', 'token', 'startedAt', 'logsPath'],
-      'observerToken',
+      ...['observerToken', 'processStarted', 'hostname'],
     ]);
     expect(state).toEqual({
       pid: daemon.pid,
@@ -105,6 +106,8 @@ describe('34 files', () => {
       startedAt: ISO,
       logsPath: join(home, 'daemon', 'daemon.log'),
       observerToken: text(daemon, 'observer-token'),
+      processStarted: expect.anything(),
+      hostname: hostname(),
     });
     expect(state.observerToken).not.toBe(state.token);
     expect(text(daemon, 'token')).toMatch(/^[0-9a-f]{48}$/);

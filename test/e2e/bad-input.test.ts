@@ -198,14 +198,19 @@ describe('ids and routes', () => {
       'turns.submit': turnBody({ content: 'x' }),
       'turns.cancel': { turnId: 'x' },
       'permissions.resolve': { requestId: 'p1', decision: 'allow', decidedBy: 'a' },
+      'queue.edit': { writerId: 'a', content: 'x' },
     };
-    const routes = OPERATION_IDS.filter((id) => operation(id).paths[0].includes(':id'));
+    const places: { [name: string]: string } = { ':id': 'nobody', ':requestId': 'p1', ':turnId': 't1' };
+    // The inference host's ids are no sessions.
+    const routes = OPERATION_IDS.filter((id) => operation(id).paths[0].includes('/sessions/:id'));
     expect(routes.length).toBeGreaterThan(5);
     for (const id of routes) {
       const { method, paths } = operation(id);
       for (const path of paths) {
         const options = { ...(bodies[id] === undefined ? {} : { body: bodies[id] }) };
-        const reply = await daemon.call(method, path.replace(':id', 'nobody').replace(':requestId', 'p1'), options);
+        const url =
+          path.replace(/:\w+/g, (name) => places[name] ?? name) + (id === 'queue.withdraw' ? '?writerId=a' : '');
+        const reply = await daemon.call(method, url, options);
         if (id === 'events.read') expect([reply.status, reply.text]).toEqual([200, '{"events":[]}']);
         else refused(reply, 'session-not-found');
       }

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { decodeEnvelope } from '../../src/protocol/envelope.ts';
+import { CAPABILITIES, decodeEnvelope } from '../../src/protocol/envelope.ts';
 import { emptySession, foldAll, type SessionState } from '../../src/protocol/session-state.ts';
 
 /**
@@ -69,6 +69,8 @@ export class FakeDaemon {
   reply: (ws: WebSocket, text: string) => void = (ws, text) => ws.send(text);
   /** What sockets may ask for. */
   features: readonly string[] = ['snapshot', 'presence'];
+  /** What `/v3/health` says it can do beyond the base. */
+  capabilities: readonly string[] = CAPABILITIES;
   contract: unknown = { name: 'opta-daemon-v3', version: 1 };
   /** What `/v3/health` says of the engine. */
   engine: unknown = { engine: 'lmx' };
@@ -456,6 +458,7 @@ export class FakeDaemon {
       version: this.version,
       daemonId: this.daemonId,
       contract: this.contract,
+      features: this.capabilities,
       runtime: {},
       engine: this.engine,
     };

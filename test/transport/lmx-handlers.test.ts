@@ -32,6 +32,7 @@ const host = (refusal: OptaError | null) => {
       asked.push(call.id);
       setImmediate(() => done(null, {}));
     },
+    open: 0,
     close: () => undefined,
   };
   return { asked, lmx: { admin, mayAdminister: () => refusal } };

@@ -30,7 +30,7 @@ export const memoryAdapter = (): MemoryAdapter => {
   const transport: Transport = {
     listen: async () => PORT,
     close: async () => undefined,
-    usage: () => ({ sockets: 0, exchanges: 0, bodiesBytes: 0, slowClosed: 0 }),
+    usage: () => ({ connections: 0, sockets: 0, exchanges: 0, bodiesBytes: 0, slowClosed: 0 }),
   };
   return {
     name: 'ws',

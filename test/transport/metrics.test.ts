@@ -37,6 +37,13 @@ const OF_ONE_THING = new Set([
   'idPathCharsMax',
   'eventsReplyBytesMax',
   'restartBackoffMaxMs',
+  'metadataCharsMax',
+  'lmxTriesMax',
+  'lmxAnswerBytesMax',
+  'purgeRecordsMax',
+  'searchScanMax',
+  'presenceEntriesMax',
+  'requestHeadBytesMax',
 ]);
 
 let h: Harness;

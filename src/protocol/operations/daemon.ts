@@ -20,6 +20,8 @@ const HealthSchema = z.object({
   version: z.string(),
   daemonId: z.string(),
   contract: z.object({ name: z.string(), version: z.number() }),
+  /** What it can do beyond the v3 base. */
+  features: z.array(z.string()),
   runtime: RuntimeFactsSchema,
   state: RuntimeStateSchema,
   quarantined: z.array(z.object({ sessionId: z.string(), reason: z.string(), since: z.string() })),

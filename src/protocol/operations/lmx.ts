@@ -19,13 +19,7 @@ const Said = z.looseObject({});
 const Model = z.looseObject({ model_id: z.string(), status: z.string() });
 /** Checked by the handler: an absent or empty one is told in the words that existing clients know. */
 const name = z.string().max(512).optional();
-/** A name of the inference host's own. It becomes one segment of a URL there, so it may not be one that means another place. */
-const item = z.object({
-  id: z
-    .string()
-    .max(256)
-    .regex(/^(?!\.{1,2}$)[^\p{Cc}]+$/u, 'must be a name'),
-});
+const item = z.object({ id: z.string() });
 
 const get = <R extends z.ZodType>(path: string, summary: string, response: R) =>
   ({ ...read, paths: [`/v3/lmx/${path}`], summary, response, errors: READ_ERRORS }) as const;

@@ -137,7 +137,6 @@ export const SESSION_OPERATIONS = {
     summary: 'Who is attached to a session, in which role, and how far behind',
     paths: ['/v3/sessions/:id/presence'],
     response: z.object({ sessionId: z.string(), present: z.array(PresenceEntrySchema) }),
-    errors: [],
   },
   'events.read': {
     ...read,

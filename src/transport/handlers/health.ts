@@ -1,6 +1,6 @@
 import { LIMITS } from '../../actors/limits.ts';
 import type { RuntimeHealth } from '../../actors/runtime.ts';
-import { CONTRACT } from '../../protocol/envelope.ts';
+import { CAPABILITIES, CONTRACT } from '../../protocol/envelope.ts';
 import type { SseAnswer, SseStream } from '../sse.ts';
 import type { HandlerDeps } from './deps.ts';
 
@@ -13,6 +13,7 @@ export const healthBody = (deps: HandlerDeps) => {
     version,
     daemonId: runtime.daemonId,
     contract: CONTRACT,
+    features: [...CAPABILITIES],
     runtime: runtimeFacts(deps, health),
     state: health.state,
     quarantined: health.quarantined,

@@ -52,9 +52,12 @@ export const sessionHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof SESS
       ),
     }),
     'sessions.export': async ({ params, query }) => exportSession(deps, await get(params.id), query.format ?? 'json'),
-    'sessions.presence': ({ params }) => ({
-      body: { sessionId: params.id, present: runtime.presence(params.id) },
-    }),
+    'sessions.presence': async ({ params }) => {
+      const present = runtime.presence(params.id);
+      // Somebody may wait for a session that is yet to be made; without anybody it has to be one.
+      if (present.length === 0) await get(params.id);
+      return { body: { sessionId: params.id, present } };
+    },
     'events.read': async ({ params, query }) => ({
       json: await readEvents(deps, params.id, query.afterSeq ?? 0, query.limit ?? Number.POSITIVE_INFINITY),
     }),

@@ -125,9 +125,11 @@ class UwsTransport implements Transport {
   }
 
   usage() {
+    const [sockets, exchanges] = [this.#sockets.live.size, this.#exchanges.live.size];
     return {
-      sockets: this.#sockets.live.size,
-      exchanges: this.#exchanges.live.size,
+      connections: sockets + exchanges,
+      sockets,
+      exchanges,
       bodiesBytes: this.#exchanges.bodiesBytes,
       slowClosed: this.#sockets.slowClosed + this.#exchanges.slowClosed,
     };

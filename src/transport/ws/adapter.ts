@@ -52,6 +52,7 @@ class WsTransport implements Transport {
   readonly #sockets: SocketPool;
   readonly #upgrades: WebSocketServer;
   readonly #aliveTimer: NodeJS.Timeout;
+  #connections = 0;
 
   constructor(handlers: TransportHandlers, bounds: TransportBounds, http: HttpBounds) {
     this.#handlers = handlers;
@@ -88,7 +89,9 @@ class WsTransport implements Transport {
       exchange.discardBody();
     });
     this.#server.on('connection', (net) => {
+      this.#connections += 1;
       net.on('close', () => {
+        this.#connections -= 1;
         // Node says nothing to an answer that waits for its turn on a connection that ends.
         for (const exchange of this.#exchanges.live) if (exchange.isOn(net)) exchange.over();
       });
@@ -179,6 +182,7 @@ class WsTransport implements Transport {
 
   usage() {
     return {
+      connections: this.#connections,
       sockets: this.#sockets.live.size,
       exchanges: this.#exchanges.live.size,
       bodiesBytes: this.#exchanges.bodiesBytes,
