@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { connectRaw, type Upgrade } from './upgrade.ts';
 
 export const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
 
@@ -22,10 +22,7 @@ export interface BenchSocket {
   close(): void;
 }
 
-export interface SocketOptions {
-  port: number;
-  path: string;
-  token?: string;
+export interface SocketOptions extends Upgrade {
   /** False: bytes are counted and forgotten. */
   keep?: boolean;
 }
@@ -34,41 +31,12 @@ interface Wait {
   done: (bytes: Buffer, total: number) => boolean;
 }
 
-export const openSocket = (options: SocketOptions): Promise<BenchSocket> =>
-  new Promise((resolve, reject) => {
-    const socket = connect(options.port, '127.0.0.1');
-    socket.setNoDelay(true);
-    socket.once('error', reject);
-    socket.once('connect', () => socket.write(upgradeOf(options)));
-    let head = Buffer.alloc(0);
-    const onHead = (chunk: Buffer): void => {
-      head = Buffer.concat([head, chunk]);
-      const end = head.indexOf('\r\n\r\n');
-      if (end < 0) return;
-      socket.off('data', onHead);
-      if (!head.subarray(0, 12).equals(Buffer.from('HTTP/1.1 101'))) {
-        socket.destroy();
-        reject(new Error(`upgrade refused: ${head.subarray(0, end).toString()}`));
-        return;
-      }
-      const open = new OpenSocket(socket, options.keep !== false);
-      open.take(head.subarray(end + 4));
-      resolve(open);
-    };
-    socket.on('data', onHead);
-  });
-
-const upgradeOf = ({ port, path, token }: SocketOptions): string =>
-  [
-    `GET ${path} HTTP/1.1`,
-    `Host: 127.0.0.1:${port}`,
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
-    'Sec-WebSocket-Version: 13',
-    ...(token === undefined ? [] : [`Authorization: Bearer ${token}`]),
-    '\r\n',
-  ].join('\r\n');
+export const openSocket = async (options: SocketOptions): Promise<BenchSocket> => {
+  const { socket, rest } = await connectRaw(options);
+  const open = new OpenSocket(socket, options.keep !== false);
+  open.take(rest);
+  return open;
+};
 
 /** Longest marker that may lie across two chunks. */
 const OVERLAP = 64;

@@ -20,6 +20,8 @@ export interface DaemonOptions {
   /** Becomes `config.json` of the home. */
   config?: object;
   env?: { [name: string]: string };
+  /** For the daemon's Node, before its main file. */
+  nodeArgs?: string[];
   readyMs?: number;
 }
 
@@ -83,7 +85,8 @@ export const spawnDaemon = (home: string, options: DaemonOptions = {}): DaemonPr
   mkdirSync(home, { recursive: true });
   if (options.config) writeFileSync(join(home, 'config.json'), JSON.stringify(options.config));
   const engine = options.lmxPort === undefined ? 'demo' : 'lmx';
-  const args = [...daemonCommand(options.from), '--engine', engine, '--port', String(options.port ?? 0)];
+  const command = [...(options.nodeArgs ?? []), ...daemonCommand(options.from)];
+  const args = [...command, '--engine', engine, '--port', String(options.port ?? 0)];
   return new DaemonProcess(
     spawn(process.execPath, args, {
       cwd: home,

@@ -50,6 +50,8 @@ export interface SeenCancel {
 }
 
 export interface FakeLmxOptions {
+  /** Any free one when it is absent. */
+  port?: number;
   models?: string[];
   /** False: the upgrade is answered with 404. A number: with that status. */
   ws?: boolean | number;
@@ -121,7 +123,10 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
     }
     wss.handleUpgrade(req, socket, head, (peer) => onSocket(peer, req.headers));
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  await new Promise<void>((ready, failed) => {
+    server.once('error', failed);
+    server.listen(options.port ?? 0, '127.0.0.1', ready);
+  });
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
 
