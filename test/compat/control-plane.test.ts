@@ -45,6 +45,7 @@ describe('01 health and token', () => {
       version: expect.any(String),
       daemonId: expect.stringMatching(/^daemon_[\w-]{8}$/),
       contract: { name: 'opta-daemon-v3', version: 1 },
+      features: expect.arrayContaining(['idempotency', 'observer']),
       runtime: runtimeFacts,
       state: 'ready',
       quarantined: [],

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { adapters, transportEnv } from '../support/adapters.ts';
 import { loadVectors, type Vector } from './format.ts';
@@ -118,4 +120,38 @@ describe('a daemon that breaks a rule is found out', () => {
       /^step 1 \(http GET .*\): status 404 in place of 200: .*session-not-found/,
     );
   });
+});
+
+describe('the command, against a daemon that runs already', () => {
+  let running: OpenSubject;
+  beforeAll(async () => {
+    running = await ownSubject();
+  });
+  afterAll(() => running?.close());
+  const RUNNER = fileURLToPath(new URL('runner.ts', import.meta.url));
+  const command = async (...args: string[]): Promise<{ code: unknown; lines: string[] }> => {
+    const argv = ['--import', import.meta.resolve('tsx'), RUNNER, ...args];
+    const { code, stdout } = await new Promise<{ code: unknown; stdout: string }>((resolve) => {
+      execFile(process.execPath, argv, (error, out) => resolve({ code: error?.code ?? 0, stdout: out }));
+    });
+    return { code, lines: stdout.trimEnd().split('\n') };
+  };
+
+  test('[AC1, WP2] plays what it can, says what it left out, and ends with 0, 1 or 2', async () => {
+    const { url, token } = running.place();
+    const some = await command('--url', url, '--token', token, '--only', 'AC1,WP2');
+    expect(some.lines.map((line) => line.slice(0, 9))).toEqual([
+      'ok    AC1',
+      'ok    AC1',
+      'skip  WP2',
+      'skip  WP2',
+      '2 ok, 0 f',
+    ]);
+    expect(some.lines[2]).toContain('needs model');
+    expect(some.code).toBe(0);
+    const locked = await command('--url', url, '--token', 'wrong', '--only', 'AC1');
+    expect([locked.code, locked.lines[0]?.slice(0, 5)]).toEqual([1, 'FAIL ']);
+    expect((await command('--url', url, '--token', token, '--only', 'WP2')).code).toBe(1);
+    expect((await command('--url', url)).code).toBe(2);
+  }, 60_000);
 });

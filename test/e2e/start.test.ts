@@ -166,7 +166,9 @@ describe('starting', () => {
   test('[LC6][AC1] files and folders have the names that scripts know, and are for their owner alone', async () => {
     await opta(['config', 'set', 'model.default', 'm']);
     const started = JSON.parse((await opta(['daemon', 'start', '--json', '--show-token'])).stdout);
-    expect(Object.keys(started)).toEqual(['pid', 'daemonId', 'host', 'port', 'token', 'startedAt', 'logsPath']);
+    expect(Object.keys(started)).toEqual([
+      ...['pid', 'daemonId', 'host', 'port', 'token', 'observerToken', 'startedAt', 'logsPath'],
+    ]);
     expect(readState()).toMatchObject(started);
     expect(readFileSync(join(home, 'daemon', 'token'), 'utf8')).toMatch(/^[0-9a-f]{48}$/);
     expect(readFileSync(join(home, 'daemon', 'token'), 'utf8')).toBe(started.token);
@@ -177,7 +179,7 @@ describe('starting', () => {
       expect.arrayContaining([
         'config.json',
         'daemon',
-        ...['state.json', 'token', 'daemon.pid', 'daemon.log', 'data'].map((n) => join('daemon', n)),
+        ...['state.json', 'token', 'observer-token', 'daemon.pid', 'daemon.log', 'data'].map((n) => join('daemon', n)),
       ]),
     );
     for (const name of names) {
@@ -185,7 +187,7 @@ describe('starting', () => {
       expect([name, (stat.mode & 0o777).toString(8)]).toEqual([name, stat.isDirectory() ? '700' : '600']);
     }
     await opta(['daemon', 'stop']);
-    expect(readdirSync(join(home, 'daemon')).sort()).toEqual(['daemon.log', 'data', 'token']);
+    expect(readdirSync(join(home, 'daemon')).sort()).toEqual(['daemon.log', 'data', 'observer-token', 'token']);
   });
 });
 

@@ -68,9 +68,7 @@ test('[SV3] a transport that is no transport, or does not load here, ends the st
   for (const wanted of uwsMissing === null ? ['tcp'] : ['tcp', 'uws']) {
     const daemon = spawnDaemon(home, { env: { OPTA_TRANSPORT: wanted } });
     expect((await daemon.exited).code).toBe(errorRow('invalid-request').exit);
-    expect(daemon.stderr).toMatch(
-      wanted === 'tcp' ? 'OPTA_TRANSPORT is uws or ws, not "tcp"' : 'has no binary for node',
-    );
+    expect(daemon.stderr).toMatch(wanted === 'tcp' ? /OPTA_TRANSPORT.*daemon\.transport/ : 'has no binary for node');
   }
 });
 

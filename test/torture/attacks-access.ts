@@ -23,7 +23,7 @@ const WAYS: Way[] = [
 
 const ask = async (target: Target, way: Way, lines: string): Promise<string> => {
   const request = `GET ${way.path(target)} HTTP/1.1\r\n${lines}${way.lines}\r\n`;
-  return (await talk(target.port, [request], { waitMs: 4_000, enough: (text) => text.includes('\r\n\r\n') })).text;
+  return (await talk(target.port, [request], { waitMs: 10_000, enough: (text) => text.includes('\r\n\r\n') })).text;
 };
 
 const bearer = ({ token }: Target): string => `Authorization: Bearer ${token}\r\n`;
@@ -109,7 +109,7 @@ const tokens: Attack = {
       const http = await ask(target, WAYS[0] as Way, home(target) + line);
       if (statusOf(http) !== 401) found.push(`HTTP, ${what}: ${statusOf(http)} in place of 401`);
       const request = `GET /v3/ws?sessionId=${sessionId} HTTP/1.1\r\n${home(target)}${line}${UPGRADE}\r\n`;
-      const socket = await talk(port, [request], { waitMs: 4_000, enough: (text) => text.includes('unauthorized') });
+      const socket = await talk(port, [request], { waitMs: 10_000, enough: (text) => text.includes('unauthorized') });
       if (!/"code":"unauthorized"/.test(socket.text)) found.push(`socket, ${what}: was not told unauthorized`);
       if (/session\.snapshot/.test(socket.text)) found.push(`socket, ${what}: was shown events`);
     }
@@ -150,7 +150,7 @@ const tokenInUrl: Attack = {
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'OPTIONS']) {
         const url = `${path}${path.includes('?') ? '&' : '?'}token=${token}`;
         const request = `${method} ${url} HTTP/1.1\r\n${home(target)}Content-Length: 0\r\n\r\n`;
-        const { text } = await talk(target.port, [request], { waitMs: 3_000, enough: (t) => t.includes('\r\n\r\n') });
+        const { text } = await talk(target.port, [request], { waitMs: 10_000, enough: (t) => t.includes('\r\n\r\n') });
         const what = `${method} ${path.replace(token, 'TOKEN')}`;
         // A path that is the token itself is the caller's own word, and comes back in the text of the 404.
         if (text.includes(token) && path !== `/${token}`) found.push(`${what}: the answer has the token in it`);

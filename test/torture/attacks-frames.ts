@@ -95,7 +95,7 @@ const sendOnly = async (
 };
 
 /** Backlog of one socket (32 MiB), what the allocator adds, and what the witness needs meanwhile. */
-const DEAF_MIB_MAX = 128;
+const DEAF_MIB_MAX = 96;
 
 /** Counts pongs of 100 bytes, wherever chunks cut them. */
 const countPongs = (socket: Socket): { readonly count: number } => {
@@ -139,11 +139,11 @@ const floods: Attack = {
       found.push(`${pongs.count - before} pongs to ${pings} pings at once, and the socket is open`);
     });
     socket.destroy();
-    const control = await sendOnly(target, many, target.size(1_500, 12_000), target.size(4_000, 30_000));
+    const control = await sendOnly(target, many, target.size(2_500, 12_000), target.size(5_000, 30_000));
     if (control.grewMiB > DEAF_MIB_MAX)
       found.push(`pings of who does not read: memory grew by ${control.grewMiB.toFixed(0)} MiB`);
     const texts = Buffer.concat(Array.from({ length: 200 }, () => frame(TEXT, JSON.stringify({ type: 'ping' }))));
-    const beats = await sendOnly(target, texts, target.size(1_500, 12_000), target.size(4_000, 30_000));
+    const beats = await sendOnly(target, texts, target.size(2_500, 12_000), target.size(5_000, 30_000));
     if (beats.grewMiB > DEAF_MIB_MAX)
       found.push(`commands of who does not read: memory grew by ${beats.grewMiB.toFixed(0)} MiB`);
     return found;

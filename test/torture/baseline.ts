@@ -27,7 +27,7 @@ const SESSIONS = 'sessions_live';
  * timers and files of its own that come and go.
  */
 export const TOLERANCE: { [name: string]: number } = {
-  [HEAP]: 6,
+  [HEAP]: 4,
   [MEMORY]: 48,
   [TIMERS]: 8,
   [FILES]: 6,

@@ -84,6 +84,7 @@ class UwsTransport implements Transport {
         ws.getUserData().socket?.message(isBinary ? null : Buffer.from(bytes).toString('utf8'));
       },
       drain: (ws) => ws.getUserData().socket?.drained(),
+      ping: (ws) => ws.getUserData().socket?.answeredPing(),
       close: (ws, code, reason) => ws.getUserData().socket?.closed(code, Buffer.from(reason).toString('utf8')),
     });
   }

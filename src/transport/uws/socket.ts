@@ -100,6 +100,11 @@ export class UwsSocket implements Socket {
     if (this.#ws && !this.#last) this.#guard('message', () => this.end?.message(text));
   }
 
+  /** [SV3] The library answers pings by itself. What its peer does not take of them counts like everything else. */
+  answeredPing(): void {
+    if (this.#ws && !this.#last && this.#backlog(this.#ws) > this.#pool.bytesMax) this.#tooSlow();
+  }
+
   #backlog(ws: WebSocket<unknown>): number {
     if (this.#out.empty) this.#heldBytes = ws.getBufferedAmount();
     return this.#out.bytes + this.#heldBytes;
