@@ -13,11 +13,12 @@ import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
-import { ownIdentity } from './process-identity.ts';
+import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { openLmdbStore } from './storage/lmdb-store.ts';
+import { createProcesses } from './tools/background.ts';
 import { createTools } from './tools/runner.ts';
 import { chooseTransport } from './transport/choose.ts';
 import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
@@ -68,6 +69,7 @@ const run = async (): Promise<void> => {
     store,
     inference: engine,
     tools,
+    processes: createProcesses({ clock: realClock, log, identityOf }),
     rules: config.permissions.rules,
     workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,

@@ -24,7 +24,7 @@ export const newId = (chars = 12): string => {
   return out;
 };
 
-export const realIds: Ids = { turn: () => newId(), session: () => newId(), request: () => `perm_${newId(10)}` };
+export const realIds: Ids = { turn: newId, session: newId, process: newId, request: () => `perm_${newId(10)}` };
 
 export interface FileLog extends Log {
   /** Writes out what is buffered; call before the process ends. */

@@ -16,6 +16,12 @@ const PS_DEADLINE_MS = 2_000;
 
 export const ownIdentity = (): ProcessIdentity => ({ pid: process.pid, started: startOf(process.pid) ?? null });
 
+/** What proves that a pid still means the same process; null when there is none or the system does not say. */
+export const identityOf = (pid: number): string | null => {
+  const started = startOf(pid);
+  return started === undefined || started === 'dead' ? null : started;
+};
+
 /** False only when it is certain that this very process is gone: not there, a zombie, or another one with its pid. */
 export const isAlive = (who: ProcessIdentity): boolean => {
   if (!exists(who.pid)) return false;

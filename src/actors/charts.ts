@@ -1,4 +1,5 @@
 import type { AnyStateMachine, AnyStateNode, StateValue } from 'xstate';
+import { backgroundMachine } from './machines/background-job.ts';
 import { daemonMachine } from './machines/daemon.ts';
 import { permissionMachine } from './machines/permission.ts';
 import { sessionMachine } from './machines/session.ts';
@@ -14,6 +15,7 @@ export const CHARTS = {
   stream: streamMachine,
   'tool-job': toolJobMachine,
   permission: permissionMachine,
+  'background-job': backgroundMachine,
 } as const satisfies { [name: string]: AnyStateMachine };
 
 export type ChartName = keyof typeof CHARTS;

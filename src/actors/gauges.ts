@@ -15,6 +15,7 @@ export interface Watched {
   crashes: ReadonlyMap<string, readonly number[]>;
   now: number;
   storageFailures: number;
+  processes: number;
 }
 
 /** What is held now, each beside its bound ([SV3]). Where a bound is for each session or stream, the fullest one counts. */
@@ -42,6 +43,8 @@ export const gauges = (limits: Limits, w: Watched): Gauge[] => {
     of('step_text_chars', 'stepTextCharsMax', s.textChars, 'Text of one step'),
     of('inbox_commands', 'inboxCommandsMax', s.inbox, 'Commands that wait for one session to be loaded'),
     of('gate_chars', 'gateCharsMax', fullest([...w.gates].map((g) => g.size)), 'Deltas of one stream that wait'),
+    of('background_processes', 'backgroundMax', w.processes, 'Background processes'),
+    of('background_of_session', 'backgroundSessionMax', s.processes, 'The same of one session'),
     of('ring_frames', 'ringFramesMax', ringFrames, 'Recent events of one session that are kept'),
     of('ring_bytes', 'ringBytesMax', ringBytes, 'The same in bytes'),
     of('shared_pages_bytes', 'sharedPagesBytesMax', pagesBytes, 'Pages of the log kept for readers that catch up'),
@@ -53,14 +56,16 @@ export const gauges = (limits: Limits, w: Watched): Gauge[] => {
 const fullest = (levels: readonly number[]): number => levels.reduce((most, level) => Math.max(most, level), 0);
 
 const sessionLevels = ({ slots }: Pick<Registry, 'slots'>) => {
-  const most = { queue: 0, keys: 0, steps: 0, calls: 0, stepCalls: 0, textChars: 0, inbox: 0 };
+  const most = { queue: 0, keys: 0, steps: 0, calls: 0, stepCalls: 0, textChars: 0, inbox: 0, processes: 0 };
   const raise = (name: keyof typeof most, level: number): void => {
     if (level > most[name]) most[name] = level;
   };
   for (const slot of slots.values()) {
     if ('inbox' in slot) raise('inbox', slot.inbox.length);
     if (slot.state !== 'live') continue;
-    const { queue, keys, active } = slot.actor.getSnapshot().context.f;
+    const { f, jobs } = slot.actor.getSnapshot().context;
+    const { queue, keys, active } = f;
+    raise('processes', jobs.length);
     raise('queue', queue.length);
     raise('keys', keys.length);
     if (!active) continue;

@@ -7,7 +7,7 @@ import type { SessionActor, Slot } from './registry.ts';
 
 /** Looks at live actors. Reads snapshots only, so it costs nothing while nobody looks. */
 
-const SRC_TO_CHART: { [src: string]: string } = { toolJob: 'tool-job' };
+const SRC_TO_CHART: { [src: string]: string } = { toolJob: 'tool-job', backgroundJob: 'background-job' };
 
 interface MachineView {
   value?: StateValue;

@@ -89,6 +89,22 @@ export const LIMITS = {
   toolMatchCharsMax: 400,
   toolSearchMs: 20_000,
 
+  // Background processes
+  backgroundSessionMax: 5,
+  backgroundMax: 64,
+  backgroundTimeoutMs: 300_000,
+  /** From the command to a process that waits for its record. */
+  backgroundStartMs: 5_000,
+  /** From a polite signal to SIGKILL, for a kill and a time-out; and when the daemon stops. */
+  backgroundGraceMs: 3_000,
+  backgroundStopGraceMs: 1_000,
+  /** What is kept of one process's output, each chunk counted with 256 characters more for its record. */
+  backgroundOutputCharsMax: 8 << 20,
+  /** Its last words, which are kept beyond that. */
+  backgroundTailCharsMax: 64 * 1024,
+  /** How long the pipes of a process that has ended are still read. */
+  backgroundSettleMs: 500,
+
   // Journal and storage
   /** Uncommitted bytes over all sessions; above it new turns are refused. */
   tailBytesMax: 64 << 20,

@@ -1,3 +1,5 @@
+import type { BackgroundProcess, OutputPiece, Signal, StartBackground } from '../protocol/background.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
 import type { ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
@@ -21,6 +23,8 @@ export type SessionCommand =
   | { type: 'session.patch'; ask: Ask; patch: PatchSession }
   | { type: 'session.delete'; ask: Ask }
   | { type: 'session.undelete'; ask: Ask }
+  | { type: 'background.start'; ask: Ask; processId: string; input: StartBackground; argv: string[] }
+  | { type: 'background.kill'; ask: Ask; processId: string; signal: Signal }
   /** The daemon stops: the running turn may end by itself, the queue stays for the next start. */
   | { type: 'session.drain' }
   /** The time for that is over: the running turn ends as interrupted. */
@@ -45,7 +49,37 @@ export type TurnReport =
   | { type: 'call.expire'; turnId: string; callId: string; requestId: string }
   | { type: 'call.result'; turnId: string; callId: string; result: ToolResult; elapsedMs: number };
 
-export type SessionEvent = SessionCommand | TurnReport;
+/** Reports of a background process to its session, which had the draft of it. */
+export type BackgroundReport =
+  | { type: 'background.spawned'; ask: Ask; draft: JobDraft; pid: number; identity: string | null }
+  | { type: 'background.failed'; ask: Ask; draft: JobDraft; code: ErrorCode; message: string }
+  | { type: 'background.wrote'; draft: JobDraft; pieces: OutputPiece[] }
+  | ({ type: 'background.ended'; processId: string } & BackgroundEnd);
+
+export type SessionEvent = SessionCommand | TurnReport | BackgroundReport;
+
+export type JobDraft = Pick<BackgroundProcess, 'processId' | 'sessionId' | 'command' | 'label' | 'cwd' | 'timeoutMs'>;
+
+/** Why a process ended: by itself, or whose doing it was. */
+export interface BackgroundEnd {
+  how: 'exit' | 'killed' | 'timeout' | 'interrupted';
+  exitCode: number | null;
+  signal: string | null;
+}
+
+/** What a background job tells its effect. */
+export type ProcessOrder =
+  /** Its start is recorded with this `seq`: it may begin once that is committed. */
+  { type: 'go'; afterSeq: number } | { type: 'signal'; name: Signal };
+
+/** What a session and the effect tell a background job. */
+export type BackgroundEvent =
+  | { type: 'background.spawned'; pid: number; identity: string | null }
+  | { type: 'background.failed'; code: ErrorCode; message: string }
+  | { type: 'background.wrote'; pieces: OutputPiece[] }
+  | { type: 'gone'; exitCode: number | null; signal: string | null }
+  | { type: 'go'; afterSeq: number }
+  | { type: 'kill'; how: BackgroundEnd['how']; signal: Signal; graceMs: number };
 
 /** What a session tells its turn. */
 export type TurnEvent =

@@ -1,3 +1,4 @@
+import type { Background, OutputStream, Signal } from '../protocol/background.ts';
 import type { ErrorCode, OptaError } from '../protocol/errors.ts';
 import type { LmxOperationId } from '../protocol/operations/lmx.ts';
 import type { Message, PresenceEntry, Role } from '../protocol/session.ts';
@@ -27,6 +28,8 @@ export interface Ids {
   turn(): string;
   session(): string;
   request(): string;
+  /** Unguessable: processes are told apart from others' by it. */
+  process(): string;
 }
 
 export interface Log {
@@ -247,6 +250,49 @@ export interface Tools {
   plan(name: string, argsText: string): ToolPlan | string;
   /** `start` is called only after the call's permission and `tool.start` are committed ([PM4]). */
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle;
+}
+
+// --- background processes ------------------------------------------------------------------------------------------
+
+export interface ProcessRun {
+  processId: string;
+  /** The program and its arguments; no shell looks at them. */
+  argv: string[];
+  /** Absolute. */
+  cwd: string;
+}
+
+export interface ProcessEvents {
+  /** There is a process, and it waits for `go` before it becomes the command. */
+  spawned(facts: { pid: number; identity: string | null }): void;
+  output(stream: OutputStream, text: string): void;
+  /** Last: it has ended, what it left behind was ended too, and all that it wrote has been told. */
+  gone(end: { exitCode: number | null; signal: string | null }): void;
+  /** In place of all others. */
+  failed(error: OptaError): void;
+}
+
+export interface ProcessHandle {
+  /** Called only after the start is committed: nobody's command runs unknown to the log. */
+  go(): void;
+  /** To the process and everything that it started. */
+  signal(name: Signal): void;
+  /** Back-pressure: stop and go on reading what it writes. */
+  pause(): void;
+  resume(): void;
+  /** Ends it and everything it started, at once. No event follows. */
+  drop(): void;
+}
+
+/** A process in the log of a daemon that is gone. */
+export type LeftProcess = Pick<Background, 'processId' | 'pid' | 'identity'>;
+
+export interface Processes {
+  /** The folder of commands in a session without a workspace. */
+  readonly home: string;
+  start(run: ProcessRun, on: ProcessEvents): ProcessHandle;
+  /** Ends what is left of it, as far as that is provably its own: a pid alone proves nothing. */
+  reap(left: LeftProcess): void;
 }
 
 // --- event plane ---------------------------------------------------------------------------------------------------

@@ -186,6 +186,7 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     if (slot?.state !== 'live' || journal.dirty(sessionId)) return false;
     const snapshot = slot.actor.getSnapshot();
     if (!snapshot.matches('idle') && !snapshot.matches('deleted')) return false;
+    if (snapshot.context.jobs.length > 0) return false;
     halt(slot.actor);
     remove(sessionId);
     return true;

@@ -1,3 +1,4 @@
+import type { BackgroundProcess, Signal, StartBackground } from '../protocol/background.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { InspectedActor, Why } from '../protocol/inspection.ts';
 import type { CreateSession, PatchSession, PresenceEntry, SessionSnapshot } from '../protocol/session.ts';
@@ -36,6 +37,12 @@ export interface Runtime {
   /** Committed records after `afterSeq`; an unknown session has none. */
   read(sessionId: string, afterSeq: number, limit: number, done: Done<LogPage>): void;
 
+  startBackground(input: StartBackground, done: Done<{ process: BackgroundProcess }>): void;
+  /** Answered when nothing of it is alive ([CX4]); `killed` is false when it had ended before. */
+  killBackground(sessionId: string, processId: string, signal: Signal, done: Done<KillResult>): void;
+  /** Sessions that are loaded and remember a process, or this one; each with a running process is loaded. */
+  backgroundHomes(processId?: string): string[];
+
   /** Joins replay and live without gap or repeat ([EV2], [EV3]). Delivery starts after this call returns. */
   attach(sessionId: string, afterSeq: number, reader: Reader, who?: Who): Attachment;
   /** Who is attached now. */
@@ -46,6 +53,11 @@ export interface Runtime {
   why(sessionId: string, done: Done<Why>): void;
   health(): RuntimeHealth;
   metrics(): Gauge[];
+}
+
+export interface KillResult {
+  killed: boolean;
+  process: BackgroundProcess;
 }
 
 export interface Submitted {

@@ -3,28 +3,24 @@ import { OptaError } from '../protocol/errors.ts';
 import type { LogRecord } from '../protocol/events.ts';
 import type { SessionSnapshot } from '../protocol/session.ts';
 import { type SessionState, toSnapshot } from '../protocol/session-state.ts';
+import { bindSession } from './binding.ts';
+import { wordsOf } from './domain/command-line.ts';
 import type { PermissionRule } from './domain/permission-policy.ts';
 import { forkedSession, newSession } from './domain/session-birth.ts';
 import { digestOf } from './domain/submit-digest.ts';
 import { type Asks, createAsks } from './effects/asks.ts';
 import { type Attachments, createAttachments } from './effects/attachments.ts';
-import { barrierEffect } from './effects/barrier.ts';
 import { foldUntil } from './effects/fold-until.ts';
-import { type Gates, inferenceEffect } from './effects/inference-stream.ts';
+import type { Gates } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { purgeExpired } from './effects/purge.ts';
-import { toolEffect } from './effects/tool-run.ts';
 import { gauges } from './gauges.ts';
 import { inspectActor, inspectSlot, whyLive, whySlot } from './inspection.ts';
 import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
-import { sessionMachine } from './machines/session.ts';
 import type { SessionEnv } from './machines/session-context.ts';
-import { streamMachine } from './machines/stream.ts';
-import { toolJobMachine } from './machines/tool-job.ts';
-import { turnMachine } from './machines/turn.ts';
 import type { Ask, SessionCommand } from './messages.ts';
-import type { Clock, Done, Ids, Inference, Log, LogStore, StoreStatus, Tools } from './ports.ts';
+import type { Clock, Done, Ids, Inference, Log, LogStore, Processes, StoreStatus, Tools } from './ports.ts';
 import { createRegistry, type Registry, recovered } from './registry.ts';
 import type { ForkAt, Runtime, RuntimeHealth } from './runtime.ts';
 
@@ -41,6 +37,7 @@ export interface SystemParts {
   store: LogStore;
   inference: Inference;
   tools: Tools;
+  processes: Processes;
   rules: PermissionRule[];
   workspaceRules?: SessionEnv['workspaceRules'];
   permissionDeadlineMs: number;
@@ -94,10 +91,12 @@ export const createSystem = (p: SystemParts): System => {
     ...(p.workspaceRules ? { workspaceRules: p.workspaceRules } : {}),
     permissionDeadlineMs: p.permissionDeadlineMs,
     attended: attachments.attended,
+    processesInAll: () => processes(),
+    home: p.processes.home,
   };
 
   const registry: Registry = createRegistry({
-    logic: bind(p, journal, asks, gates, () => registry),
+    logic: bindSession(p, journal, asks, gates, () => registry),
     env,
     store,
     clock,
@@ -190,6 +189,10 @@ export const createSystem = (p: SystemParts): System => {
     if (bar) done(bar, null as never);
     else deliver(sessionId, done, make);
   };
+
+  const loaded = () =>
+    [...registry.slots.values()].flatMap((slot) => (slot.state === 'live' ? [slot.actor.getSnapshot().context] : []));
+  const processes = (): number => loaded().reduce((n, { jobs }) => n + jobs.length, 0);
 
   const fork = (sessionId: string, at: ForkAt, done: Done<SessionSnapshot>): void => {
     const bar = barred();
@@ -294,6 +297,16 @@ export const createSystem = (p: SystemParts): System => {
       const recordsMax = Math.min(limit, limits.readPageRecordsMax * 20);
       store.read(sessionId, afterSeq, { recordsMax, bytesMax: limits.readPageBytesMax * 8 }, done);
     },
+    startBackground(input, done) {
+      const argv = input.shell ? ['/bin/sh', '-c', input.command] : wordsOf(input.command);
+      if (!argv) return done(new OptaError('invalid-request', UNREADABLE), null as never);
+      const processId = p.ids.process();
+      command(input.sessionId, done, (ask) => ({ type: 'background.start', ask, processId, input, argv }));
+    },
+    killBackground: (sessionId, processId, signal, done) =>
+      deliver(sessionId, done, (ask) => ({ type: 'background.kill', ask, processId, signal })),
+    backgroundHomes: (id) =>
+      loaded().flatMap(({ f }) => (f.background.some((b) => (id ?? b.processId) === b.processId) ? [f.sessionId] : [])),
     attach: attachments.attach,
     presence: attachments.presence,
 
@@ -355,35 +368,10 @@ export const createSystem = (p: SystemParts): System => {
         crashes,
         now: clock.now(),
         storageFailures,
+        processes: processes(),
       });
     },
   };
 };
 
-/** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
-const bind = (
-  p: SystemParts,
-  journal: Journal,
-  asks: Asks,
-  gates: Gates,
-  registry: () => Registry,
-): typeof sessionMachine =>
-  sessionMachine.provide({
-    actions: {
-      append: (_, { state, records }) => journal.append(state, records),
-      answer: (_, { ask, afterSeq, value }) => asks.answer(ask, afterSeq, value),
-      refuse: (_, { ask, code, message, facts }) => asks.refuse(ask, code, message, facts),
-      passivate: (_, { sessionId }) => registry().passivate(sessionId),
-      halted: (_, { sessionId }) => registry().stopped(sessionId),
-    },
-    actors: {
-      turn: turnMachine.provide({
-        actors: {
-          stream: streamMachine.provide({
-            actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
-          }),
-          toolJob: toolJobMachine.provide({ actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools) } }),
-        },
-      }),
-    },
-  });
+const UNREADABLE = 'The command names no program, or a quote is not closed';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BACKGROUND_EVENTS } from './background.ts';
 import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
 import { DecisionSchema, ModeSchema, OnBusySchema, OverridesSchema, StatsSchema, UsageSchema } from './turn.ts';
 
@@ -135,6 +136,8 @@ export const EVENTS = {
     partial: z.boolean(),
     stats: StatsSchema.optional(),
   }),
+
+  ...BACKGROUND_EVENTS,
 } as const;
 
 export type EventName = keyof typeof EVENTS;

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { BACKGROUND_OPERATIONS } from './operations/background.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
 import { LMX_OPERATIONS } from './operations/lmx.ts';
 import type { Operation } from './operations/operation.ts';
@@ -15,6 +16,7 @@ export const OPERATIONS = {
   ...DAEMON_OPERATIONS,
   ...SESSION_OPERATIONS,
   ...TURN_OPERATIONS,
+  ...BACKGROUND_OPERATIONS,
   ...LMX_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 

@@ -1,3 +1,4 @@
+import { type Background, foldOutput, foldStatus } from './background.ts';
 import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
 import type { Message, PatchSession, SessionSnapshot } from './session.ts';
 import type { Decision, Mode, OnBusy, Overrides } from './turn.ts';
@@ -76,6 +77,8 @@ export interface SessionState {
   keys: UsedKey[];
   /** The last decisions by people, newest last, so that a late second answer is told who won ([PM2]). */
   decisions: DecisionTaken[];
+  /** Background processes that run, and the last that ended; in the order in which they began. */
+  background: Background[];
 }
 
 export interface UsedKey {
@@ -108,14 +111,13 @@ export const emptySession = (sessionId: string): SessionState => ({
   active: null,
   keys: [],
   decisions: [],
+  background: [],
 });
 
 export const fold = (s: SessionState, r: LogRecord): SessionState => {
   switch (r.event) {
     case 'turn.token':
       return onActive(s, r, r.payload, (a) => ({ ...a, text: a.text + r.payload.text, hasText: true }));
-    case 'turn.thinking':
-      return { ...s, seq: r.seq };
     case 'session.snapshot':
       return s.seq === 0 ? created(s, r, r.payload) : { ...s, seq: r.seq };
     case 'session.updated':
@@ -159,6 +161,10 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
     case 'turn.done':
     case 'turn.error':
       return ended(s, r);
+    case 'background.status':
+      return { ...s, seq: r.seq, background: foldStatus(s.background, r.payload) };
+    case 'background.output':
+      return { ...s, seq: r.seq, background: foldOutput(s.background, r.payload, r.seq) };
     default:
       return { ...s, seq: (r as LogRecord).seq };
   }

@@ -4,9 +4,12 @@ const errno = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /** Ends every process of the group at once. A group that is gone is fine. */
-export const killGroup = (groupId: number): void => {
+export const killGroup = (groupId: number): void => signalOne(-groupId, 'SIGKILL');
+
+/** To a process, or with a negative id to a group. One that is gone, or not ours to signal, is passed over. */
+export const signalOne = (id: number, signal: NodeJS.Signals): void => {
   try {
-    process.kill(-groupId, 'SIGKILL');
+    process.kill(id, signal);
   } catch (error) {
     if (errno(error) !== 'ESRCH' && errno(error) !== 'EPERM') throw error;
   }
@@ -26,20 +29,25 @@ export const isGroupAlive = (groupId: number): boolean => {
   return process.platform !== 'linux' || groupMembers(groupId).length > 0;
 };
 
-/** Linux only: ids of the group's processes that are not dead. */
-export const groupMembers = (groupId: number): number[] =>
+/**
+ * Linux only: ids of the processes that are not dead and belong to the group, or carry `mark` in the environment they were started
+ * with: it is inherited, so what has left its group and its parent still has it.
+ */
+export const groupMembers = (groupId: number | null, mark?: string): number[] =>
   readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && isMember(name, groupId))
+    .filter((name) => /^\d+$/.test(name) && isMember(name, groupId, mark))
     .map(Number);
 
-const isMember = (pid: string, groupId: number): boolean => {
+const isMember = (pid: string, groupId: number | null, mark: string | undefined): boolean => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The name in parentheses may hold anything, so the fields are counted from its end: state, parent, group.
     const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return Number(group) === groupId && state !== 'Z' && state !== 'X';
+    if (state === 'Z' || state === 'X') return false;
+    if (Number(group) === groupId || mark === undefined) return Number(group) === groupId;
+    return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes(`\0${mark}\0`);
   } catch {
-    // It ended while the table was read.
+    // It ended while the table was read, or is somebody else's.
     return false;
   }
 };

@@ -69,7 +69,8 @@ export const parseInput = <K extends OperationId>(id: K, raw: RawInput): Operati
   const params = parse(row.params, raw.params, INVALID_ID);
   const query = parse(row.query, raw.query, 'Invalid query');
   const empty = raw.body === undefined || (raw.body === null && row.nullIsEmpty === true);
-  const body = row.body === null ? undefined : parse(row.body, empty ? {} : raw.body, 'Invalid request body');
+  const body =
+    row.body === null ? undefined : parse(row.body, empty ? {} : raw.body, row.bodyFault ?? 'Invalid request body');
   return { params, query, body } as OperationInput<K>;
 };
 

@@ -1,4 +1,5 @@
 import type { Handlers } from './dispatch.ts';
+import { backgroundHandlers } from './handlers/background.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
 import type { HandlerDeps } from './handlers/deps.ts';
 import { lmxHandlers } from './handlers/lmx.ts';
@@ -12,5 +13,6 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...daemonHandlers(deps),
   ...sessionHandlers(deps),
   ...turnHandlers(deps),
+  ...backgroundHandlers(deps),
   ...lmxHandlers(deps),
 });

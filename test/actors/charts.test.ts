@@ -30,6 +30,8 @@ const COMMANDS = [
   'session.delete',
   'session.undelete',
   'session.drain',
+  'background.start',
+  'background.kill',
   'session.stop',
 ];
 const REPORTS = [
@@ -42,6 +44,10 @@ const REPORTS = [
   'call.refuse',
   'call.expire',
   'call.result',
+  'background.spawned',
+  'background.failed',
+  'background.wrote',
+  'background.ended',
 ];
 
 test('[TQ2] every command and report is an event of the session chart, and nothing else is', () => {

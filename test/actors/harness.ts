@@ -7,6 +7,7 @@ import type { LogRecord } from '../../src/protocol/events.ts';
 import { SubmitTurnSchema } from '../../src/protocol/turn.ts';
 import { VirtualClock } from '../sim/clock.ts';
 import { type Faults, SimDisk } from '../sim/disk.ts';
+import { ProcessTable } from '../sim/fake-processes.ts';
 import { Random } from '../sim/random.ts';
 import { SIM_LIMITS } from '../sim/world.ts';
 
@@ -20,6 +21,9 @@ export class Harness {
   readonly faults: Faults = { failing: 0, landed: 0, full: false, slow: 0 };
   readonly ran: string[] = [];
   readonly killed: string[] = [];
+  /** Background processes, and those whose command has begun. */
+  readonly table = new ProcessTable();
+  readonly began: string[] = [];
   system: System;
   #ids = 0;
 
@@ -28,7 +32,8 @@ export class Harness {
   }
 
   boot(limits: Partial<Limits> = {}): System {
-    const clock = this.clock.for({ alive: true });
+    const life = { alive: true };
+    const clock = this.clock.for(life);
     const random = new Random(7);
     const inference: Inference = {
       stream: (request, on) => {
@@ -81,7 +86,12 @@ export class Harness {
     this.system = createSystem({
       daemonId: 'daemon_t',
       clock,
-      ids: { turn: () => `t${++this.#ids}`, session: () => `g${++this.#ids}`, request: () => `r${++this.#ids}` },
+      ids: {
+        turn: () => `t${++this.#ids}`,
+        session: () => `g${++this.#ids}`,
+        request: () => `r${++this.#ids}`,
+        process: () => `p${++this.#ids}`,
+      },
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       limits: { ...SIM_LIMITS, ...limits },
       store: this.disk.mount(
@@ -95,6 +105,7 @@ export class Harness {
       ),
       inference,
       tools,
+      processes: this.table.mount(life, clock, random, (run) => this.began.push(run.processId)),
       rules: [],
       permissionDeadlineMs: 200,
       defaultModel: 'm',

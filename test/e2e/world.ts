@@ -44,7 +44,11 @@ export const openWorld = async (options: DaemonOptions & { lmx?: FakeLmxOptions 
 export const say = (directive: Directive, words = 'go'): string => `${words} @@${JSON.stringify(directive)}@@`;
 
 /** Real time: a crash and a restart may lie between a cancel and its end. */
-const BOUNDS = { cancelDeadlineMs: 60_000, queueTurnsMax: LIMITS.queueTurnsMax };
+const BOUNDS = {
+  cancelDeadlineMs: 60_000,
+  queueTurnsMax: LIMITS.queueTurnsMax,
+  backgroundSessionMax: LIMITS.backgroundSessionMax,
+};
 
 /**
  * Reads a stored log with the simulator's oracle, which knows nothing of the actors: numbering, schemas, one turn at a time,

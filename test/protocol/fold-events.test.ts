@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ENDED_KEPT_MAX, MARK_EVERY } from '../../src/protocol/background.ts';
 import { EVENTS, type EventName, type Fact } from '../../src/protocol/events.ts';
 import {
   DECISIONS_KEPT_MAX,
@@ -85,6 +86,20 @@ const done = (turnId: string): Fact => ({ event: 'turn.done', payload: { ...by(t
 const failed = (turnId: string): Fact => ({
   event: 'turn.error',
   payload: { ...by(turnId), message: 'm', code: 'internal', outcome: 'error', partial: false },
+});
+const status = (processId: string, state: 'running' | 'failed'): Fact => {
+  const endedAt = state === 'running' ? null : AT;
+  const [exitCode, reason] = state === 'running' ? ([null, 'started'] as const) : ([1, 'failed'] as const);
+  const facts = { sessionId: 's', pid: 7, command: 'x', cwd: '/w', startedAt: AT, runtimeMs: 0, timeoutMs: 0 };
+  const process = { processId, ...facts, state, exitCode, endedAt };
+  return {
+    event: 'background.status',
+    payload: { process, reason, ...(state === 'running' ? { identity: 'id' } : { previousState: 'running' }) },
+  };
+};
+const output = (processId: string, seq: number): Fact => ({
+  event: 'background.output',
+  payload: { processId, sessionId: 's', pid: 7, seq, ts: AT, stream: 'stdout', text: 'x' },
 });
 const running = [made, queued('t'), start('t')];
 const NOT_RUN = 'The call was not run: the turn ended before it.';
@@ -298,6 +313,39 @@ describe('event by event', () => {
       [...running, queued('q'), failed('q')],
       (s) => [ids(s), s.active?.turnId, s.revision],
       [[], 't', 5],
+    ],
+    [
+      'background.status',
+      'keeps the process, while it runs and after its end, and moves no revision',
+      [made, status('b1', 'running'), status('b2', 'running'), status('b1', 'failed')],
+      (s) => [s.background.map((p) => `${p.processId} ${p.state} ${p.identity}`), s.revision],
+      [['b1 failed id', 'b2 running id'], 1],
+    ],
+    [
+      'background.status',
+      'forgets the oldest of many that ended, and none that runs',
+      [
+        made,
+        status('runs', 'running'),
+        ...Array.from({ length: ENDED_KEPT_MAX + 2 }, (_, i) => [
+          status(`b${i}`, 'running'),
+          status(`b${i}`, 'failed'),
+        ]).flat(),
+      ],
+      (s) => [s.background.length, s.background[0]?.processId, s.background[1]?.processId],
+      [ENDED_KEPT_MAX + 1, 'runs', 'b2'],
+    ],
+    [
+      'background.output',
+      'counts the chunks of its process and keeps the place of every 256th, but no text',
+      [
+        made,
+        status('b1', 'running'),
+        ...Array.from({ length: MARK_EVERY + 1 }, (_, i) => output('b1', i + 1)),
+        output('x', 1),
+      ],
+      (s) => s.background.map((p) => [p.chunks, p.marks]),
+      [[MARK_EVERY + 1, [3, 3 + MARK_EVERY]]],
     ],
   ];
   test.each(ROWS)('[CR2] %s %s', (_event, _what, facts, seen, expected) => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { isRunning } from '../../src/protocol/background.ts';
 import { checkRecord } from '../../src/protocol/envelope.ts';
 import { EVENTS, type EventName, type Fact, isTerminal, type LogRecord } from '../../src/protocol/events.ts';
 import { type Message, SessionSnapshotSchema } from '../../src/protocol/session.ts';
@@ -211,6 +212,7 @@ describe('any log that a session could write', () => {
             .map((c) => c.id),
           asked: openRequests(s).map((o) => o.asked.requestId),
           toolCalls: s.toolCallCount,
+          background: s.background.filter(isRunning).map((p) => p.processId),
         }).toEqual(page);
       }),
       { numRuns: 200 },

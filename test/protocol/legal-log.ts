@@ -37,6 +37,8 @@ class Writer {
   #deleted = false;
   #running: Running | null = null;
   #turns = 0;
+  readonly #processes: { processId: string; chunks: number }[] = [];
+  #started = 0;
 
   constructor(seeded: boolean) {
     const at = '2026-01-01T00:00:00.000Z';
@@ -64,7 +66,8 @@ class Writer {
     const running = this.#running;
     const kind = n % 16;
     const more = n >> 4;
-    if (kind === 15 && n % 3 > 0) this.#change(more);
+    if (kind === 12 && more % 2 === 0) this.#background(more >> 1);
+    else if (kind === 15 && n % 3 > 0) this.#change(more);
     else if (kind < 2 && this.#queue.length < 5 && !this.#deleted) this.#submit(more, running !== null && kind === 1);
     else if (kind === 2) this.#cancel(more);
     else if (!running) this.#start();
@@ -87,6 +90,39 @@ class Writer {
     if (interrupt && this.#running && !this.#running.cancelled) {
       this.#put({ event: 'session.cancelled', payload: { cancelled: 1, turnId: this.#running.turnId } });
       this.#running.cancelled = true;
+    }
+  }
+
+  /** A process starts, writes or ends; it has nothing to do with turns. */
+  #background(n: number): void {
+    const told = (processId: string, state: 'running' | 'completed' | 'killed') => ({
+      processId,
+      sessionId: 's',
+      pid: 7,
+      command: 'x',
+      cwd: '/w',
+      state,
+      exitCode: state === 'completed' ? 0 : null,
+      startedAt: '2026-01-01T00:00:00.000Z',
+      endedAt: state === 'running' ? null : '2026-01-01T00:00:01.000Z',
+      runtimeMs: 0,
+      timeoutMs: 0,
+    });
+    const first = this.#processes[0];
+    if (!first || n % 3 === 0) {
+      const processId = `b${++this.#started}`;
+      this.#processes.push({ processId, chunks: 0 });
+      const payload = { process: told(processId, 'running'), reason: 'started', identity: 'i' } as const;
+      this.#put({ event: 'background.status', payload });
+    } else if (n % 3 === 1) {
+      const at = { processId: first.processId, sessionId: 's', pid: 7, ts: '2026-01-01T00:00:00.000Z' };
+      const chunk = { seq: ++first.chunks, stream: 'stdout', text: `line ${n}` } as const;
+      this.#put({ event: 'background.output', payload: { ...at, ...chunk } });
+    } else {
+      const state = n % 2 === 0 ? 'completed' : 'killed';
+      this.#processes.shift();
+      const payload = { process: told(first.processId, state), reason: state, previousState: 'running' } as const;
+      this.#put({ event: 'background.status', payload });
     }
   }
 

@@ -15,6 +15,8 @@ export interface PageState {
   open: string[];
   asked: string[];
   toolCalls: number;
+  /** Background processes that run. */
+  background: string[];
 }
 
 export const pageFold = (log: readonly LogRecord[]): PageState => {
@@ -28,6 +30,7 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
     open: [],
     asked: [],
     toolCalls: 0,
+    background: [],
   };
   const waiting = new Map<string, { content: string; writerId: string }>();
   let text = '';
@@ -112,6 +115,13 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         if (change.order) s.queue = change.order;
         break;
       }
+      case 'background.status': {
+        const { processId, endedAt } = r.payload.process;
+        s.background = s.background.filter((id) => id !== processId);
+        if (endedAt === null) s.background.push(processId);
+        break;
+      }
+      case 'background.output':
       case 'turn.thinking':
         break;
     }

@@ -68,6 +68,22 @@ const message = some(
   ['tool_call_id'],
 );
 
+const processId = fc.constantFrom('b1', 'b2', 'b3');
+const state = fc.constantFrom(...EVENTS['background.status'].shape.process.shape.state.options);
+const aProcess = {
+  processId,
+  sessionId: text,
+  pid: count,
+  command: text,
+  cwd: text,
+  state,
+  exitCode: fc.option(count),
+  startedAt: ts,
+  endedAt: fc.option(ts),
+  runtimeMs: count,
+  timeoutMs: count,
+};
+
 export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
   'session.snapshot': fc.record({ snapshot, messages: fc.array(message, { maxLength: 3 }) }) as never,
   'session.updated': fc.record({ snapshot }) as never,
@@ -134,6 +150,30 @@ export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
       stats,
     },
     ['stats'],
+  ) as never,
+  'background.status': some(
+    {
+      process: some({ ...aProcess, label: text }, ['label']),
+      reason: fc.constantFrom(...EVENTS['background.status'].shape.reason.options),
+      previousState: state,
+      signal: fc.constant('SIGTERM'),
+      identity: fc.option(text),
+    },
+    ['previousState', 'signal', 'identity'],
+  ) as never,
+  'background.output': some(
+    {
+      processId,
+      sessionId: text,
+      pid: count,
+      seq: fc.integer({ min: 1, max: 600 }),
+      ts,
+      stream: fc.constantFrom('stdout' as const, 'stderr' as const),
+      text,
+      truncated: fc.constant(true as const),
+      leftOut: count,
+    },
+    ['truncated', 'leftOut'],
   ) as never,
 };
 

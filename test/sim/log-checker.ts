@@ -1,6 +1,7 @@
 import { checkRecord, decodeEnvelope } from '../../src/protocol/envelope.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { emptySession, fold, type SessionState } from '../../src/protocol/session-state.ts';
+import { BackgroundChecker } from './background-checker.ts';
 
 /**
  * A small model of what a session's log may say, fed record by record as they are committed. It knows nothing of the actors:
@@ -8,6 +9,7 @@ import { emptySession, fold, type SessionState } from '../../src/protocol/sessio
  */
 export class LogChecker {
   state: SessionState;
+  readonly background: BackgroundChecker;
   readonly texts: string[] = [];
   readonly accepted = new Set<string>();
   readonly terminal = new Map<string, 'done' | 'error' | 'cancelled' | 'interrupted'>();
@@ -34,7 +36,7 @@ export class LogChecker {
 
   constructor(
     sessionId: string,
-    limits: { cancelDeadlineMs: number; queueTurnsMax: number },
+    limits: { cancelDeadlineMs: number; queueTurnsMax: number; backgroundSessionMax: number },
     report: (violation: string) => void,
   ) {
     this.sessionId = sessionId;
@@ -42,6 +44,7 @@ export class LogChecker {
     this.#cancelDeadlineMs = limits.cancelDeadlineMs;
     this.#queueTurnsMax = limits.queueTurnsMax;
     this.state = emptySession(sessionId);
+    this.background = new BackgroundChecker(limits.backgroundSessionMax, (rule, r) => this.#bad(rule, r));
   }
 
   get head(): number {
@@ -77,6 +80,7 @@ export class LogChecker {
     this.texts.push(text);
     this.state = fold(this.state, r);
     this.#rules(r);
+    this.background.add(r);
     return r;
   }
 
@@ -245,5 +249,6 @@ export class LogChecker {
     for (const turnId of this.accepted) {
       if (!this.terminal.has(turnId)) this.#report(`TQ3: turn ${turnId} of ${this.sessionId} never ended`);
     }
+    this.background.quiet((violation) => this.#report(`${violation} (${this.sessionId})`));
   }
 }

@@ -11,6 +11,8 @@ const W = 'src/actors/domain/arbitration.ts';
 const F = 'src/protocol/session-state.ts';
 const A = 'src/actors/effects/attachments.ts';
 const R = 'src/actors/registry.ts';
+const B = 'src/actors/effects/background-run.ts';
+const G = 'src/actors/machines/session-background.ts';
 
 export const MUTANTS = [
   {
@@ -112,7 +114,7 @@ export const MUTANTS = [
     name: 'answer a cancel when it is accepted',
     rule: 'CX3',
     file: X,
-    find: 'cancelledActive: true };\n  setContext(enqueue, { endAsks: [...context.endAsks, { ask, value }] });',
+    find: "cancelledActive: true };\n  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'turn', value }] });",
     replace: 'cancelledActive: true };\n  answer(enqueue, context.f, ask, value);',
   },
   {
@@ -366,5 +368,69 @@ export const MUTANTS = [
     file: A,
     find: 'if (m.cursor + 1 >= first && m.cursor < last && last === topic.head) {',
     replace: 'if (first > 0 && m.cursor + 1 >= first) {',
+  },
+  {
+    name: 'begin a command before its start is committed',
+    rule: 'BG2',
+    file: B,
+    find: 'else giveUp = journal.barrier(draft.sessionId, order.afterSeq, handle.go);',
+    replace: 'else handle.go();',
+  },
+  {
+    name: 'lose the last output',
+    rule: 'BG4',
+    file: B,
+    find: '        say([...budget.cut(), ...budget.end()]);\n',
+    replace: '        say(budget.end());\n',
+  },
+  {
+    name: 'leave out without a word',
+    rule: 'BG4',
+    file: 'src/actors/domain/output-budget.ts',
+    find: 'const leftOut = chars - text.length;',
+    replace: 'const leftOut = 0 * chars;',
+  },
+  {
+    name: 'forget processes at recovery',
+    rule: 'BG1',
+    file: G,
+    find: 'const left = context.f.background.filter(isRunning);',
+    replace: 'const left = context.f.background.filter((p) => isRunning(p) && p.pid === 0);',
+  },
+  {
+    name: 'leave the processes of a dead daemon alone',
+    rule: 'SV3',
+    file: G,
+    find: '  for (const p of left) jobs(enqueue).reap(p);\n',
+    replace: '',
+  },
+  {
+    name: 'put a session away whose process runs',
+    rule: 'BG1',
+    file: R,
+    find: '    if (snapshot.context.jobs.length > 0) return false;\n',
+    replace: '',
+  },
+  {
+    name: 'stop without waiting for processes',
+    rule: 'BG1',
+    file: S,
+    find: "always: { guard: 'noProcesses', target: 'stopped' },",
+    replace: "always: { target: 'stopped' },",
+  },
+  {
+    name: 'answer a kill before the end',
+    rule: 'BG3',
+    file: G,
+    find: '  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: processId, value: null }] });\n',
+    replace:
+      '  answer(enqueue, context.f, ask, { killed: true, process: toProcess(context.f.sessionId, context.f.background[0] as Background, 0) });\n',
+  },
+  {
+    name: 'processes outlive their actor',
+    rule: 'BG3',
+    file: B,
+    find: '      handle.drop();\n',
+    replace: '',
   },
 ];

@@ -1,4 +1,5 @@
 import type { Dispatch } from '../../src/transport/dispatch.ts';
+import { checkStopped, killProcess, readOutput, startProcess } from './background-commands.ts';
 import type { SimClient } from './client.ts';
 import { World } from './world.ts';
 
@@ -72,6 +73,9 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     restore: 2,
     fork: world.disk.sessions().length < 5 ? 1 : 0,
     recreate: 1,
+    start: 5,
+    end: 5,
+    output: 2,
     restart: world.daemon ? 0 : 30,
     kill: calm ? 0 : 2,
     power: calm ? 0 : 1,
@@ -123,6 +127,12 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     case 'recreate':
       void world.daemon?.dispatch('sessions.create', { params: {}, query: {}, body: { sessionId: client.sessionId } });
       return;
+    case 'start':
+      return startProcess(world, client.sessionId);
+    case 'end':
+      return killProcess(world, client.sessionId);
+    case 'output':
+      return readOutput(world, client.sessionId);
     case 'restart':
       if (world.daemon) return;
       // A daemon that comes up on a disk that fails.
@@ -289,6 +299,7 @@ const stop = async (world: World): Promise<void> => {
   });
   for (let i = 0; i < 4_000 && !stopped && daemon.life.alive; i += 20) await world.settle(20);
   if (!stopped) world.report('SV2: the daemon did not stop in time');
+  if (stopped) checkStopped(world, daemon);
   world.crash(false);
 };
 
@@ -354,6 +365,7 @@ const leftovers = async (world: World): Promise<void> => {
     attachments: attachments.total,
     timers: world.clock.armed(d.life),
     tools: d.tools.alive.size,
+    processes: world.processes.alive.size,
     streams: d.inference.live.size,
   };
   if (Object.values(left).some((n) => n !== 0)) world.report(`SV3: left over: ${JSON.stringify(left)}`);

@@ -10,10 +10,12 @@ import { Latency } from '../../src/transport/latency.ts';
 import { LoopDelay } from '../../src/transport/loop-delay.ts';
 import type { Socket, SocketEnd } from '../../src/transport/port.ts';
 import { SseStreams } from '../../src/transport/sse.ts';
+import { checkBegun, checkOutput, checkOwners } from './background-commands.ts';
 import { SimClient } from './client.ts';
 import { type Life, VirtualClock } from './clock.ts';
 import { type Faults, SimDisk } from './disk.ts';
 import { type FakeInference, fakeInference } from './fake-inference.ts';
+import { ProcessTable } from './fake-processes.ts';
 import { type FakeTools, fakeTools } from './fake-tools.ts';
 import { LogChecker } from './log-checker.ts';
 import { Random } from './random.ts';
@@ -45,6 +47,13 @@ export const SIM_LIMITS: Limits = {
   restartBackoffBaseMs: 1,
   drainGraceMs: 200,
   drainDeadlineMs: 2_000,
+  backgroundSessionMax: 3,
+  backgroundMax: 5,
+  backgroundStartMs: 400,
+  backgroundGraceMs: 60,
+  backgroundStopGraceMs: 40,
+  backgroundOutputCharsMax: 3_000,
+  backgroundTailCharsMax: 200,
 };
 
 interface Daemon {
@@ -65,6 +74,7 @@ export class World {
   readonly random: Random;
   readonly faults: Faults = { failing: 0, landed: 0.25, full: false, slow: 0.05 };
   readonly disk: SimDisk;
+  readonly processes = new ProcessTable();
   readonly clients: SimClient[] = [];
   readonly sessionIds: string[];
   readonly outside: Clock;
@@ -143,7 +153,12 @@ export class World {
     const system = createSystem({
       daemonId,
       clock,
-      ids: { turn: () => this.id('t'), session: () => this.id('g'), request: () => this.id('r') },
+      ids: {
+        turn: () => this.id('t'),
+        session: () => this.id('g'),
+        request: () => this.id('r'),
+        process: () => this.id('p'),
+      },
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       limits: SIM_LIMITS,
       store,
@@ -155,6 +170,7 @@ export class World {
           return plan(name, args);
         },
       },
+      processes: this.processes.mount(life, clock, random.fork(), (run) => checkBegun(this, run.processId)),
       rules: [],
       permissionDeadlineMs: SIM_LIMITS.permissionDeadlineMs,
       defaultModel: 'sim-model',
@@ -227,6 +243,7 @@ export class World {
     if (!this.daemon) return;
     this.daemon.life.alive = false;
     this.daemon = null;
+    this.processes.orphan(this.random, power);
     for (const c of this.clients) c.cut();
     // Nobody will hear of what was under way.
     this.pending.clear();
@@ -268,6 +285,8 @@ export class World {
         if (!(said?.get(key) ?? '').startsWith(checker.stepTexts.get(key) ?? ''))
           this.report(`EV3: text of ${key} is not what was said`);
       }
+      if (record.event === 'background.status' && record.payload.reason !== 'started')
+        checkOutput(this, sessionId, record.payload.process.processId);
       if (record.event === 'turn.done') {
         for (const [key, text] of checker.stepTexts) {
           if (key.startsWith(`${record.payload.turnId}/`) && said?.get(key) !== text)
@@ -358,6 +377,7 @@ export class World {
     }
     await this.drain();
     this.#orphans();
+    checkOwners(this);
   }
 
   /** What a session started never runs without it. */

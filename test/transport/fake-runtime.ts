@@ -8,6 +8,7 @@ import type {
   RuntimeHealth,
   Who,
 } from '../../src/actors/runtime.ts';
+import { toProcess } from '../../src/protocol/background.ts';
 import { encodeEnvelope } from '../../src/protocol/envelope.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
@@ -246,6 +247,29 @@ export class FakeRuntime implements Runtime {
       if (writerId !== 'me') throw new OptaError('not-your-turn', 'not yours');
       return { turnId, seq: 8 };
     });
+
+  startBackground: Runtime['startBackground'] = ({ sessionId, command }, done) =>
+    this.#answer(done, sessionId, () => {
+      this.#session(sessionId);
+      const times = { startedAt: TS, endedAt: null, runtimeMs: 0, timeoutMs: 1 };
+      const process = { processId: 'b1', sessionId, pid: 7, command, cwd: '/', exitCode: null, ...times } as const;
+      const payload = { process: { ...process, state: 'running' }, reason: 'started' } as const;
+      this.record(sessionId, 'background.status', payload);
+      return { process: payload.process };
+    });
+
+  killBackground: Runtime['killBackground'] = (id, processId, _signal, done) =>
+    this.#answer(done, id, () => {
+      const p = this.#session(id).state.background.find((one) => one.processId === processId);
+      if (!p) throw new OptaError('background-not-found', 'gone');
+      return { killed: true, process: toProcess(id, p, 0) };
+    });
+
+  backgroundHomes(processId?: string): string[] {
+    return [...this.sessions.values()].flatMap(({ state: { sessionId, background } }) =>
+      background.some((p) => processId === undefined || p.processId === processId) ? [sessionId] : [],
+    );
+  }
 
   inspect: Runtime['inspect'] = (id, done) =>
     this.#answer(done, id ?? 'daemon', () => {

@@ -1,16 +1,16 @@
 /**
  * Gathers deltas while the session has an uncommitted tail, so that a flood coalesces by itself and an idle stream is not
- * delayed ("natural batching"). Order between text and thinking is kept. Bounded by its user: see `size`.
+ * delayed ("natural batching"). Order between the kinds is kept. Bounded by its user: see `size`.
  */
-export interface DeltaGate {
-  push(kind: 'text' | 'thinking', text: string): void;
+export interface DeltaGate<K extends string> {
+  push(kind: K, text: string): void;
   /** Takes what was gathered, split so that one event carries at most `charsMax` characters. */
-  cut(): { kind: 'text' | 'thinking'; texts: string[] }[];
+  cut(): { kind: K; texts: string[] }[];
   readonly size: number;
 }
 
-export const deltaGate = (charsMax: number): DeltaGate => {
-  let runs: { kind: 'text' | 'thinking'; text: string }[] = [];
+export const deltaGate = <K extends string = 'text' | 'thinking'>(charsMax: number): DeltaGate<K> => {
+  let runs: { kind: K; text: string }[] = [];
   let size = 0;
   return {
     push(kind, text) {

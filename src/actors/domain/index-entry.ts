@@ -1,3 +1,4 @@
+import { isRunning } from '../../protocol/background.ts';
 import { type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { IndexEntry } from '../ports.ts';
 
@@ -26,4 +27,5 @@ export const indexEntry = (s: SessionState): IndexEntry => {
 };
 
 /** A session with work that is not over: it is loaded at boot. */
-export const isOpen = (s: SessionState): boolean => s.active !== null || s.queue.length > 0;
+export const isOpen = (s: SessionState): boolean =>
+  s.active !== null || s.queue.length > 0 || s.background.some(isRunning);

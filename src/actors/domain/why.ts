@@ -1,3 +1,4 @@
+import { isRunning } from '../../protocol/background.ts';
 import type { Why } from '../../protocol/inspection.ts';
 import { openRequests, type SessionState } from '../../protocol/session-state.ts';
 
@@ -17,10 +18,11 @@ export const explain = (s: SessionState, below: Below, limits: { cancelDeadlineM
   const base = { sessionId: s.sessionId };
   const turn = s.active;
   if (!turn) {
+    const processes = s.background.filter(isRunning).length;
     return {
       ...base,
       state: 'idle',
-      text: 'Nothing runs and nothing waits.',
+      text: processes === 0 ? 'Nothing runs and nothing waits.' : `No turn runs; background processes: ${processes}.`,
       since: s.updatedAt,
       unblock: 'submit a turn',
     };

@@ -9,7 +9,7 @@ import type { Inference, InferenceStream } from '../ports.ts';
 import type { Journal } from './journal.ts';
 
 /** The gates of the streams that run, for whoever measures them. */
-export type Gates = Set<DeltaGate>;
+export type Gates = Set<DeltaGate<'text' | 'thinking'>>;
 
 /**
  * One model call, with the gate: while the session has an uncommitted tail, deltas are gathered and then sent as one, because

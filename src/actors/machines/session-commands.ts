@@ -114,7 +114,7 @@ export const cancelActive = ({ context, event, enqueue }: Act): void => {
   const first = context.f.active?.cancelling === false;
   commit(context, enqueue, cancelFacts(context.f, target, queued, first));
   const value = { cancelled: queued.length + 1, cancelledQueued: queued.length, cancelledActive: true };
-  setContext(enqueue, { endAsks: [...context.endAsks, { ask, value }] });
+  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'turn', value }] });
 };
 
 export const interruptActive = ({ context, enqueue }: Act): void => {
@@ -180,13 +180,13 @@ export const refuseMetadata = ({ context, event, enqueue }: Act): void =>
 export const deleteSession = ({ context, event, enqueue }: Act): void => {
   const { ask } = event as Command<'session.delete'>;
   const { active, queue } = context.f;
-  const running = active !== null && !active.cancelling;
+  const runs = active !== null && !active.cancelling;
   const at = new Date(context.env.now()).toISOString();
   const facts = cancelFacts(
     context.f,
     { all: true },
     queue.map((t) => t.turnId),
-    running,
+    runs,
   );
   const ended = commit(context, enqueue, facts);
   const f = commit({ ...context, f: ended }, enqueue, [
@@ -194,7 +194,8 @@ export const deleteSession = ({ context, event, enqueue }: Act): void => {
   ]);
   const cancelled = queue.length + (active === null ? 0 : 1);
   const value = { sessionId: f.sessionId, deletedAt: at, cancelled, seq: f.seq };
-  if (active) setContext(enqueue, { endAsks: [...context.endAsks, { ask, value }] });
+  if (active || context.jobs.length > 0)
+    setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'all', value }] });
   else answer(enqueue, f, ask, value);
 };
 

@@ -1,11 +1,13 @@
+import { toProcess } from '../../protocol/background.ts';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
 import type { Fact, ResolveReason } from '../../protocol/events.ts';
 import { fold, type SessionState } from '../../protocol/session-state.ts';
 import { type PermissionRule, turnPolicy } from '../domain/permission-policy.ts';
 import { callName } from '../domain/session-facts.ts';
 import type { Limits } from '../limits.ts';
-import type { Ask, TurnEvent } from '../messages.ts';
-import type { Tools } from '../ports.ts';
+import type { Ask, BackgroundEvent, TurnEvent } from '../messages.ts';
+import type { LeftProcess, Tools } from '../ports.ts';
+import type { BackgroundInput } from './background-job.ts';
 import type { TurnInput } from './turn.ts';
 
 /** What a session needs to know of the daemon. The functions read; they change nothing. */
@@ -19,6 +21,10 @@ export interface SessionEnv {
   permissionDeadlineMs: number;
   /** Somebody is attached who could answer a permission request. */
   attended: (sessionId: string) => boolean;
+  /** Background processes of all sessions. */
+  processesInAll: () => number;
+  /** Folder of a command that is given none, in a session without a workspace. */
+  home: string;
 }
 
 export interface SessionInput {
@@ -29,8 +35,13 @@ export interface SessionInput {
 export interface SessionContext {
   f: SessionState;
   env: SessionEnv;
-  /** Commands that are answered with the running turn's terminal event. */
-  endAsks: { ask: Ask; value: object }[];
+  /**
+   * Commands that are answered when something has ended: the running `turn`, `all` that runs, or a background process, which is
+   * named and then is the answer.
+   */
+  endAsks: { ask: Ask; until: string; value: object | null }[];
+  /** Background processes that run or are about to: those that have an actor. */
+  jobs: string[];
   firstDeltaAtMs: number | null;
   /** The daemon stops: the running turn may still end by itself, nothing is started after it. */
   draining: boolean;
@@ -41,9 +52,11 @@ export interface SessionContext {
  * named here once.
  */
 interface Enqueue {
-  (action: { type: 'append' | 'answer' | 'refuse'; params: object }): void;
+  (action: { type: 'append' | 'answer' | 'refuse' | 'reap'; params: object }): void;
   assign(change: Partial<SessionContext>): void;
-  sendTo(child: 'turn', event: TurnEvent): void;
+  sendTo(child: string, event: TurnEvent | BackgroundEvent): void;
+  spawnChild(src: 'backgroundJob', options: { id: string; input: BackgroundInput }): void;
+  stopChild(id: string): void;
 }
 const on = (enqueue: unknown): Enqueue => enqueue as Enqueue;
 
@@ -64,6 +77,29 @@ export const commit = (context: SessionContext, enqueue: unknown, facts: Fact[])
 export const setContext = (enqueue: unknown, change: Partial<SessionContext>): void => on(enqueue).assign(change);
 
 export const tell = (enqueue: unknown, event: TurnEvent): void => on(enqueue).sendTo('turn', event);
+
+/** The background jobs among the children. */
+export const jobs = (enqueue: unknown) => ({
+  start: (id: string, input: BackgroundInput) =>
+    on(enqueue).spawnChild('backgroundJob', { id: `process:${id}`, input }),
+  tell: (id: string, event: BackgroundEvent) => on(enqueue).sendTo(`process:${id}`, event),
+  /** XState keeps a child that is done until it is told otherwise. */
+  stop: (id: string) => on(enqueue).stopChild(`process:${id}`),
+  reap: (left: LeftProcess) => on(enqueue)({ type: 'reap', params: left }),
+});
+
+/** Something has ended: answers who waited for it. */
+export const settle = (context: SessionContext, enqueue: unknown, f: SessionState): void => {
+  const waits = ({ until }: { until: string }): boolean => {
+    const busy = until === 'all' ? context.jobs.length > 0 : context.jobs.includes(until);
+    return busy || (/^turn$|^all$/.test(until) && f.active !== null);
+  };
+  for (const { ask, until, value } of context.endAsks.filter((one) => !waits(one))) {
+    const p = f.background.find(({ processId }) => processId === until);
+    answer(enqueue, f, ask, value ?? { killed: true, process: p && toProcess(f.sessionId, p, context.env.now()) });
+  }
+  setContext(enqueue, { endAsks: context.endAsks.filter(waits) });
+};
 
 export const refusal = (
   enqueue: unknown,

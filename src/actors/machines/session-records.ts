@@ -5,7 +5,7 @@ import { callName, toolStart } from '../domain/session-facts.ts';
 import { turnStats } from '../domain/turn-stats.ts';
 import type { TurnOutcome } from '../messages.ts';
 import type { Act, Command } from './session-commands.ts';
-import { answer, commit, deny, refusal, setContext, tell } from './session-context.ts';
+import { answer, commit, deny, refusal, setContext, settle, tell } from './session-context.ts';
 
 /** What a session records of its running turn: reports from below, decisions by people, and the turn's one end. */
 
@@ -40,8 +40,7 @@ export const endTurn = ({ context, event, enqueue }: Act): void => {
   if (outcome.kind === 'done' && !turn.cancelling) {
     f = commit({ ...context, f }, enqueue, [{ event: 'session.updated', payload: { snapshot: toSnapshot(f) } }]);
   }
-  for (const { ask, value } of context.endAsks) answer(enqueue, f, ask, value);
-  setContext(enqueue, { endAsks: [] });
+  settle(context, enqueue, f);
 };
 
 export const goStep = ({ context, enqueue }: Act): void =>

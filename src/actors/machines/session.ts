@@ -14,6 +14,9 @@ import {
 } from '../domain/arbitration.ts';
 import { requestIsOpen } from '../domain/session-facts.ts';
 import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
+import type { LeftProcess } from '../ports.ts';
+import { backgroundMachine } from './background-job.ts';
+import * as background from './session-background.ts';
 import * as commands from './session-commands.ts';
 import { type SessionContext, type SessionInput, turnInput } from './session-context.ts';
 import * as records from './session-records.ts';
@@ -43,6 +46,7 @@ const STOPPING = {
   'session.patch': { actions: 'refuseStopping' },
   'session.delete': { actions: 'refuseStopping' },
   'session.undelete': { actions: 'refuseStopping' },
+  'background.start': { actions: 'refuseStopping' },
 } as const;
 
 /**
@@ -59,7 +63,7 @@ export const sessionMachine = setup({
     events: {} as SessionEvent | Internal,
     children: {} as { turn: 'turn' },
   },
-  actors: { turn: turnMachine },
+  actors: { turn: turnMachine, backgroundJob: backgroundMachine },
   delays: {
     idle: ({ context }) => context.env.limits.passivateAfterMs,
     cancelDeadline: ({ context }) => context.env.limits.cancelDeadlineMs,
@@ -71,6 +75,7 @@ export const sessionMachine = setup({
     refuse: (_, _params: { ask: Ask; code: ErrorCode; message: string; facts?: ErrorFacts }) => undefined,
     passivate: (_, _params: { sessionId: string }) => undefined,
     halted: (_, _params: { sessionId: string }) => undefined,
+    reap: (_, _params: LeftProcess) => undefined,
 
     noteDrain: assign({ draining: true }),
     recover: enqueueActions(commands.recover),
@@ -99,6 +104,17 @@ export const sessionMachine = setup({
     answerDeleted: enqueueActions(commands.answerDeleted),
     restoreSession: enqueueActions(commands.restoreSession),
     answerAlive: enqueueActions(commands.answerAlive),
+    startProcess: enqueueActions(background.startProcess),
+    refuseProcesses: enqueueActions(background.refuseProcesses),
+    recordStarted: enqueueActions(background.recordStarted),
+    refuseStart: enqueueActions(background.refuseStart),
+    recordOutput: enqueueActions(background.recordOutput),
+    recordEnded: enqueueActions(background.recordEnded),
+    killProcess: enqueueActions(background.killProcess),
+    answerEnded: enqueueActions(background.answerEnded),
+    endProcesses: enqueueActions(background.endProcesses),
+    interruptProcesses: enqueueActions(background.interruptProcesses),
+    closeProcesses: enqueueActions(background.closeProcesses),
     endTurn: enqueueActions(records.endTurn),
     goStep: enqueueActions(records.goStep),
     recordAccepted: enqueueActions(records.recordAccepted),
@@ -144,6 +160,11 @@ export const sessionMachine = setup({
     isMetadataLarge: ({ context, event }) =>
       event.type === 'session.patch' &&
       JSON.stringify(metadataAfter(context.f, event.patch)).length > context.env.limits.metadataCharsMax,
+    isProcessRunning: ({ context, event }) =>
+      event.type === 'background.kill' && context.jobs.includes(event.processId),
+    processesFull: ({ context: { jobs, env } }) =>
+      jobs.length >= env.limits.backgroundSessionMax || env.processesInAll() >= env.limits.backgroundMax,
+    noProcesses: ({ context }) => context.jobs.length === 0,
     hitsActive: ({ context, event }) => event.type === 'turn.cancel' && cancelHits(context.f, event.target).active,
     isCurrent: ({ context, event }) => !stale(context.f, event),
     isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
@@ -156,7 +177,14 @@ export const sessionMachine = setup({
   },
 }).createMachine({
   id: 'session',
-  context: ({ input }) => ({ f: input.state, env: input.env, endAsks: [], firstDeltaAtMs: null, draining: false }),
+  context: ({ input }) => ({
+    f: input.state,
+    env: input.env,
+    endAsks: [],
+    jobs: [],
+    firstDeltaAtMs: null,
+    draining: false,
+  }),
   initial: 'recovering',
   on: {
     'permission.resolve': [
@@ -177,10 +205,20 @@ export const sessionMachine = setup({
       { actions: 'patchSession' },
     ],
     'session.undelete': [{ guard: 'isDeleted', actions: 'restoreSession' }, { actions: 'answerAlive' }],
+    'background.start': [
+      { guard: 'isDeleted', actions: 'refuseDeleted' },
+      { guard: 'processesFull', actions: 'refuseProcesses' },
+      { actions: 'startProcess' },
+    ],
+    'background.kill': [{ guard: 'isProcessRunning', actions: 'killProcess' }, { actions: 'answerEnded' }],
+    'background.spawned': { actions: 'recordStarted' },
+    'background.failed': { actions: 'refuseStart' },
+    'background.wrote': { actions: 'recordOutput' },
+    'background.ended': { actions: 'recordEnded' },
   },
   states: {
     recovering: {
-      entry: 'recover',
+      entry: ['recover', 'closeProcesses'],
       always: [
         { guard: 'hasQueued', target: 'running' },
         { guard: 'isDeleted', target: 'deleted' },
@@ -197,9 +235,9 @@ export const sessionMachine = setup({
       },
       on: {
         'turn.submit': [...KNOWN_KEY, { target: 'running', actions: 'admit' }],
-        'session.delete': { target: 'deleted', actions: 'deleteSession' },
-        'session.drain': 'stopped',
-        'session.stop': 'stopped',
+        'session.delete': { target: 'deleted', actions: ['deleteSession', 'endProcesses'] },
+        'session.drain': 'closing',
+        'session.stop': 'closing',
       },
     },
     running: {
@@ -210,7 +248,7 @@ export const sessionMachine = setup({
         src: 'turn',
         input: ({ context, self }) => turnInput(context, self),
         onDone: [
-          { guard: 'isDraining', target: 'stopped' },
+          { guard: 'isDraining', target: 'closing' },
           { guard: 'hasQueued', target: 'running', reenter: true },
           { guard: 'isDeleted', target: 'deleted' },
           { target: 'idle' },
@@ -237,7 +275,7 @@ export const sessionMachine = setup({
               { guard: 'isDecided', actions: 'decideLate' },
               { actions: 'refuseUnknownRequest' },
             ],
-            'session.delete': { target: 'cancelling', actions: 'deleteSession' },
+            'session.delete': { target: 'cancelling', actions: ['deleteSession', 'endProcesses'] },
             'session.stop': 'stopping',
             'step.ready': [
               { guard: 'hasSteering', actions: ['takeSteering', 'goStep'] },
@@ -261,7 +299,7 @@ export const sessionMachine = setup({
           entry: 'stopTurn',
           after: {
             cancelDeadline: [
-              { guard: 'isDraining', target: '#session.stopped' },
+              { guard: 'isDraining', target: '#session.closing' },
               { guard: 'hasQueued', target: '#session.running', reenter: true },
               { guard: 'isDeleted', target: '#session.deleted' },
               { target: '#session.idle' },
@@ -270,17 +308,20 @@ export const sessionMachine = setup({
           on: {
             'turn.submit': [{ guard: 'isDeleted', actions: 'refuseDeleted' }, ...BUSY, { actions: 'admit' }],
             'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
-            'session.delete': [{ guard: 'isDeleted', actions: 'answerDeleted' }, { actions: 'deleteSession' }],
+            'session.delete': [
+              { guard: 'isDeleted', actions: 'answerDeleted' },
+              { actions: ['deleteSession', 'endProcesses'] },
+            ],
             'session.stop': 'stopping',
           },
         },
         stopping: {
-          entry: 'stopTurn',
-          after: { cancelDeadline: '#session.stopped' },
+          entry: ['stopTurn', 'interruptProcesses'],
+          after: { cancelDeadline: '#session.closing' },
           on: {
             ...STOPPING,
             'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
-            'xstate.done.actor.turn': '#session.stopped',
+            'xstate.done.actor.turn': '#session.closing',
           },
         },
       },
@@ -298,9 +339,16 @@ export const sessionMachine = setup({
         'turn.submit': { actions: 'refuseDeleted' },
         'session.delete': { actions: 'answerDeleted' },
         'session.undelete': { target: 'idle', actions: 'restoreSession' },
-        'session.drain': 'stopped',
-        'session.stop': 'stopped',
+        'session.drain': 'closing',
+        'session.stop': 'closing',
       },
+    },
+    // The daemon stops, and no turn runs any more: the background processes are ended too.
+    closing: {
+      entry: 'interruptProcesses',
+      always: { guard: 'noProcesses', target: 'stopped' },
+      after: { cancelDeadline: 'stopped' },
+      on: STOPPING,
     },
     stopped: {
       entry: { type: 'halted', params: ({ context }) => ({ sessionId: context.f.sessionId }) },

@@ -13,6 +13,8 @@ export interface Operation {
   params: z.ZodType;
   query: z.ZodType;
   body: z.ZodType | null;
+  /** What a wrong body is called; `Invalid request body` unless existing clients know another wording. */
+  bodyFault?: string;
   /** A JSON `null` counts as `{}`. */
   nullIsEmpty?: true;
   /**

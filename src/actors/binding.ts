@@ -1,0 +1,46 @@
+import type { Asks } from './effects/asks.ts';
+import { backgroundEffect } from './effects/background-run.ts';
+import { barrierEffect } from './effects/barrier.ts';
+import { type Gates, inferenceEffect } from './effects/inference-stream.ts';
+import type { Journal } from './effects/journal.ts';
+import { toolEffect } from './effects/tool-run.ts';
+import type { Limits } from './limits.ts';
+import { backgroundMachine } from './machines/background-job.ts';
+import { sessionMachine } from './machines/session.ts';
+import { streamMachine } from './machines/stream.ts';
+import { toolJobMachine } from './machines/tool-job.ts';
+import { turnMachine } from './machines/turn.ts';
+import type { Inference, Processes, Tools } from './ports.ts';
+import type { Registry } from './registry.ts';
+
+/** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
+export const bindSession = (
+  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes },
+  journal: Journal,
+  asks: Asks,
+  gates: Gates,
+  registry: () => Registry,
+): typeof sessionMachine =>
+  sessionMachine.provide({
+    actions: {
+      append: (_, { state, records }) => journal.append(state, records),
+      answer: (_, { ask, afterSeq, value }) => asks.answer(ask, afterSeq, value),
+      refuse: (_, { ask, code, message, facts }) => asks.refuse(ask, code, message, facts),
+      passivate: (_, { sessionId }) => registry().passivate(sessionId),
+      halted: (_, { sessionId }) => registry().stopped(sessionId),
+      reap: (_, left) => p.processes.reap(left),
+    },
+    actors: {
+      backgroundJob: backgroundMachine.provide({
+        actors: { process: backgroundEffect(p.processes, journal, p.limits) },
+      }),
+      turn: turnMachine.provide({
+        actors: {
+          stream: streamMachine.provide({
+            actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
+          }),
+          toolJob: toolJobMachine.provide({ actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools) } }),
+        },
+      }),
+    },
+  });
