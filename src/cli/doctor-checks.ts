@@ -32,7 +32,7 @@ export const fail = (name: string, message: string, detail: string): Check => ({
 });
 
 const SANDBOX =
-  'none is used: the tools are six file tools, held to the workspace of their session; no commands are run';
+  'unconfined: background processes run as you do; the file tools are held to the workspace of their session';
 
 export const machineChecks = (ctx: Context): Check[] => [
   pass('Operating System', `${process.platform} ${release()}, ${process.arch}`),

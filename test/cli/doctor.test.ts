@@ -110,7 +110,7 @@ describe('opta doctor', () => {
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(/^✓ Operating System {2}/);
     expect(text.stdout).toMatch(/\n! Trust .*\n +→ .*opta config trust\n/);
-    expect(text.stdout).toMatch(/\n\d+ passed, 1 warnings, 0 failures\n$/);
+    expect(text.stdout).toMatch(/\n\d+ passed, 1 warning, 0 failures\n$/);
   });
 
   test('the oldest Node that will do', () => {

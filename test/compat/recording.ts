@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer, Client, Frame, RealDaemon } from './daemon.ts';
 import { type DifferenceId, differs } from './differences.ts';
+import { acksOf, compareStream, eventsOf, FIXED_IN_FRAMES, requestsOf } from './recording-frames.ts';
 import { missingFrom } from './shape.ts';
 
 /** One step of a recording: what a client sent (c2s), or what it was sent. */
@@ -34,21 +35,20 @@ export interface Script {
   accepted?: readonly Accepted[];
   /** Fields of the sessions that the recording uses without creating them. */
   session?: object;
-  /** What happened beside the wire before a step: a server that fails, or goes away. */
-  before?: { [step: number]: () => void | Promise<void> };
+  /**
+   * What happened beside the wire before a step: a server that fails, a process that is killed. `ours` is what an id of the
+   * recording is here.
+   */
+  before?: { [step: number]: (ours: (id: string) => string) => void | Promise<void> };
   /** Text of frames is compared without its spaces: the old daemon trimmed each piece of it. */
   trimmed?: boolean;
-  /** What the recording calls otherwise than we do: a port in a message. */
+  /** What the recording calls otherwise than we do: a port in a message, a folder. */
   same?: readonly (readonly [theirs: string, ours: string])[];
 }
 
 /** Members of an HTTP answer whose values are part of the contract. */
 const FIXED = new Set(
   'ok status daemon name error code role title model cancelled cancelledQueued cancelledActive queuedTurns'.split(' '),
-);
-/** The same for frames, where two writers may come in either order. */
-const FIXED_IN_FRAMES = new Set(
-  'v event type action mode role cancelledActive ok conflict decision toolName name'.split(' '),
 );
 
 const SETTLE_DEADLINE_MS = 8_000;
@@ -82,10 +82,10 @@ export class Replay {
     await this.#createWhatWasThere();
     let compared = 0;
     for (const step of this.#steps) {
+      await this.#happen(step.i);
       if (step.dir === 'note') await this.#note(step);
       if (step.dir === 'note' || (step.dir === 's2c' && step.event !== 'close')) continue;
       await this.#caughtUp(step.i);
-      await this.#script.before?.[step.i]?.();
       if (step.dir === 's2c') compared += await this.#close(step);
       else if (step.channel === 'http') compared += await this.#exchange(step);
       else if (step.channel === 'sse') compared += await this.#stream(step);
@@ -95,10 +95,19 @@ export class Replay {
     return compared;
   }
 
+  /** Also before a frame that was received: what happened may be its cause. */
+  async #happen(before: number): Promise<void> {
+    const happened = this.#script.before?.[before];
+    if (!happened) return;
+    await this.#caughtUp(before);
+    await happened((id) => this.#renamed(id));
+  }
+
   /** Sessions that the recording uses without creating them. */
   async #createWhatWasThere(): Promise<void> {
     const sent = this.#steps.filter((s) => s.dir === 'c2s');
-    const created = new Set(sent.map((s) => (s.body as { sessionId?: string } | null | undefined)?.sessionId));
+    const creating = sent.filter((s) => s.path === '/v3/sessions');
+    const created = new Set(creating.map((s) => (s.body as { sessionId?: string } | null | undefined)?.sessionId));
     for (const step of sent) {
       const id = /sessions\/([^/?]+)|sessionId=([^&]+)/
         .exec(step.path ?? '')
@@ -250,8 +259,15 @@ export class Replay {
   }
 
   #learn(theirs: unknown, ours: unknown): void {
-    const [was, is] = [theirs, ours].map((o) => (o as { turnId?: unknown } | null | undefined)?.turnId);
-    if (typeof was === 'string' && typeof is === 'string') this.#ids.set(was, is);
+    const idsOf = (o: unknown) => {
+      const { turnId, process } = (o ?? {}) as { turnId?: unknown; process?: { processId?: unknown } };
+      return [turnId, process?.processId];
+    };
+    const now = idsOf(ours);
+    for (const [i, was] of idsOf(theirs).entries()) {
+      const is = now[i];
+      if (typeof was === 'string' && typeof is === 'string') this.#ids.set(was, is);
+    }
   }
 
   #clientOf(step: Step): Client {
@@ -281,84 +297,3 @@ const etagOf = (recorded: Step, answer: Answer): string[] =>
 
 const told = (recorded: Step, answer: Answer, problems: string[]): string =>
   `${recorded.method} ${recorded.path} (step ${recorded.i}): ${problems.join('; ')}\n  is ${answer.status} ${answer.text}`;
-
-const eventsOf = (body: unknown): Frame[] | undefined => (body as { events?: Frame[] } | null)?.events;
-const requestsOf = (frames: readonly Frame[]): string[] =>
-  frames.filter((f) => f.event === 'permission.request').map((f) => String(f.payload?.requestId));
-const acksOf = (frames: readonly Frame[]): Frame[] => frames.filter((f) => f.event === undefined);
-
-/** Runs of text become one landmark with the whole of it: how it is split is nobody's promise. */
-const landmarks = (frames: readonly Frame[]): Frame[] => {
-  const out: Frame[] = [];
-  for (const frame of frames) {
-    if (frame.event === undefined) continue;
-    const isText = frame.event === 'turn.token' || frame.event === 'turn.thinking';
-    if (!isText) {
-      out.push(frame);
-      continue;
-    }
-    const last = out.at(-1);
-    const text = frame.event === 'turn.token' ? String(frame.payload?.text) : '';
-    if (last?.event === 'text') last.payload = { ...last.payload, text: `${last.payload?.text}${text}` };
-    else out.push({ event: 'text', payload: { text } });
-  }
-  return out;
-};
-
-/**
- * Every landmark of the recording must come here, in the same order and with the same members. In between there may only be
- * what the old daemon lost (`no-lost-events`), did not store (`text-stored`) or did not mark (`progress-phases`). When a turn is
- * accepted while another runs is a matter of time, so `turn.queued` is compared in a lane of its own.
- */
-const compareStream = (
-  theirs: readonly Frame[],
-  ours: readonly Frame[],
-  kind: 'live' | 'stored',
-  trimmed: boolean,
-): string[] => {
-  const acks = acksOf(ours);
-  const [was, is] = [landmarks(theirs), landmarks(ours)];
-  const lane = (all: Frame[], queued: boolean) => all.filter((f) => (f.event === 'turn.queued') === queued);
-  return [
-    ...acksOf(theirs).flatMap((ack, i) => missingFrom(ack, acks[i] ?? null, FIXED_IN_FRAMES, `ack ${i}`)),
-    ...compareLane(lane(was, true), lane(is, true), kind, trimmed),
-    ...compareLane(lane(was, false), lane(is, false), kind, trimmed),
-  ];
-};
-
-const compareLane = (
-  theirs: readonly Frame[],
-  ours: readonly Frame[],
-  kind: 'live' | 'stored',
-  trimmed: boolean,
-): string[] => {
-  let at = 0;
-  for (const was of theirs) {
-    while (ours[at] && ours[at]?.event !== was.event && mayBeExtra(ours[at] as Frame)) at += 1;
-    const now = ours[at];
-    if (now === undefined || now.event !== was.event) {
-      return [`event ${at}: was ${was.event}, is ${now?.event ?? 'not there'}`];
-    }
-    const problems = compareLandmark(was, now, trimmed);
-    if (problems.length > 0) return [`event ${at} (${was.event}): ${problems.join(', ')}`];
-    at += 1;
-  }
-  // A page of stored events has an end; a live stream goes on.
-  const rest = kind === 'stored' ? ours.slice(at).filter((f) => !mayBeExtra(f)) : [];
-  return rest.map((f) => `after the end: ${f.event}`);
-};
-
-const mayBeExtra = (frame: Frame): boolean => frame.event === 'text' || frame.event === 'turn.progress';
-
-const compareLandmark = (was: Frame, now: Frame, trimmed: boolean): string[] => {
-  if (was.event === 'text') {
-    const [whole = '', ours = ''] = [was, now]
-      .map((f) => String(f.payload?.text))
-      .map((text) => (trimmed ? text.replaceAll(' ', '') : text));
-    // The old daemon sent plain text as a whole at the end; a reader that came in the middle has its second part here.
-    return whole === '' || whole.endsWith(ours) ? [] : [`text ${JSON.stringify(ours)} is not the end of the recorded`];
-  }
-  const problems = missingFrom(was, now, FIXED_IN_FRAMES);
-  const named = was.event === 'session.updated' ? 'payload.snapshot.activeTurnId: is missing' : null;
-  return problems.filter((p) => p !== named);
-};

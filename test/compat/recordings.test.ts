@@ -98,6 +98,28 @@ const SCENARIOS: { [recording: string]: Scenario } = {
       { step: 14, why: 'ws-last-seen' },
     ],
   },
+  '20-background': {
+    accepted: [
+      ...[23, 25, 27, 29, 45].map((step): Accepted => ({ step, why: 'issue-shapes', status: 400 })),
+      { step: 31, why: 'kill-waits', status: 200 },
+      { step: 33, why: 'ends-with-leader', status: 200 },
+      { step: 35, why: 'ends-with-leader', status: 200 },
+      // The place of the one that had ended is free, so it takes one more to be too many.
+      { step: 75, why: 'ends-with-leader', status: 201 },
+      { step: 77, why: 'background-limit', status: 429 },
+    ],
+    script: ({ daemon }) => ({
+      same: [['$TMP', daemon.home]],
+      before: {
+        79: async (ours) => {
+          for (const id of ['-kk2lc1C', 'lUdy_pUO', '4MVNC_YH', 'AFTbPubG']) {
+            const answer = await daemon.post(`/v3/background/${ours(id)}/kill`, { signal: 'SIGKILL' });
+            expect(answer).toMatchObject({ status: 200, body: { killed: true } });
+          }
+        },
+      },
+    }),
+  },
   '22-lmx-routes': {},
   '23-lmx-routes-failing': {
     alone: true,

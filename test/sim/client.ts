@@ -7,7 +7,7 @@ import type { Random } from './random.ts';
  * correct client may accept, and reports everything else.
  */
 export interface ClientHooks {
-  connect(sessionId: string, afterSeq: number, socket: Socket): SocketEnd;
+  connect(sessionId: string, afterSeq: number, socket: Socket, observer: boolean): SocketEnd;
   /** Every envelope that arrived, before it is accepted. */
   received(sessionId: string, seq: number, text: string): void;
   answered(frame: { [key: string]: unknown }): void;
@@ -30,6 +30,8 @@ export class SimClient {
   #backlog: string[] = [];
   #draining = false;
   slow = false;
+  /** It came as an observer this time. */
+  #observer = false;
   readonly #hooks: ClientHooks;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -52,7 +54,8 @@ export class SimClient {
     const mine = (fn: () => void) => () => {
       if (this.#epoch === epoch) fn();
     };
-    this.#end = this.#hooks.connect(this.sessionId, this.cursor, {
+    this.#observer = this.#random.chance(0.1);
+    const socket: Socket = {
       send: (text) => {
         if (this.#epoch !== epoch) return;
         this.#backlog.push(text);
@@ -61,7 +64,8 @@ export class SimClient {
       },
       bufferedBytes: () => (this.#epoch === epoch ? this.#buffered : 0),
       close: () => this.#clock.soon(mine(() => this.cut())),
-    });
+    };
+    this.#end = this.#hooks.connect(this.sessionId, this.cursor, socket, this.#observer);
   }
 
   /** The wire breaks: what was on the way is lost. */
@@ -107,6 +111,8 @@ export class SimClient {
   #take(text: string): void {
     const frame = JSON.parse(text) as Partial<Envelope> & { [key: string]: unknown };
     if (frame.event === undefined || frame.event === 'heartbeat') {
+      if (this.#observer && frame.type === 'ack')
+        this.#hooks.report(`AC2: an observer's ${String(frame.action)} was taken`);
       this.#hooks.answered(frame);
       return;
     }

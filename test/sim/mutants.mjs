@@ -302,6 +302,20 @@ export const MUTANTS = [
     replace: '    {},\n',
   },
   {
+    name: 'an observer that is let through',
+    rule: 'AC2',
+    file: 'src/transport/socket-attachment.ts',
+    find: "else if (this.#who.role === 'observer') this.#error",
+    replace: "else if (this.#who.role === 'observer' && 'none' in frame) this.#error",
+  },
+  {
+    name: 'a snapshot of what is not committed',
+    rule: 'EV4',
+    file: 'src/actors/system.ts',
+    find: 'journal.barrier(sessionId, f.seq, () => done(null, f));',
+    replace: 'clock.soon(() => done(null, f));',
+  },
+  {
     name: 'allow without asking',
     rule: 'PM4',
     file: 'src/actors/domain/permission-policy.ts',

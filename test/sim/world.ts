@@ -2,6 +2,7 @@ import { LIMITS, type Limits } from '../../src/actors/limits.ts';
 import type { Clock, StoredRecord } from '../../src/actors/ports.ts';
 import { createSystem, type System } from '../../src/actors/system.ts';
 import { decodeEnvelope } from '../../src/protocol/envelope.ts';
+import type { SnapshotFrame } from '../../src/protocol/frames.ts';
 import { emptySession, foldAll } from '../../src/protocol/session-state.ts';
 import { type Dispatch, dispatcher } from '../../src/transport/dispatch.ts';
 import { eventPlane } from '../../src/transport/event-plane.ts';
@@ -61,7 +62,7 @@ interface Daemon {
   clock: Clock;
   system: System;
   dispatch: Dispatch;
-  connect: (sessionId: string, afterSeq: number, socket: Socket) => SocketEnd;
+  connect: (sessionId: string, afterSeq: number, socket: Socket, observer: boolean) => SocketEnd;
   inference: FakeInference;
   tools: FakeTools;
   ready: boolean;
@@ -95,6 +96,8 @@ export class World {
   readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
   poison = true;
   steps = 0;
+  /** Snapshot frames that were compared with the log. */
+  snapshots = 0;
   daemons = 0;
   #dispatching = 0;
   #ids = 0;
@@ -215,7 +218,7 @@ export class World {
       inference,
       tools,
       ready: false,
-      connect: (sessionId, afterSeq, socket) => {
+      connect: (sessionId, afterSeq, socket, observer) => {
         const end = eventPlane({
           runtime: system,
           dispatch,
@@ -227,7 +230,7 @@ export class World {
           now: clock.now,
           timers: clock,
           live: new Set(),
-        })({ method: 'GET', path: '/v3/ws', query: `sessionId=${sessionId}&afterSeq=${afterSeq}`, headers: new Map() });
+        })({ method: 'GET', path: '/v3/ws', query: this.#url(sessionId, afterSeq, observer), headers: new Map() });
         if (typeof end !== 'function') throw new Error('the upgrade was refused');
         return end(socket);
       },
@@ -236,6 +239,14 @@ export class World {
     system.start(() => {
       daemon.ready = true;
     });
+  }
+
+  /** What a socket asks for: most nothing, some who is there or the state of now. */
+  #url(sessionId: string, afterSeq: number, observer: boolean): string {
+    const { random } = this;
+    const features = ['presence', 'snapshot'].filter(() => random.chance(0.15));
+    const asks = features.length === 0 ? '' : `&features=${features.join(',')}`;
+    return `sessionId=${sessionId}&afterSeq=${afterSeq}${asks}${observer ? '&role=observer' : ''}`;
   }
 
   /** `kill -9`; with `power` the machine loses its power too. */
@@ -298,9 +309,9 @@ export class World {
 
   #hooks() {
     return {
-      connect: (sessionId: string, afterSeq: number, socket: Socket): SocketEnd => {
+      connect: (sessionId: string, afterSeq: number, socket: Socket, observer: boolean): SocketEnd => {
         if (!this.daemon) throw new Error('no daemon');
-        return this.daemon.connect(sessionId, afterSeq, socket);
+        return this.daemon.connect(sessionId, afterSeq, socket, observer);
       },
       received: (sessionId: string, seq: number, text: string): void => {
         const stored = this.checker(sessionId).texts[seq - 1];
@@ -313,6 +324,7 @@ export class World {
   }
 
   #answered(frame: { [key: string]: unknown }): void {
+    if (frame.type === 'snapshot') return this.#checkSnapshot(frame as unknown as SnapshotFrame);
     const requestId = frame.requestId as string | undefined;
     const asked = requestId === undefined ? undefined : this.pending.get(requestId);
     if (!asked || requestId === undefined) return;
@@ -366,6 +378,17 @@ export class World {
       if (result.conflict && taken && taken.decidedBy !== result.decidedBy)
         this.report('PM2: the loser was told of another winner');
     }
+  }
+
+  /** A snapshot is the fold of what is committed, up to the `seq` that it names. */
+  #checkSnapshot({ sessionId, seq, state }: SnapshotFrame): void {
+    const { texts } = this.checker(sessionId);
+    if (seq > texts.length)
+      return this.report(`EV4: a snapshot of ${sessionId} is at ${seq}, its log at ${texts.length}`);
+    const records = texts.slice(0, seq).map((text) => decodeEnvelope(text).record);
+    if (JSON.stringify(foldAll(emptySession(sessionId), records)) !== JSON.stringify(state))
+      this.report(`CR2: a snapshot of ${sessionId} at ${seq} is not the fold of its log`);
+    this.snapshots++;
   }
 
   /** Runs the world a little. */

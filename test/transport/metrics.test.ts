@@ -43,6 +43,8 @@ const OF_ONE_THING = new Set([
   'purgeRecordsMax',
   'searchScanMax',
   'presenceEntriesMax',
+  'backgroundOutputCharsMax',
+  'backgroundTailCharsMax',
   'requestHeadBytesMax',
 ]);
 

@@ -8,7 +8,7 @@ export interface BackgroundInput {
   draft: JobDraft;
   limits: Limits;
 }
-interface Context extends BackgroundInput {
+export interface BackgroundContext extends BackgroundInput {
   ending: Pick<BackgroundEvent & { type: 'kill' }, 'how' | 'signal' | 'graceMs'>;
 }
 
@@ -24,7 +24,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
  * when nothing of it is alive ([CX4]): by itself, or by a signal that is followed by SIGKILL, and that by a deadline ([SV2]).
  */
 export const backgroundMachine = setup({
-  types: { input: {} as BackgroundInput, context: {} as Context, events: {} as BackgroundEvent },
+  types: { input: {} as BackgroundInput, context: {} as BackgroundContext, events: {} as BackgroundEvent },
   actors: { process: placeholder },
   delays: {
     startDeadline: ({ context }) => context.limits.backgroundStartMs,

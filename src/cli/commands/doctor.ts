@@ -22,7 +22,8 @@ export const doctorCommand = async (
   else {
     for (const check of checks) ctx.output.out(lineOf(check));
     const { passed, warnings, failures } = summary;
-    ctx.output.out(`\n${passed} passed, ${warnings} warnings, ${failures} failures\n`);
+    const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+    ctx.output.out(`\n${passed} passed, ${counted(warnings, 'warning')}, ${counted(failures, 'failure')}\n`);
   }
   return options.exitCode && summary.failures > 0 ? EXIT.error : EXIT.ok;
 };
