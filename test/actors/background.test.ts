@@ -270,6 +270,27 @@ describe('what it writes', () => {
     );
   });
 
+  test('[BG4] one that ended unread while the disk was slow is read when its time is up, and nothing is lost', () => {
+    const h = with1({ toolKillDeadlineMs: 50, backgroundGraceMs: 50, backgroundOutputCharsMax: 1 << 20 });
+    const out = start(h, 'job ms=60 out=20 size=400', { timeoutMs: 100 });
+    h.run(10);
+    // A commit that takes longer than the process may live, and than it takes to give up on it.
+    h.disk.slowCommit(2_000);
+    h.run(5_000);
+    const processId = idOf(out);
+    const seen: SeenProcess = { pid: 0, startedSeq: 0, texts: [], ended: 'timeout', truncated: false, kept: {} };
+    for (const { stream, text, truncated, leftOut = 0 } of outputs(h)) {
+      seen.kept[stream] ??= { head: '', leftOut: 0, tail: '' };
+      seen.kept[stream].leftOut += leftOut;
+      seen.kept[stream][seen.truncated ? 'tail' : 'head'] += text;
+      seen.truncated ||= truncated === true;
+    }
+    expect(h.table.pauses).toBeGreaterThan(0);
+    for (const stream of ['stdout', 'stderr'])
+      expect(keptProblem(seen, stream, h.table.written.get(`${processId} ${stream}`) ?? '')).toBeNull();
+    expect(statuses(h)).toHaveLength(2);
+  });
+
   test('[BG4] while the disk is slow it is gathered, above a bound the process is not read, and nothing is lost', () => {
     const h = with1({ gateCharsMax: 300, tokenCharsMax: 4_000, backgroundOutputCharsMax: 1 << 20 });
     h.faults.slow = 1;

@@ -69,6 +69,11 @@ export class SimDisk {
     this.#store = this.#store.crash({ loseUnflushed: power });
   }
 
+  /** Makes the next commit take `ms` more. */
+  slowCommit(ms: number): void {
+    this.#store.slowCommit(ms);
+  }
+
   records(sessionId: string): StoredRecord[] {
     return this.#store.records(sessionId);
   }

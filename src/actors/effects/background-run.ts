@@ -17,6 +17,8 @@ export const backgroundEffect = (processes: Processes, journal: Journal, limits:
     const budget = outputBudget(limits);
     let waiting = false;
     let paused = false;
+    /** It was told to end. What it still writes is taken at once, within the budget: its end is behind it in the same pipe. */
+    let ending = false;
     let giveUp = (): void => undefined;
 
     const tell = (event: BackgroundEvent): void => sendBack(event);
@@ -40,7 +42,7 @@ export const backgroundEffect = (processes: Processes, journal: Journal, limits:
             waiting = true;
             journal.whenClean(draft.sessionId, onClean);
           }
-          if (budget.size <= limits.gateCharsMax || paused) return;
+          if (budget.size <= limits.gateCharsMax || paused || ending) return;
           paused = true;
           handle.pause();
         },
@@ -52,8 +54,12 @@ export const backgroundEffect = (processes: Processes, journal: Journal, limits:
       },
     );
     receive((order) => {
-      if (order.type === 'signal') handle.signal(order.name);
-      else giveUp = journal.barrier(draft.sessionId, order.afterSeq, handle.go);
+      if (order.type === 'signal') {
+        ending = true;
+        if (paused) handle.resume();
+        paused = false;
+        handle.signal(order.name);
+      } else giveUp = journal.barrier(draft.sessionId, order.afterSeq, handle.go);
     });
     return () => {
       giveUp();
