@@ -108,8 +108,9 @@ describe('stopping', () => {
 
 test('[IN1] a restart keeps the engine, the port and the loopback guard: a demo daemon never turns to the configured inference host', async () => {
   const paths = optaPaths({ OPTA_HOME: home });
+  const stderr = new PassThrough();
   const ctx = {
-    output: createOutput(new PassThrough() as never, new PassThrough() as never),
+    output: createOutput(new PassThrough() as never, stderr as never),
     env: { ...cliEnv(home), OPTA_LOOPBACK_ONLY: '1' } as NodeJS.ProcessEnv,
     paths,
     cwd: home,
@@ -133,6 +134,12 @@ test('[IN1] a restart keeps the engine, the port and the loopback guard: a demo 
   const { OPTA_LOOPBACK_ONLY: _, ...unguarded } = ctx.env;
   await restartDaemonCommand({ ...ctx, env: unguarded }, { engine: 'lmx' });
   expect((await running()).health.engine).toEqual({ engine: 'lmx', loopbackOnly: true });
+  // A start that finds one with another engine says so.
+  stderr.read();
+  await startDaemonCommand(ctx, { engine: 'lmx' });
+  expect(stderr.read()).toBeNull();
+  await startDaemonCommand(ctx, { engine: 'demo' });
+  expect(String(stderr.read())).toBe('It runs with engine lmx. To change that: opta daemon restart --engine demo\n');
 });
 
 describe('opta daemon status', () => {

@@ -155,33 +155,33 @@ export const DIFFERENCES = {
     why: '[AC1] Every process of the machine can read argument lists.',
   },
   'kill-waits': {
-    plane: 'control',
+    plane: 'background',
     what: 'The kill of a background process is answered when nothing of it is alive, and shows its end.',
     why: '[BG3] Who ends a server wants its port. The old answer came first, and the process as it had been.',
   },
   'ends-with-leader': {
-    plane: 'control',
+    plane: 'background',
     what: 'A background process has ended when its own process has; what that left behind is ended with it.',
     why: '[BG3] The old daemon called it running, and counted it, for as long as anything held its pipes open.',
   },
   'one-end': {
-    plane: 'control',
+    plane: 'background',
     what: 'A time-out is one background.status, when the process has ended.',
     why: '[BG1] The old daemon told it twice, which looked like two ends.',
   },
   'background-limit': {
-    plane: 'control',
+    plane: 'background',
     what: 'One background process too many is 429 and retryable, and the bound of five is for each session.',
     why: '[BG5] It is a limit like the others; counted over all sessions, one of them starved the rest.',
   },
   'background-folder': {
-    plane: 'control',
+    plane: 'background',
     what: 'Without a cwd a command runs in the workspace, or in the home folder of the user, not where the daemon was started.',
     why: 'Nothing depends on where a daemon was started.',
   },
 } as const;
 
-export type Plane = 'control' | 'event' | 'sessions' | 'lmx' | 'files';
+export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

@@ -16,12 +16,22 @@ export interface StartOptions extends DaemonFlags {
 export const startDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
   refuseLan(options);
   const { state, started } = await daemonOf(ctx, flagsOf(options));
+  if (!started) await warnOfOtherEngine(ctx, options.engine);
   if (options.json) ctx.output.pretty(shown(state, options.showToken));
   else {
     ctx.output.out(`Daemon ${started ? 'started' : 'already running'}: ${place(state)}\n`);
     if (options.showToken) ctx.output.out(tokenLines(state, ''));
   }
   return EXIT.ok;
+};
+
+/** Whoever asks for an engine by name must not take another one's answers for its answers. */
+const warnOfOtherEngine = async (ctx: Context, wanted: string | undefined): Promise<void> => {
+  const found = wanted === undefined ? null : await discover(ctx.paths.stateFile);
+  const runs = found?.kind === 'running' ? engineOf(found.health) : undefined;
+  if (runs !== undefined && runs !== wanted) {
+    ctx.output.err(`It runs with engine ${oneLine(runs)}. To change that: opta daemon restart --engine ${wanted}\n`);
+  }
 };
 
 export const stopDaemonCommand = async (ctx: Context): Promise<number> => {
