@@ -125,10 +125,10 @@ export interface LogStore {
   /** Deleted sessions that were put away before that moment and still have something stored; some of them when there are many. */
   expired(beforeMs: number, done: Done<string[]>): void;
   /**
-   * Removes a part of what a deleted session has stored; true when nothing is left. From the first call on the session reads as
+   * Removes a part of what a session has stored that was put away before that moment; true when nothing is left to do. From the first call on the session reads as
    * unknown and `load` fails with `session-deleted`: its id is never used again.
    */
-  purge(sessionId: string, done: Done<boolean>): void;
+  purge(sessionId: string, beforeMs: number, done: Done<boolean>): void;
   /** After a failed commit: makes the store usable again, or says why not. */
   reopen(done: Done): void;
   close(done: Done): void;

@@ -40,6 +40,8 @@ export interface Registry {
   readonly slots: ReadonlyMap<string, Slot>;
   visit(sessionId: string, visitor: Visitor): void;
   deliver(sessionId: string, command: SessionCommand & { ask: number }): void;
+  /** Until `work` releases it nobody loads the session; who comes waits. False when it is loaded, or the daemon stops. */
+  hold(sessionId: string, work: (release: () => void) => void): boolean;
   /** Loads the sessions with open work, then calls back. */
   loadOpen(done: () => void): void;
   restart(sessionId: string, delayMs: number): void;
@@ -214,6 +216,17 @@ export const createRegistry = (parts: RegistryParts): Registry => {
         enter: (actor) => actor.send(command),
         refuse: (error) => asks.refuse(command.ask, error.code, error.message, error.facts),
       });
+    },
+    hold(sessionId, work) {
+      if (draining || slots.has(sessionId)) return false;
+      const slot: Slot & { inbox: Visitor[] } = { state: 'loading', inbox: [] };
+      slots.set(sessionId, slot);
+      work(() => {
+        if (slot.inbox.length > 0) return load(sessionId);
+        slots.delete(sessionId);
+        drained();
+      });
+      return true;
     },
     loadOpen(done) {
       store.open((error, ids) => {

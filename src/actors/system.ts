@@ -7,6 +7,7 @@ import { bindSession } from './binding.ts';
 import { wordsOf } from './domain/command-line.ts';
 import type { PermissionRule } from './domain/permission-policy.ts';
 import { forkedSession, newSession } from './domain/session-birth.ts';
+import { DELETED } from './domain/session-facts.ts';
 import { digestOf } from './domain/submit-digest.ts';
 import { type Asks, createAsks } from './effects/asks.ts';
 import { type Attachments, createAttachments } from './effects/attachments.ts';
@@ -164,9 +165,19 @@ export const createSystem = (p: SystemParts): System => {
     const slot = registry.slots.get(sessionId);
     if (slot?.state === 'live') {
       const { f } = slot.actor.getSnapshot().context;
-      journal.barrier(sessionId, f.seq, () => done(null, f));
+      // A tail that is lost is not read any more: then it is what the log has.
+      journal.barrier(
+        sessionId,
+        f.seq,
+        () => done(null, f),
+        () => readStored(sessionId, done),
+      );
       return;
     }
+    readStored(sessionId, done);
+  };
+
+  const readStored = (sessionId: string, done: Done<SessionState>): void =>
     journal.whenClean(sessionId, () =>
       store.load(sessionId, (error, found) => {
         const none = new OptaError('session-not-found', `Session not found: ${sessionId}`);
@@ -178,7 +189,6 @@ export const createSystem = (p: SystemParts): System => {
         }
       }),
     );
-  };
 
   const deliver = <T>(sessionId: string, done: Done<T>, make: (ask: Ask) => SessionCommand & { ask: Ask }): void =>
     registry.deliver(sessionId, make(asks.open(sessionId, done)));
@@ -237,14 +247,14 @@ export const createSystem = (p: SystemParts): System => {
     },
 
     purge: (done) =>
-      purgeExpired(
-        { store, isLive: (id) => registry.slots.has(id), beforeMs: clock.now() - limits.deletedRetentionMs },
-        done,
-      ),
+      purgeExpired({ store, hold: registry.hold, beforeMs: clock.now() - limits.deletedRetentionMs }, done),
 
     create(input, done) {
       const bar = barred();
       if (bar) return done(bar, null as never);
+      if (JSON.stringify(input.metadata ?? {}).length > limits.metadataCharsMax) {
+        return done(tooLong('metadata', limits.metadataCharsMax, 'characters'), null as never);
+      }
       const sessionId = input.sessionId ?? p.ids.session();
       const born = () => {
         stored++;
@@ -260,7 +270,11 @@ export const createSystem = (p: SystemParts): System => {
         return;
       }
       registry.visit(sessionId, {
-        enter: (actor) => reply(actor.getSnapshot().context.f),
+        enter: (actor) => {
+          const { f } = actor.getSnapshot().context;
+          if (f.deletedAt === undefined) reply(f);
+          else done(new OptaError('session-deleted', DELETED, { deletedAt: f.deletedAt }), null as never);
+        },
         refuse: (error) => done(error, null as never),
         create: born,
       });
@@ -271,18 +285,19 @@ export const createSystem = (p: SystemParts): System => {
       const bar = barred();
       if (bar) return done(bar, null as never);
       if (Buffer.byteLength(input.content) > limits.contentBytesMax) {
-        return done(
-          new OptaError('payload-too-large', `content is longer than ${limits.contentBytesMax} bytes`),
-          null as never,
-        );
+        return done(tooLong('content', limits.contentBytesMax, 'bytes'), null as never);
       }
       ingressSeq++;
       const ask = asks.open(sessionId, done);
       const digest = input.idempotencyKey === undefined ? {} : { digest: digestOf(input) };
       registry.deliver(sessionId, { type: 'turn.submit', ask, turnId: p.ids.turn(), input, ...digest });
     },
-    editQueued: (sessionId, turnId, edit, done) =>
-      command(sessionId, done, (ask) => ({ type: 'queue.edit', ask, turnId, edit })),
+    editQueued(sessionId, turnId, edit, done) {
+      if (Buffer.byteLength(edit.content ?? '') > limits.contentBytesMax) {
+        return done(tooLong('content', limits.contentBytesMax, 'bytes'), null as never);
+      }
+      command(sessionId, done, (ask) => ({ type: 'queue.edit', ask, turnId, edit }));
+    },
     withdraw: (sessionId, turnId, writerId, done) =>
       command(sessionId, done, (ask) => ({ type: 'queue.withdraw', ask, turnId, writerId })),
     patch: (sessionId, patch, done) => command(sessionId, done, (ask) => ({ type: 'session.patch', ask, patch })),
@@ -373,5 +388,8 @@ export const createSystem = (p: SystemParts): System => {
     },
   };
 };
+
+const tooLong = (what: string, max: number, unit: string): OptaError =>
+  new OptaError('payload-too-large', `${what} is longer than ${max} ${unit}`);
 
 const UNREADABLE = 'The command names no program, or a quote is not closed';

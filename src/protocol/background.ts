@@ -78,7 +78,7 @@ export interface Background extends Omit<BackgroundProcess, 'sessionId' | 'runti
   marks: number[];
 }
 
-/** Ended processes that a session remembers; above it the oldest is forgotten, and only the log still has it. */
+/** Ended processes that a session remembers; above it the one that ended first is forgotten, and only the log still has it. */
 export const ENDED_KEPT_MAX = 20;
 export const MARK_EVERY = 256;
 
@@ -98,7 +98,12 @@ export const foldStatus = (all: Background[], { process, identity = null }: Payl
   const next = known
     ? all.map((p) => (p === known ? { ...p, ...told } : p))
     : [...all, { ...told, identity, chunks: 0, marks: [] }];
-  const oldest = next.filter((p) => !isRunning(p)).at(-ENDED_KEPT_MAX - 1);
+  const ended = next.filter((p) => !isRunning(p));
+  if (ended.length <= ENDED_KEPT_MAX) return next;
+  // Whoever waits for this end asks for it next, however long ago it began.
+  const oldest = ended
+    .filter((p) => p.processId !== told.processId)
+    .reduce((a, b) => ((b.endedAt ?? '') < (a.endedAt ?? '') ? b : a));
   return next.filter((p) => p !== oldest);
 };
 

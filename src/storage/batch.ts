@@ -28,6 +28,12 @@ export const checkBatch = (batch: SessionCommit[], headOf: (sessionId: string) =
   }
 };
 
+/** Throws `internal` for a session whose log was purged: nothing can continue it. */
+export const headOf = (index: IndexEntry | undefined): number => {
+  if (index?.purgedAt !== undefined) throw new OptaError('internal', `${index.sessionId} is purged`);
+  return index?.seq ?? 0;
+};
+
 /** Where a session stands in the list: newest change first, ties by id. A date that cannot be read comes last. */
 export const updatedAtMs = (index: IndexEntry): number => Math.max(0, Date.parse(index.updatedAt) || 0);
 

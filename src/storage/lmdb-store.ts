@@ -50,7 +50,7 @@ export const openLmdbStore = (options: LmdbStoreOptions): LmdbStore => {
       store.reading('read', done, (tables) => readPage(tables(), sessionId, afterSeq, bounds)),
     list: (page, done) => store.reading('list', done, (tables) => listPage(tables(), page)),
     expired: (beforeMs, done) => store.reading('expired', done, (tables) => expiredSessions(tables, beforeMs)),
-    purge: (sessionId, done) => store.purge(sessionId, done),
+    purge: (sessionId, beforeMs, done) => store.purge(sessionId, beforeMs, done),
     open: (done) => store.reading('open', done, (tables) => [...tables().open.getKeys()]),
     reopen: (done) => settle(store.reopen(), 'reopen', store.commitDeadlineMs, done),
     close: (done) => settle(store.close(), 'close', store.commitDeadlineMs, done),
@@ -113,7 +113,7 @@ class Store {
     });
   }
 
-  purge(sessionId: string, done: Done<boolean>): void {
+  purge(sessionId: string, beforeMs: number, done: Done<boolean>): void {
     const env = this.env;
     const refusal = this.#refusal();
     let isOver = false;
@@ -121,7 +121,7 @@ class Store {
       refusal || !env
         ? Promise.reject(refusal ?? gone())
         : env.write((tables) => {
-            isOver = purgePart(tables, sessionId, LIMITS.purgeRecordsMax);
+            isOver = purgePart(tables, sessionId, beforeMs, LIMITS.purgeRecordsMax);
           });
     settle(work, 'purge', this.commitDeadlineMs, (error) => {
       if (error && !refusal && env) this.#fail(error, env);

@@ -1,6 +1,6 @@
 import type { IndexEntry, ListPage, LogPage, SessionCommit, StoredRecord, StoredSession } from '../actors/ports.ts';
 import type { SessionState } from '../protocol/session-state.ts';
-import { checkBatch, formatCursor, parseCursor, updatedAtMs } from './batch.ts';
+import { checkBatch, formatCursor, headOf, parseCursor, updatedAtMs } from './batch.ts';
 import { type PageBounds, purged } from './reads.ts';
 import { listFilter } from './search.ts';
 
@@ -24,7 +24,7 @@ export class MemoryRows {
 
   /** Throws `internal` and changes nothing when the batch does not continue the log. */
   land(batch: SessionCommit[]): void {
-    checkBatch(batch, (sessionId) => this.head(sessionId));
+    checkBatch(batch, (sessionId) => headOf(this.#rows.get(sessionId)?.index));
     const snapshots = batch.map((c) => (c.snapshot ? JSON.stringify(c.snapshot) : null));
     const undo: Undo = [];
     batch.forEach((c, i) => {
@@ -98,10 +98,10 @@ export class MemoryRows {
   }
 
   /** At once and for good: a power cut does not bring it back. */
-  purge(sessionId: string): boolean {
+  purge(sessionId: string, beforeMs: number): boolean {
     const row = this.#rows.get(sessionId);
     const deletedAt = row?.index.deletedAt;
-    if (!row || deletedAt === undefined) return true;
+    if (!row || deletedAt === undefined || updatedAtMs(row.index) >= beforeMs) return true;
     const { seq, createdAt, updatedAt } = row.index;
     const bare = { sessionId, model: '', createdAt, updatedAt, seq, toolCallCount: 0, messageCount: 0, queuedTurns: 0 };
     const index = { ...bare, deletedAt, purgedAt: deletedAt };

@@ -76,7 +76,7 @@ const mount = (options: MemoryStoreOptions, rows: MemoryRows): MemoryStore => {
     read: (sessionId, afterSeq, bounds, done) => store.reading(done, () => rows.read(sessionId, afterSeq, bounds)),
     list: (page, done) => store.reading(done, () => rows.list(page)),
     expired: (beforeMs, done) => store.reading(done, () => rows.expired(beforeMs)),
-    purge: (sessionId, done) => store.reading(done, () => rows.purge(sessionId)),
+    purge: (sessionId, beforeMs, done) => store.reading(done, () => rows.purge(sessionId, beforeMs)),
     open: (done) => store.reading(done, () => rows.open()),
     reopen: (done) => store.reopen(done),
     close: (done) => store.close(done),

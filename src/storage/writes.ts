@@ -1,10 +1,10 @@
 import type { SessionCommit } from '../actors/ports.ts';
-import { checkBatch, updatedAtMs } from './batch.ts';
+import { checkBatch, headOf, updatedAtMs } from './batch.ts';
 import type { Tables } from './tables.ts';
 
 /** Puts one batch, inside a transaction. What it throws must abort the transaction. */
 export const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
-  checkBatch(batch, (sessionId) => t.index.get(sessionId)?.seq ?? 0);
+  checkBatch(batch, (sessionId) => headOf(t.index.get(sessionId)));
   let added = 0;
   for (const c of batch) {
     const before = t.index.get(c.sessionId);
@@ -27,10 +27,11 @@ export const writeBatch = (t: Tables, batch: SessionCommit[]): void => {
 };
 
 /** One part of a purge, inside a transaction; true when nothing is left. The id keeps its row, so that it is never given again. */
-export const purgePart = (t: Tables, sessionId: string, recordsMax: number): boolean => {
+export const purgePart = (t: Tables, sessionId: string, beforeMs: number, recordsMax: number): boolean => {
   const index = t.index.get(sessionId);
   if (index?.deletedAt === undefined) return true;
   if (index.purgedAt === undefined) {
+    if (updatedAtMs(index) >= beforeMs) return true;
     const { seq, createdAt, updatedAt, deletedAt } = index;
     const bare = { sessionId, model: '', createdAt, updatedAt, seq, toolCallCount: 0, messageCount: 0, queuedTurns: 0 };
     t.index.put(sessionId, { ...bare, deletedAt, purgedAt: new Date().toISOString() });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wordsOf } from '../../src/actors/domain/command-line.ts';
 import { outputBudget } from '../../src/actors/domain/output-budget.ts';
-import { type OutputStream, StartBackgroundSchema } from '../../src/protocol/background.ts';
+import { ENDED_KEPT_MAX, type OutputStream, StartBackgroundSchema } from '../../src/protocol/background.ts';
 import { keptProblem, type SeenProcess } from '../sim/background-checker.ts';
 import { Harness } from './harness.ts';
 
@@ -186,6 +186,46 @@ describe('its end', () => {
     const refused = start(h, 'job');
     h.run(30);
     expect(refused.answer).toBe('session-deleted');
+  });
+
+  test('[BG3, SV2] a delete waits for what ran when it came, and not for what a restored session begins', () => {
+    const h = with1();
+    const first = start(h, 'job deaf');
+    h.run(60);
+    const away = ask((d) => h.system.delete('s', d));
+    h.run(20);
+    ask((d) => h.system.undelete('s', d));
+    h.run(20);
+    const second = start(h, 'job');
+    h.run(20_000);
+    expect(away.answer).toMatchObject({ sessionId: 's' });
+    const got = ask((d) => h.system.get('s', d as never));
+    h.run(20);
+    expect(got.answer).toMatchObject({
+      background: [
+        { processId: idOf(first), state: 'killed' },
+        { processId: idOf(second), state: 'running' },
+      ],
+    });
+  });
+
+  test('[BG1] the end that was last is remembered, however early it began', () => {
+    const h = new Harness({ backgroundSessionMax: 2 });
+    h.create('s');
+    const long = start(h, 'job');
+    h.run(60);
+    for (let i = 0; i < ENDED_KEPT_MAX + 3; i++) {
+      start(h, 'job ms=1');
+      h.run(100);
+    }
+    const out = kill(h, idOf(long));
+    h.run(200);
+    expect(out.answer).toMatchObject({ killed: true, process: { processId: idOf(long), state: 'killed' } });
+    const again = kill(h, idOf(long));
+    const got = ask((d) => h.system.get('s', d as never));
+    h.run(20);
+    expect(again.answer).toMatchObject({ killed: false });
+    expect((got.answer as { background: unknown[] }).background).toHaveLength(ENDED_KEPT_MAX);
   });
 
   test('[BG3] a clean stop ends them, says so, and waits for it; what comes then is refused', () => {

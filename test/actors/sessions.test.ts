@@ -45,6 +45,54 @@ describe('patch', () => {
     h.run(20);
     expect(out.answer).toBe('payload-too-large');
   });
+
+  test('[SV3] so is a session that would begin with it; what is too long already may get shorter, and takes other changes', () => {
+    const h = new Harness({ metadataCharsMax: 40 });
+    const metadata = { a: 'x'.repeat(60) };
+    const born = ask((d) => h.system.create({ sessionId: 's' as never, metadata }, d));
+    h.run(20);
+    expect(born.answer).toBe('payload-too-large');
+    // From a time with a higher bound.
+    const old = new Harness();
+    ask((d) => old.system.create({ sessionId: 's' as never, metadata }, d));
+    old.run(20);
+    old.boot({ metadataCharsMax: 40 });
+    const longer = ask((d) => old.system.patch('s', { metadata: { b: 1 } }, d));
+    const title = ask((d) => old.system.patch('s', { title: 'T' }, d));
+    const shorter = ask((d) => old.system.patch('s', { metadata: { a: 'x'.repeat(50) } }, d));
+    old.run(20);
+    expect([longer.answer, title.answer, shorter.answer]).toMatchObject([
+      'payload-too-large',
+      { title: 'T' },
+      { metadata: { a: 'x'.repeat(50) } },
+    ]);
+  });
+
+  test('[WP5, SV3] an edit of a waiting turn is held to the same size as a submit', () => {
+    const h = new Harness({ contentBytesMax: 20 });
+    h.create('s');
+    h.submit('s', 'hang');
+    const queued = h.submit('s', 'say later');
+    h.run(20);
+    const { turnId } = queued.answer as { turnId: string };
+    const edit = { writerId: 'w' as never, content: 'é'.repeat(11) };
+    const out = ask((d) => h.system.editQueued('s', turnId, edit, d));
+    h.run(20);
+    expect(out.answer).toBe('payload-too-large');
+  });
+});
+
+describe('get', () => {
+  test('[SV2] a state that is lost on the way to the disk is not waited for: the answer is what the log has', () => {
+    const h = with1();
+    h.faults.failing = 1;
+    h.submit('s', 'say a');
+    const got = ask((d) => h.system.get('s', d as never));
+    expect(got.answer).toBe('none');
+    h.run(200);
+    h.faults.failing = 0;
+    expect(got.answer).toMatchObject({ sessionId: 's', seq: 1, queue: [] });
+  });
 });
 
 describe('delete', () => {
@@ -69,6 +117,14 @@ describe('delete', () => {
     h.run(200);
     expect(restored.answer).not.toHaveProperty('deletedAt');
     expect(taken.answer).toMatchObject({ queued: 0 });
+  });
+
+  test('[EV5] one that is put away already is not made again', () => {
+    const h = with1();
+    ask((d) => h.system.delete('s', d));
+    const out = ask((d) => h.system.create({ sessionId: 's' as never }, d));
+    h.run(20);
+    expect(out.answer).toBe('session-deleted');
   });
 
   test('[CR1] a kill between the delete and the end of what ran leaves it deleted, and the turn cancelled', () => {
@@ -271,5 +327,39 @@ describe('purge', () => {
     expect([get, restore, create].map(({ answer }) => answer)).toEqual(Array(3).fill('session-deleted'));
     expect(kept.answer).toMatchObject({ sessionId: 'kept' });
     expect(JSON.stringify(h.log('s'))).not.toContain('secret');
+    const copy = ask((d) => h.system.fork('s', {}, d));
+    h.run(50);
+    expect(copy.answer).toBe('session-deleted');
+  });
+
+  test('[EV5, EV1] whenever it is restored, it is back with all it had, or gone for good: never in between', () => {
+    const ends = new Set<string>();
+    for (let n = 0; n < 120; n++) {
+      const h = new Harness({ deletedRetentionMs: 1_000 });
+      h.create('s');
+      h.submit('s', 'say kept');
+      h.run(100);
+      ask((d) => h.system.delete('s', d));
+      h.run(50);
+      h.boot({ deletedRetentionMs: 1_000 });
+      h.run(2_000);
+      h.faults.slow = 1;
+      // Each read draws another latency for what comes after it.
+      for (let i = 0; i < n % 10; i++) ask((d) => h.system.get('nobody', d as never));
+      ask((d) => h.system.purge(d as never));
+      h.run(n);
+      const back = ask((d) => h.system.undelete('s', d));
+      h.run(2_000);
+      h.boot();
+      const got = ask((d) => h.system.get('s', d as never));
+      h.run(1_000);
+      if (back.answer === 'session-deleted') expect(got.answer).toBe('session-deleted');
+      else {
+        expect(back.answer).toMatchObject({ sessionId: 's' });
+        expect(JSON.stringify(got.answer)).toContain('kept');
+      }
+      ends.add(back.answer === 'session-deleted' ? 'gone' : 'back');
+    }
+    expect([...ends].sort()).toEqual(['back', 'gone']);
   });
 });

@@ -392,9 +392,12 @@ const listing = (fresh: () => Promise<Harness>): void => {
     await commit(store, { ...last, index: { ...last.index, deletedAt } });
     await commit(store, { ...young, index: { ...young.index, deletedAt: new Date(T0 + 1).toISOString() } }, alive);
     expect(await call<string[]>((done) => store.expired(T0, done))).toEqual(['old']);
-    expect(await call<boolean>((done) => store.purge('alive', done))).toBe(true);
+    expect(await call<boolean>((done) => store.purge('alive', T0, done))).toBe(true);
+    // It was put away since it was listed.
+    expect(await call<boolean>((done) => store.purge('young', T0, done))).toBe(true);
+    expect(await call((done) => store.load('young', done))).not.toBeNull();
     let rounds = 1;
-    while (!(await call<boolean>((done) => store.purge('old', done)))) rounds++;
+    while (!(await call<boolean>((done) => store.purge('old', T0, done)))) rounds++;
     expect(rounds).toBeLessThanOrEqual(4);
     await expect(call((done) => store.load('old', done))).rejects.toMatchObject({ code: 'session-deleted' });
     expect(await call<LogPage>((done) => store.read('old', 0, { recordsMax: 9, bytesMax: 9 }, done))).toEqual({
@@ -408,7 +411,8 @@ const listing = (fresh: () => Promise<Harness>): void => {
     expect((await call<LogPage>((done) => store.read('alive', 0, { recordsMax: 9, bytesMax: 9999 }, done))).head).toBe(
       2,
     );
-    // A batch that begins anew with this id does not continue its log.
+    // Nothing continues its log, and a batch that begins anew with this id does not either.
+    await expect(commit(store, old.commit(1))).rejects.toMatchObject({ code: 'internal' });
     await expect(commit(store, new SessionLog('old').commit(1))).rejects.toMatchObject({ code: 'internal' });
   });
 

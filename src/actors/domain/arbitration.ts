@@ -76,4 +76,9 @@ export const movedOrder = (s: SessionState, turnId: string, { writerId, before }
 };
 
 /** The metadata that a patch leaves. */
-export const metadataAfter = (s: SessionState, patch: PatchSession): object => ({ ...s.metadata, ...patch.metadata });
+/** Whether it would be longer than that, and longer than it is: what is too long may always be made shorter. */
+export const metadataOverflows = (s: SessionState, patch: PatchSession, charsMax: number): boolean => {
+  if (patch.metadata === undefined) return false;
+  const chars = JSON.stringify({ ...s.metadata, ...patch.metadata }).length;
+  return chars > charsMax && chars > JSON.stringify(s.metadata ?? {}).length;
+};

@@ -4,6 +4,8 @@ import type { SubmitTurn } from '../../protocol/turn.ts';
 import type { Place } from './arbitration.ts';
 import { terminal } from './closing.ts';
 
+export const DELETED = 'The session was deleted; undelete it to go on.';
+
 /** The facts that a session records, made from its state and a command. One place each, so a record has one shape. */
 export const callName = (f: SessionState, callId: string): string =>
   f.active?.calls.find((c) => c.id === callId)?.name ?? '';

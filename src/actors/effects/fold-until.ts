@@ -22,7 +22,11 @@ export const foldUntil = (
   const next = (until: number | undefined): void =>
     parts.store.read(sessionId, state.seq, BOUNDS, (error, page) => {
       if (error) return fail(error);
-      if (page.head === 0) return fail(new OptaError('session-not-found', `Session not found: ${sessionId}`));
+      // Whether it never was or is purged, only `load` tells apart.
+      if (page.head === 0) {
+        const none = new OptaError('session-not-found', `Session not found: ${sessionId}`);
+        return parts.store.load(sessionId, (gone) => fail(gone ?? none));
+      }
       const end = until ?? page.head;
       if (end > page.head) {
         return fail(new OptaError('invalid-request', `The session has no event ${end} yet`, { seq: page.head }));

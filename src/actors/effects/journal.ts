@@ -21,8 +21,8 @@ export interface Journal {
   dirty(sessionId: string): boolean;
   /** Calls back once everything appended so far and since is committed; at once when it is. Never while storage is down. */
   whenClean(sessionId: string, fn: () => void): void;
-  /** Calls back when `seq` is committed. Pass only a `seq` that was appended. Returns a way to give up. */
-  barrier(sessionId: string, seq: number, fn: () => void): () => void;
+  /** Calls back when `seq` is committed, or `lost` when it never will be. Pass only a `seq` that was appended. Returns a way to give up. */
+  barrier(sessionId: string, seq: number, fn: () => void, lost?: () => void): () => void;
   /** `answer(null)` once `seq` is on disk; otherwise with the reason why it is not, or why nobody can tell. */
   flushed(sessionId: string, seq: number, answer: (problem: FlushProblem | null) => void): void;
   /** Forgets the uncommitted tail that is not in flight; what waited for it waits for `settle`. */
@@ -82,7 +82,7 @@ export const createJournal = (parts: JournalParts): Journal => {
   let scheduled = false;
   let flushing = false;
   let tailBytes = 0;
-  const barriers = new Map<string, { seq: number; fn: () => void }[]>();
+  const barriers = new Map<string, { seq: number; fn: () => void; lost?: (() => void) | undefined }[]>();
   const cleanWaiters = new Map<string, (() => void)[]>();
   const waiters = new Map<string, Waiter[]>();
   const parked = new Map<string, Waiter[]>();
@@ -171,11 +171,12 @@ export const createJournal = (parts: JournalParts): Journal => {
     if (tail) tailBytes -= tail.bytes;
     next.delete(sessionId);
     const keep = inFlight?.get(sessionId)?.state.seq ?? 0;
-    pass(barriers, sessionId, (b) => b.seq > keep);
+    const unmet = pass(barriers, sessionId, (b) => b.seq > keep);
     const lost = pass(waiters, sessionId, (w) => w.seq > keep);
     if (lost.length > 0) parked.set(sessionId, [...(parked.get(sessionId) ?? []), ...lost]);
     sinceSnapshot.delete(sessionId);
     if (!dirty(sessionId)) clean(sessionId);
+    for (const b of unmet) b.lost?.();
   };
 
   return {
@@ -201,12 +202,12 @@ export const createJournal = (parts: JournalParts): Journal => {
       if (!dirty(sessionId)) fn();
       else put(cleanWaiters, sessionId, fn);
     },
-    barrier(sessionId, seq, fn) {
+    barrier(sessionId, seq, fn, lost) {
       if (!dirty(sessionId)) {
         fn();
         return () => undefined;
       }
-      const waiting = { seq, fn };
+      const waiting = { seq, fn, lost };
       put(barriers, sessionId, waiting);
       return () => {
         pass(barriers, sessionId, (b) => b === waiting);

@@ -70,7 +70,7 @@ export const recordEnded = ({ context, event, enqueue }: Act): void => {
 /** Answered when nothing of it is alive ([CX4]). */
 export const killProcess = ({ context, event, enqueue }: Act): void => {
   const { ask, processId, signal } = event as Command<'background.kill'>;
-  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: processId, value: null }] });
+  setContext(enqueue, { endAsks: [...context.endAsks, { ask, processIds: [processId], value: null }] });
   jobs(enqueue).tell(processId, { type: 'kill', how: 'killed', signal, graceMs: context.env.limits.backgroundGraceMs });
 };
 

@@ -2,7 +2,7 @@ import type { Fact } from '../../protocol/events.ts';
 import { toSnapshot } from '../../protocol/session-state.ts';
 import { cancelHits, movedOrder, placeOf, queueProblem, steering, usedKey } from '../domain/arbitration.ts';
 import { closing, type Ending } from '../domain/closing.ts';
-import { cancelFacts, sessionUpdated, steered, turnQueued } from '../domain/session-facts.ts';
+import { cancelFacts, DELETED, sessionUpdated, steered, turnQueued } from '../domain/session-facts.ts';
 import type { SessionEvent } from '../messages.ts';
 import { answer, commit, refusal, type SessionContext, setContext, tell } from './session-context.ts';
 
@@ -77,7 +77,7 @@ export const refuseStopping = ({ event, enqueue }: Act): void =>
 
 export const refuseDeleted = ({ context, event, enqueue }: Act): void => {
   const { deletedAt } = context.f;
-  refusal(enqueue, event, 'session-deleted', 'The session was deleted; undelete it to go on.', { deletedAt });
+  refusal(enqueue, event, 'session-deleted', DELETED, { deletedAt });
 };
 
 export const startNext = ({ context, enqueue }: Act): void => {
@@ -111,10 +111,12 @@ export const cancelQueued = ({ context, event, enqueue }: Act): void => {
 export const cancelActive = ({ context, event, enqueue }: Act): void => {
   const { ask, target } = event as Command<'turn.cancel'>;
   const { queued } = cancelHits(context.f, target);
-  const first = context.f.active?.cancelling === false;
+  const { active } = context.f;
+  const first = active?.cancelling === false;
   commit(context, enqueue, cancelFacts(context.f, target, queued, first));
   const value = { cancelled: queued.length + 1, cancelledQueued: queued.length, cancelledActive: true };
-  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'turn', value }] });
+  const wait = { ask, ...(active ? { turnId: active.turnId } : {}), processIds: [], value };
+  setContext(enqueue, { endAsks: [...context.endAsks, wait] });
 };
 
 export const interruptActive = ({ context, enqueue }: Act): void => {
@@ -194,8 +196,8 @@ export const deleteSession = ({ context, event, enqueue }: Act): void => {
   ]);
   const cancelled = queue.length + (active === null ? 0 : 1);
   const value = { sessionId: f.sessionId, deletedAt: at, cancelled, seq: f.seq };
-  if (active || context.jobs.length > 0)
-    setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'all', value }] });
+  const wait = { ask, ...(active ? { turnId: active.turnId } : {}), processIds: context.jobs, value };
+  if (active || context.jobs.length > 0) setContext(enqueue, { endAsks: [...context.endAsks, wait] });
   else answer(enqueue, f, ask, value);
 };
 

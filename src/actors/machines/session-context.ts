@@ -32,14 +32,20 @@ export interface SessionInput {
   env: SessionEnv;
 }
 
+/** Later work is none of its business: a turn and processes are named, not "whatever runs". */
+export interface EndAsk {
+  ask: Ask;
+  turnId?: string;
+  processIds: string[];
+  /** The answer; null: the one process, as it then is. */
+  value: object | null;
+}
+
 export interface SessionContext {
   f: SessionState;
   env: SessionEnv;
-  /**
-   * Commands that are answered when something has ended: the running `turn`, `all` that runs, or a background process, which is
-   * named and then is the answer.
-   */
-  endAsks: { ask: Ask; until: string; value: object | null }[];
+  /** Commands that are answered when what they name has ended. */
+  endAsks: EndAsk[];
   /** Background processes that run or are about to: those that have an actor. */
   jobs: string[];
   firstDeltaAtMs: number | null;
@@ -90,12 +96,10 @@ export const jobs = (enqueue: unknown) => ({
 
 /** Something has ended: answers who waited for it. */
 export const settle = (context: SessionContext, enqueue: unknown, f: SessionState): void => {
-  const waits = ({ until }: { until: string }): boolean => {
-    const busy = until === 'all' ? context.jobs.length > 0 : context.jobs.includes(until);
-    return busy || (/^turn$|^all$/.test(until) && f.active !== null);
-  };
-  for (const { ask, until, value } of context.endAsks.filter((one) => !waits(one))) {
-    const p = f.background.find(({ processId }) => processId === until);
+  const waits = ({ turnId, processIds }: EndAsk): boolean =>
+    processIds.some((id) => context.jobs.includes(id)) || (turnId !== undefined && f.active?.turnId === turnId);
+  for (const { ask, processIds, value } of context.endAsks.filter((one) => !waits(one))) {
+    const p = f.background.find(({ processId }) => processId === processIds[0]);
     answer(enqueue, f, ask, value ?? { killed: true, process: p && toProcess(f.sessionId, p, context.env.now()) });
   }
   setContext(enqueue, { endAsks: context.endAsks.filter(waits) });

@@ -5,7 +5,7 @@ import type { SessionState } from '../../protocol/session-state.ts';
 import {
   cancelHits,
   conflicts,
-  metadataAfter,
+  metadataOverflows,
   policyOf,
   queueFull,
   queueProblem,
@@ -158,8 +158,7 @@ export const sessionMachine = setup({
       typeof event.edit.before === 'string' &&
       (event.edit.before === event.turnId || queueProblem(context.f, event.edit.before, event.edit.writerId) !== null),
     isMetadataLarge: ({ context, event }) =>
-      event.type === 'session.patch' &&
-      JSON.stringify(metadataAfter(context.f, event.patch)).length > context.env.limits.metadataCharsMax,
+      event.type === 'session.patch' && metadataOverflows(context.f, event.patch, context.env.limits.metadataCharsMax),
     isProcessRunning: ({ context, event }) =>
       event.type === 'background.kill' && context.jobs.includes(event.processId),
     processesFull: ({ context: { jobs, env } }) =>

@@ -68,6 +68,8 @@ const readOutput = async (
     const { records } = await within<LogPage>(deps, (done) =>
       deps.runtime.read(sessionId, cursor, LIMITS.readPageRecordsMax, done),
     );
+    // Its session was purged meanwhile.
+    if (records.length === 0) throw new OptaError('background-not-found', 'Background process not found');
     for (const { text } of records.filter((r) => r.text.includes('"event":"background.output"'))) {
       const { record } = decodeEnvelope(text);
       if (record.event !== 'background.output' || record.payload.processId !== processId) continue;
