@@ -1,6 +1,7 @@
 import type { Envelope } from '../protocol/envelope.ts';
 import type { OptaError } from '../protocol/errors.ts';
 import type { LogRecord } from '../protocol/events.ts';
+import type { Role } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import type { DaemonAddress } from './platform.ts';
 
@@ -23,8 +24,8 @@ export interface AttachOptions {
   holds?(last: { seq: number; seen: Received | null }): Promise<boolean>;
   /** It has not: the cursor is 0 now and everything comes again. Without this the attachment ends with `log-rewound`. */
   onRewound?(): void;
-  /** Sent first on each connection. */
-  hello?: object;
+  /** Who attaches: stands in the URL of each connection, and is the first frame on it. */
+  hello?: { role?: Role; clientId?: string; writerId?: string };
   features?: string[];
   /** Without a connection for this long the attachment ends with `daemon-unreachable`. Default: never. */
   retryForMs?: number;

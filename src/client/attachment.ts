@@ -2,7 +2,7 @@ import { decodeEnvelope } from '../protocol/envelope.ts';
 import { errorRow, isErrorCode, OptaError } from '../protocol/errors.ts';
 import type { SnapshotFrame } from '../protocol/frames.ts';
 import type { AttachOptions, AttachState, Frame, Received } from './attach-options.ts';
-import { byCloseCode, byStatus, delayOf, FATAL } from './faults.ts';
+import { byCloseCode, byStatus, delayOf, EXPLAINED, FATAL } from './faults.ts';
 import type { DaemonAddress, OpenSocket, Platform, PlatformSocket } from './platform.ts';
 
 /** Times the same cursor may meet a gap before the log itself is called broken. */
@@ -56,7 +56,10 @@ export class Attachment {
   #doubt: 'none' | 'other-daemon' | 'head-below' = 'none';
   #awaitsSnapshot: boolean;
   #refusals = 0;
+  /** Why the platform could not open or keep the socket. */
   #lastError: OptaError | null = null;
+  /** The error frame that came last, if nothing came after it: the close that follows may be its own. */
+  #told: OptaError | null = null;
 
   constructor(options: AttachOptions, { openSocket, onWake }: Pick<Platform, 'openSocket' | 'onWake'>) {
     this.#options = options;
@@ -161,7 +164,13 @@ export class Attachment {
     const query = new URLSearchParams({ sessionId: this.#options.sessionId, afterSeq: String(afterSeq) });
     const features = [...(this.#options.features ?? []), ...(this.#awaitsSnapshot ? ['snapshot'] : [])];
     if (features.length > 0) query.set('features', features.join(','));
+    // [AC2] In the URL too: until a hello arrives, a daemon takes a client for what its URL says, a controller by default.
+    for (const name of ['role', 'clientId', 'writerId'] as const) {
+      const value = this.#options.hello?.[name];
+      if (value) query.set(name, value);
+    }
     this.#lastError = null;
+    this.#told = null;
     this.#fruitful = false;
     const mine = (): boolean => this.#socket === socket;
     const socket: PlatformSocket = this.#openSocket(address, `/v3/ws?${query}`, {
@@ -183,10 +192,11 @@ export class Attachment {
     this.#askedAt = now;
     this.#openedAt = now;
     this.#tickedAt = now;
+    // Before anybody is told that the socket is open: a command that waited for that must not overtake it.
+    if (this.#options.hello) socket.send(JSON.stringify({ type: 'hello', ...this.#options.hello }));
     this.#become('open');
     if (this.#paused) this.pause();
     if (this.#socket !== socket) return;
-    if (this.#options.hello) this.send({ type: 'hello', ...this.#options.hello });
     if (this.#awaitsSnapshot) this.#after('snapshot', SNAPSHOT_MS, () => this.#withoutSnapshot());
     const everyMs = this.#options.pingEveryMs ?? 15_000;
     const tickMs = Math.min(TICK_MS, everyMs);
@@ -224,6 +234,7 @@ export class Attachment {
 
   #received(text: string): void {
     this.#heardAt = this.#now();
+    this.#told = null;
     let frame: Frame;
     try {
       frame = JSON.parse(text);
@@ -270,7 +281,6 @@ export class Attachment {
     }
     this.#gaps = 0;
     this.#refusals = 0;
-    this.#lastError = null;
     this.#guarded(() => {
       const envelope = decodeEnvelope(text);
       this.#cursor = seq;
@@ -298,7 +308,7 @@ export class Attachment {
 
   #errorFrame(message: string, code: unknown): void {
     const error = new OptaError(typeof code === 'string' && isErrorCode(code) ? code : 'internal', message);
-    this.#lastError = error;
+    this.#told = error;
     this.#options.onNotice?.(error);
   }
 
@@ -307,7 +317,8 @@ export class Attachment {
   }
 
   #closed(closeCode: number): void {
-    const error = this.#lastError ?? byCloseCode(closeCode);
+    const told = EXPLAINED.has(closeCode) ? this.#told : null;
+    const error = told ?? this.#lastError ?? byCloseCode(closeCode);
     this.#failed(closeCode === 4001 ? new OptaError('unauthorized', error.message) : error);
   }
 

@@ -10,6 +10,9 @@ export const FATAL: ReadonlySet<ErrorCode> = new Set([
   'forbidden-origin',
 ]);
 
+/** Close codes that an error frame explains. Any other end has nothing to do with what the daemon said before it. */
+export const EXPLAINED: ReadonlySet<number> = new Set([1008, 1009, 1011, 1013, 4000, 4001, 4008]);
+
 export const byCloseCode = (code: number): OptaError => {
   if (code === 4000) return new OptaError('missing-session', 'The daemon asked for a session id');
   if (code === 4008) return new OptaError('slow-reader', 'the daemon let go of a reader that was behind');

@@ -174,6 +174,12 @@ export class SessionLink {
     const ahead = state.seq < seq || active?.turnId === turnId || state.queue.some((turn) => turn.turnId === turnId);
     // A key of long ago, and a view that began later: its end stands in the log.
     if (!ahead) return this.#readEnd(emptyTurn(turnId), seq - 1);
+    // Its end is told once, and may have been before this turn's number was known.
+    if (this.state === 'ended') {
+      return this.ended.then((error) => {
+        throw error ?? closed();
+      });
+    }
     return new Promise((resolve, reject) => {
       const undo = [
         this.view.subscribe((view, record) => {

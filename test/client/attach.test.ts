@@ -161,6 +161,41 @@ test('[SV2] without a daemon the attachment ends after its patience, with a reas
   daemon = await new FakeDaemon().start();
 });
 
+test('[CL1] a warning on a socket that stays is no reason: a later loss of the connection is an ordinary one', async () => {
+  const notices: string[] = [];
+  const seen = watch({ onNotice: (error) => notices.push(error.code) });
+  const warn = '{"error":"Session not found: s","code":"session-not-found"}';
+  for (const [round, lose] of [() => daemon.cutSockets(), 1001, 1012].entries()) {
+    await until(() => daemon.session('s').sockets.size === 1 && seen.attachment.state === 'open', `round ${round}`);
+    const [socket] = daemon.session('s').sockets;
+    socket?.send(warn);
+    await until(() => notices.length === round + 1, 'the warning');
+    if (typeof lose === 'number') socket?.close(lose);
+    else lose();
+    await until(() => daemon.connections === round + 2, 'the next connection');
+  }
+  expect(seen.attachment.state).not.toBe('ended');
+  // What comes after a warning shows that the socket went on; the close that follows is not the warning's.
+  await until(() => daemon.session('s').sockets.size === 1, 'the last connection');
+  const [socket] = daemon.session('s').sockets;
+  socket?.send(warn);
+  tokens(1);
+  socket?.close(1011);
+  await until(() => daemon.connections === 5, 'one more connection');
+  tokens(1);
+  await until(() => seen.seqs.length === 3, 'all events');
+  expect(seen.seqs).toEqual(upTo(3));
+});
+
+test('[CL1] an error frame that its own close code follows is the reason', async () => {
+  const seen = watch();
+  await until(() => daemon.session('s').sockets.size === 1, 'the connection');
+  const [socket] = daemon.session('s').sockets;
+  socket?.send('{"error":"Invalid query","code":"invalid-request"}');
+  socket?.close(4000, 'invalid query');
+  expect(await seen.attachment.ended).toMatchObject({ code: 'invalid-request', message: 'Invalid query' });
+});
+
 test('[SV2] a daemon that accepts and falls silent is given up and asked again', async () => {
   const seen = watch({ pingEveryMs: 15 });
   await until(() => seen.seqs.length === 1, 'the first event');

@@ -338,6 +338,36 @@ describe('commands', () => {
     expect(await running).toMatchObject({ end: { outcome: 'cancelled' } });
   });
 
+  test('[CL1, SV2] run fails when the link ends between the answer to its submit and the wait for the end', async () => {
+    daemon.script = () => undefined;
+    const link = open();
+    const submit = link.submit.bind(link);
+    link.submit = async (turn, options) => {
+      const answer = await submit(turn, options);
+      link.close();
+      return answer;
+    };
+    await expect(link.run({ content: 'x' }, fast)).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  test('[AC2, PM3] who attaches is said in the URL and before any command that waited for the connection', async () => {
+    await daemon.stop();
+    const link = open({ role: 'observer', clientId: 'a program', writerId: 'ada & co' });
+    const waiting = link.submit({ content: 'x' }, fast);
+    await until(() => link.state === 'waiting', 'the loss');
+    await daemon.restart();
+    await waiting;
+    const [upgrade, ...sent] = daemon.asked.filter(({ method }) => method === 'WS' || method === 'FRAME');
+    const query = new URL(upgrade?.path ?? '', 'http://x').searchParams;
+    expect(['role', 'clientId', 'writerId'].map((name) => query.get(name))).toEqual([
+      'observer',
+      'a program',
+      'ada & co',
+    ]);
+    expect(query.has('token')).toBe(false);
+    expect(sent.map(({ path }) => path)).toEqual(['hello', 'turn.submit']);
+  });
+
   test('[CL2] run with a key of long ago finds its end in the log, also when the view began later', async () => {
     const first = open();
     const done = await first.run({ content: 'x', idempotencyKey: 'job' });

@@ -34,6 +34,13 @@ describe('header fields', () => {
     expect(taken).toEqual({ params: {}, query: { sessionId: 'a', lastEventId: '7' }, body: undefined });
     expect(raw.query).toEqual({ sessionId: 'a' });
   });
+
+  test('[AU1, EV2] Last-Event-ID wins over the query: a browser that reconnects repeats the URL it began with', () => {
+    const raw = { params: {}, query: { sessionId: 'a', lastEventId: '5' }, body: undefined };
+    const taken = withHeaderFields('events.stream', new Map([['last-event-id', '9']]), raw);
+    expect(taken.query).toEqual({ sessionId: 'a', lastEventId: '9' });
+    expect(raw.query.lastEventId).toBe('5');
+  });
 });
 
 describe('over HTTP', () => {

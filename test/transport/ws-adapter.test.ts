@@ -1,4 +1,5 @@
-import { connect } from 'node:net';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { connect, type Socket as NetSocket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/actors/limits.ts';
 import type { Exchange } from '../../src/transport/port.ts';
@@ -135,6 +136,34 @@ describe('requests', () => {
     expect(seen).toEqual(['POST /a host,http2-settings,content-length', 'GET /ws host', 'GET /after host']);
     await until('all are over', () => w.t.usage().exchanges === 0);
     r.socket.destroy();
+  });
+
+  test('[SV3] many such requests on one connection leave it one connection, with no more listeners than one of them', async () => {
+    const accepted: NetSocket[] = [];
+    const accept = (message: unknown): void => void accepted.push((message as { socket: NetSocket }).socket);
+    const warnings: string[] = [];
+    const warn = ({ name }: Error): void => void warnings.push(name);
+    subscribe('net.server.socket', accept);
+    process.on('warning', warn);
+    const r = w.reader('');
+    try {
+      const counts: [string, number][][] = [];
+      for (let n = 1; n <= 30; n++) {
+        r.socket.write(`GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`);
+        await until(`answer ${n}`, () => r.text.split('\r\n\r\nhi').length === n + 1);
+        await until('it is over', () => w.t.usage().exchanges === 0);
+        const [net] = accepted as [NetSocket];
+        counts.push(net.eventNames().map((name) => [String(name), net.listenerCount(name)]));
+      }
+      await nextTurn();
+      expect(counts.at(-1)?.sort()).toEqual(counts[0]?.sort());
+      expect([accepted.length, w.t.usage().connections, warnings]).toEqual([1, 1, []]);
+      r.socket.destroy();
+      await until('it is gone', () => w.t.usage().connections === 0);
+    } finally {
+      unsubscribe('net.server.socket', accept);
+      process.off('warning', warn);
+    }
   });
 
   test('[AU1] an upgrade behind a request that is not answered ends the connection: answers are never mixed up', async () => {

@@ -155,7 +155,7 @@ export const SESSION_OPERATIONS = {
     summary: 'The events of a session as an event stream: replay, then live',
     paths: ['/v3/sse/events'],
     query: z.object({ sessionId: SessionIdSchema, afterSeq: cursor, lastEventId: cursor }),
-    /** What a browser sends when it reconnects by itself; it wins over `afterSeq`, which is then out of date. */
+    /** What a browser sends when it reconnects by itself; it wins over `afterSeq` and `lastEventId` of the URL, which are then out of date. */
     headers: { 'last-event-id': 'lastEventId' },
     media: EVENT_STREAM,
     response: z.unknown(),

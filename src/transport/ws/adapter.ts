@@ -53,6 +53,8 @@ class WsTransport implements Transport {
   readonly #upgrades: WebSocketServer;
   readonly #aliveTimer: NodeJS.Timeout;
   #connections = 0;
+  /** A connection comes once more for each of its requests that is put back into it. */
+  readonly #counted = new WeakSet<NetSocket>();
 
   constructor(handlers: TransportHandlers, bounds: TransportBounds, http: HttpBounds) {
     this.#handlers = handlers;
@@ -89,6 +91,8 @@ class WsTransport implements Transport {
       exchange.discardBody();
     });
     this.#server.on('connection', (net) => {
+      if (this.#counted.has(net)) return;
+      this.#counted.add(net);
       this.#connections += 1;
       net.on('close', () => {
         this.#connections -= 1;
@@ -139,6 +143,8 @@ class WsTransport implements Transport {
       if (!/^(?:connection|upgrade)$/i.test(name)) lines.push(`${name}: ${req.rawHeaders[i + 1]}`);
     }
     net.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), rest]));
+    // Node adds its own once more, and not each of its versions takes all of them away before.
+    for (const name of ['timeout', 'pause', 'resume']) net.removeAllListeners(name);
     this.#server.emit('connection', net);
   }
 
