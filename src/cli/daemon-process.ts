@@ -51,6 +51,8 @@ export interface EnsuredDaemon {
 
 const START_DEADLINE_MS = 10_000;
 const POLL_MS = 20;
+/** How long a child that found the lock held is left alone before the next one: longer each time, for others may be starting too. */
+const RETRY_MS = { first: 200, most: 1_000 };
 /** A daemon that is alive but busy is given this long before it is called unresponsive. */
 const PATIENT_HEALTH_MS = 5_000;
 
@@ -75,9 +77,11 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
   refuseModelFiles(hostPolicyOf(config, env), config);
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
-  const logStart = sizeOf(paths.logFile);
-  const child = spawnDetached(options);
   const deadline = Date.now() + startDeadlineMs;
+  let logStart = sizeOf(paths.logFile);
+  let child = spawnDetached(options);
+  let pauseMs = RETRY_MS.first;
+  let retryAt: number | null = null;
   let last: Discovery = { kind: 'none' };
   while (Date.now() < deadline) {
     await sleep(POLL_MS);
@@ -90,13 +94,30 @@ const startDaemon = async (options: EnsureOptions): Promise<EnsuredDaemon> => {
       if (!started && child.exit === null) child.process.kill('SIGTERM');
       return { state, started, version: health.version };
     }
-    if (child.exit !== null && !lostRace(tailFrom(paths.logFile, logStart))) break;
+    if (child.exit === null) continue;
+    if (!lostRace(tailFrom(paths.logFile, logStart))) break;
+    // [LC1] Whoever held the lock may be stopping, or die before it is up: then nobody else would start one. The lock still decides.
+    retryAt ??= Date.now() + pauseMs * (0.5 + Math.random());
+    if (Date.now() < retryAt || (last.kind !== 'none' && last.kind !== 'stale')) continue;
+    retryAt = null;
+    pauseMs = Math.min(pauseMs * 2, RETRY_MS.most);
+    // What the one before said is not this one's reason.
+    logStart = sizeOf(paths.logFile);
+    child = spawnDetached(options);
   }
   release(child.process);
-  throw notUp(options, child.exit, tailFrom(paths.logFile, logStart), last);
+  const held = pauseMs !== RETRY_MS.first;
+  throw notUp(options, { exit: child.exit, said: tailFrom(paths.logFile, logStart), held }, last);
 };
 
-const notUp = (options: EnsureOptions, exit: string | null, said: string, last: Discovery): OptaError => {
+interface LastTry {
+  exit: string | null;
+  said: string;
+  /** An earlier one found the lock held. */
+  held: boolean;
+}
+
+const notUp = (options: EnsureOptions, { exit, said, held }: LastTry, last: Discovery): OptaError => {
   const { paths, startDeadlineMs = START_DEADLINE_MS } = options;
   // [LC4] The daemon's own words and code, where it had the time to say them.
   const told = /^opta daemon: (.*) \[([a-z-]+)\]$/m.exec(said);
@@ -107,7 +128,7 @@ const notUp = (options: EnsureOptions, exit: string | null, said: string, last: 
   const seen = last.kind === 'incompatible' || last.kind === 'unresponsive' ? ` ${last.reason}.` : '';
   const what =
     exit === null
-      ? `The daemon did not come up ${within}.${seen}${explain(said)}`
+      ? `${held ? `Another daemon held ${paths.daemonDir}, and the next one` : 'The daemon'} did not come up ${within}.${seen}${explain(said)}`
       : lostRace(said)
         ? `Another daemon holds ${paths.daemonDir} and did not answer ${within}.${seen}`
         : `The daemon ended at once (${exit}).${explain(said)}`;
@@ -191,7 +212,8 @@ const KILL_DEADLINE_MS = 2_000;
 
 /**
  * Ends the daemon of this installation: SIGTERM, and SIGKILL after 5 s. A recorded pid is only ever signalled while it is
- * known to be our daemon, since after a crash the number may belong to somebody else.
+ * known to be our daemon, since after a crash the number may belong to somebody else; and a record is only ever removed while
+ * nothing can live behind it.
  */
 export const stopDaemon = async (paths: OptaPaths, stopDeadlineMs = STOP_DEADLINE_MS): Promise<StopResult> => {
   const found = await discover(paths.stateFile);
@@ -199,6 +221,11 @@ export const stopDaemon = async (paths: OptaPaths, stopDeadlineMs = STOP_DEADLIN
   if (found.kind === 'unsafe') throw unreachable(found);
   const { state } = found;
   if (state === undefined || !isOurDaemon(found)) {
+    // [LC2] It may live, on another machine or unrecognised here: without its record a second one would be put beside it.
+    if (found.kind === 'incompatible' || found.kind === 'unresponsive') {
+      const advice = `If process ${found.state.pid} is no opta daemon, remove ${paths.stateFile}`;
+      throw unreachable({ advice, ...found });
+    }
     clean(paths, state);
     return 'not-running';
   }

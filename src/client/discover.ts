@@ -22,8 +22,9 @@ export type Discovery =
   | { kind: 'stale'; state?: DaemonState; reason: string }
   /** The file may have been written by somebody else: nothing in it is used. */
   | { kind: 'unsafe'; reason: string }
-  | { kind: 'unresponsive'; state: DaemonState; reason: string }
-  | { kind: 'incompatible'; state: DaemonState; reason: string };
+  /** `advice`: what helps where a restart does not. */
+  | { kind: 'unresponsive'; state: DaemonState; reason: string; advice?: string }
+  | { kind: 'incompatible'; state: DaemonState; reason: string; advice?: string };
 
 /** Where the daemon of this user writes it (docs/PROTOCOL.md, find the daemon). */
 export const defaultStateFile = (env: { readonly [name: string]: string | undefined } = process.env): string =>
@@ -44,11 +45,11 @@ export const discover = async (stateFile: string, deadlineMs = HEALTH_DEADLINE_M
   const state = readDaemonState(stateFile);
   if (state === null) return { kind: 'none' };
   if (state === 'unreadable') return { kind: 'stale', reason: `${stateFile} is unreadable` };
+  if (!isWriterAlive(state)) return ended(state, stateFile);
   if (!isLoopbackHost(state.host)) {
     // The token would leave the machine with the first call.
     return { kind: 'incompatible', state, reason: `its host ${state.host} is not a loopback address` };
   }
-  if (!isWriterAlive(state)) return ended(state, stateFile);
   const http = daemonHttp(state);
   try {
     return judge(state, await http.health(deadlineMs));
@@ -63,7 +64,8 @@ export const discover = async (stateFile: string, deadlineMs = HEALTH_DEADLINE_M
 const ended = (state: DaemonState, stateFile: string): Discovery => {
   if (state.hostname !== undefined && state.hostname !== hostname()) {
     const reason = `${stateFile} is of the machine ${state.hostname}; if no daemon runs there, remove the file`;
-    return { kind: 'incompatible', state, reason };
+    const advice = 'If one does, stop it there, or set another OPTA_HOME here';
+    return { kind: 'incompatible', state, reason, advice };
   }
   const reused = isAlive(state.pid) ? ', and its number is now that of another program' : '';
   return { kind: 'stale', state, reason: `process ${state.pid} is gone${reused}` };
@@ -120,12 +122,12 @@ export const unreachable = (found: Exclude<Discovery, { kind: 'running' }>): Opt
     case 'unresponsive':
       return new OptaError(
         'daemon-unreachable',
-        `The daemon does not respond: ${found.reason}. Try again, or: opta daemon restart`,
+        `The daemon does not respond: ${found.reason}. ${found.advice ?? 'Try again, or: opta daemon restart'}`,
       );
     case 'incompatible':
       return new OptaError(
         'daemon-unreachable',
-        `The running daemon cannot be used: ${found.reason}. Try: opta daemon restart`,
+        `The running daemon cannot be used: ${found.reason}. ${found.advice ?? 'Try: opta daemon restart'}`,
       );
   }
 };

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -85,6 +94,66 @@ describe('starting', () => {
   });
 });
 
+describe('[LC1] starting while the lock is held and nobody can be found', () => {
+  const logFile = (): string => join(home, 'daemon', 'daemon.log');
+  const lock = (): string => join(home, 'daemon', 'lock');
+  const losses = (): number =>
+    existsSync(logFile()) ? readFileSync(logFile(), 'utf8').split('daemon-already-running').length - 1 : 0;
+  const hold = (pid: number): void => {
+    mkdirSync(join(home, 'daemon'), { mode: 0o700 });
+    writeFileSync(lock(), String(pid));
+  };
+
+  test('by one that is stopping: once it is free, those who lost start one daemon, and no second', async () => {
+    hold(process.pid);
+    const all = Promise.all([ensure(), ensure()]);
+    await until(() => losses() >= 2, 'both to have lost');
+    rmSync(lock());
+    const ensured = await all;
+    expect(new Set(ensured.map((e) => e.state.pid)).size).toBe(1);
+    expect(ensured.filter((e) => e.started)).toHaveLength(1);
+  });
+
+  test('by a winner that dies before it is up', async () => {
+    const winner = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)'], { stdio: 'ignore' });
+    started.push(winner.pid as number);
+    hold(winner.pid as number);
+    const ensured = ensure();
+    await until(() => losses() >= 1, 'the child to have lost');
+    winner.kill('SIGKILL');
+    expect((await ensured).started).toBe(true);
+  });
+
+  test('[LC4] the next one’s own reason is told at once, whatever the log said before', async () => {
+    hold(process.pid);
+    const code = `const held = require('fs').existsSync(${JSON.stringify(lock())});
+      process.stderr.write('opta daemon: ' + (held ? 'It runs [daemon-already-running]' : 'No port is free [no-port]') + '\\n');
+      process.exit(1);`;
+    const launcher = { command: process.execPath, args: ['-e', code] };
+    const before = Date.now();
+    const ensured = ensureDaemon({ paths: optaPaths({ OPTA_HOME: home }), env: cliEnv(home), launcher });
+    const told = expect(ensured).rejects.toMatchObject({
+      code: 'no-port',
+      message: expect.stringMatching(/No port is free/),
+    });
+    await until(() => losses() >= 1, 'the child to have lost');
+    rmSync(lock());
+    await told;
+    expect(Date.now() - before).toBeLessThan(9_000);
+  });
+
+  test('for as long as a start may take: it says so, and has not tried without a pause', async () => {
+    hold(process.pid);
+    const options = { paths: optaPaths({ OPTA_HOME: home }), env: cliEnv(home), launcher: LAUNCHER };
+    await expect(ensureDaemon({ ...options, startDeadlineMs: 3_000 })).rejects.toMatchObject({
+      code: 'daemon-unreachable',
+      message: expect.stringMatching(/^Another daemon h(olds|eld) \S+ .*within 3 s/),
+    });
+    expect(losses()).toBeGreaterThan(0);
+    expect(losses()).toBeLessThan(12);
+  });
+});
+
 describe('stopping', () => {
   test('one that does not listen to SIGTERM is killed after its deadline', async () => {
     const { state } = await ensure('stubborn');
@@ -103,6 +172,50 @@ describe('stopping', () => {
     expect(isAlive(bystander.pid as number)).toBe(true);
     expect(existsSync(join(home, 'daemon', 'state.json'))).toBe(false);
     bystander.kill('SIGKILL');
+  });
+
+  test('[LC1][LC2] a daemon of another machine that shares the folder keeps its record, and no restart starts a second one', async () => {
+    const elsewhere = await new FakeDaemon().start();
+    elsewhere.writeState(home, { processStarted: 'another boot:1', hostname: 'elsewhere' });
+    const files = ['state.json', 'daemon.pid'].map((name) => join(home, 'daemon', name));
+    writeFileSync(files[1] as string, String(process.pid));
+    const before = files.map((file) => readFileSync(file, 'utf8'));
+    for (const command of ['stop', 'restart']) {
+      const run = await cli(home, ['daemon', command]);
+      expect(run.code).toBe(1);
+      expect(run.stderr).toMatch(/is of the machine elsewhere; .*stop it there, or set another OPTA_HOME here/);
+      expect(run.stderr).not.toContain('daemon restart');
+    }
+    expect(files.map((file) => readFileSync(file, 'utf8'))).toEqual(before);
+    expect(existsSync(join(home, 'daemon', 'daemon.log'))).toBe(false);
+    expect(elsewhere.asked).toEqual([]);
+    await elsewhere.stop();
+  });
+
+  test('[LC2] one that answers here, but is not known to be the daemon of the record, is neither signalled nor forgotten', async () => {
+    const daemon = await new FakeDaemon().start();
+    const record = join(home, 'daemon', 'state.json');
+    // Written without a start time by this very process, whose command line is no daemon's.
+    daemon.writeState(home);
+    daemon.contract = { name: 'opta-daemon-v2', version: 9 };
+    const told = `If process ${process.pid} is no opta daemon, remove ${record}`;
+    await expect(stop()).rejects.toMatchObject({ code: 'daemon-unreachable', message: expect.stringContaining(told) });
+    daemon.intercept = (_req, _res, path) => path === '/v3/health';
+    await expect(stop()).rejects.toMatchObject({ code: 'daemon-unreachable', message: expect.stringContaining(told) });
+    expect(existsSync(record)).toBe(true);
+    await daemon.stop();
+  });
+
+  test('[LC3] a daemon of another contract that wrote its record itself is ended by a stop', async () => {
+    mkdirSync(join(home, 'daemon'));
+    const env = cliEnv(home, { FAKE_MAIN_MODE: 'other-contract' });
+    const child = spawn(LAUNCHER.command, LAUNCHER.args, { env, stdio: 'ignore' });
+    started.push(child.pid as number);
+    const { stateFile } = optaPaths({ OPTA_HOME: home });
+    await until(() => existsSync(stateFile), 'its record');
+    expect(await discover(stateFile)).toMatchObject({ kind: 'incompatible', state: { pid: child.pid } });
+    expect(await stop()).toBe('stopped');
+    expect(existsSync(stateFile)).toBe(false);
   });
 });
 

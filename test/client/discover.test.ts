@@ -96,6 +96,11 @@ describe('discovery', () => {
     expect(daemon.asked).toEqual([]);
   });
 
+  test('[LC2] nor does a dead record of such a host keep a daemon from starting', async () => {
+    daemon.writeState(home, { host: '198.51.100.7', pid: await deadPid() });
+    expect(await discover(stateFile())).toMatchObject({ kind: 'stale' });
+  });
+
   test('something that is not HTTP at all is not a daemon', async () => {
     const server = createServer((_req, res) => res.end('<html>'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureDaemon } from '../../src/cli/daemon-process.ts';
 import { isAlive } from '../../src/client/daemon-state.ts';
 import { optaPaths } from '../../src/config/paths.ts';
+import { acquireInstanceLock } from '../../src/storage/instance-lock.ts';
 import { CLI_COMMAND, type CliResult, cli, cliEnv, endOf, removeDir, startCli, tempDir } from '../support/cli.ts';
 import { type Daemon, defaultFrom, processes, spawnDaemon, startDaemon, until } from '../support/daemon.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
@@ -114,6 +115,22 @@ describe('starting', () => {
     await until('the slow one to be gone', () => !isAlive(Number(readFileSync(said, 'utf8'))));
     await winner.stop();
   });
+
+  test('[LC1] while the one before still stops: a new one comes up as soon as the lock is free', async () => {
+    const paths = optaPaths({ OPTA_HOME: home });
+    // What is left of a daemon on its way out: no files, and the lock.
+    const lock = acquireInstanceLock(paths.dataDir);
+    const env = cliEnv(home, { OPTA_ENGINE: 'demo', OPTA_DAEMON_PORT: '0' });
+    const ensured = ensureDaemon({ paths, env, startDeadlineMs: 20_000 });
+    const lost = () => existsSync(paths.logFile) && readFileSync(paths.logFile, 'utf8').includes('already-running');
+    await until('the first child to find the lock held', lost);
+    lock.release();
+    const { started, state } = await ensured;
+    expect(started).toBe(true);
+    expect(readState()?.pid).toBe(state.pid);
+    const log = readFileSync(paths.logFile, 'utf8');
+    expect(log.match(/"msg":"daemon ready"/g)).toHaveLength(1);
+  }, 40_000);
 
   test('[LC1] one that was killed at any moment of its start is in nobody’s way', async () => {
     for (const afterMs of [0, 150, 300, 450, 600, 900]) {

@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive } from '../../src/client/daemon-state.ts';
+import { ownIdentity } from '../../src/process-identity.ts';
 import { FakeDaemon, type FakeTurn } from './fake-daemon.ts';
 
 /** A daemon process for tests of starting and stopping: an instance lock, a state file, a clean stop on SIGTERM. */
@@ -47,7 +48,9 @@ daemon.onPermission = (turn) => {
   turn.token('[demo] written', 2);
   turn.done();
 };
-daemon.writeState(home, { pid: process.pid });
+if (mode === 'other-contract') daemon.contract = { name: 'opta-daemon-v2', version: 9 };
+const known = mode === 'other-contract' ? { processStarted: ownIdentity().started } : {};
+daemon.writeState(home, { pid: process.pid, ...known });
 process.on('SIGTERM', () => {
   if (mode === 'stubborn') return;
   rmSync(join(home, 'daemon', 'state.json'), { force: true });

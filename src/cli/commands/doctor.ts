@@ -56,7 +56,7 @@ const daemonCheck = async (ctx: Context): Promise<Check> => {
   if (found.kind === 'none') return pass(name, `not running; ${LATER}`);
   if (found.kind === 'stale') return pass(name, `not running (${found.reason}); ${LATER}`);
   if (found.kind === 'unsafe') return fail(name, found.reason, 'remove the file');
-  if (found.kind !== 'running') return fail(name, found.reason, 'opta daemon restart');
+  if (found.kind !== 'running') return fail(name, found.reason, found.advice ?? 'opta daemon restart');
   const { state, health } = found;
   const { adapter } = (health.transport ?? {}) as { adapter?: unknown };
   const message = `${state.host}:${state.port}, pid ${state.pid}, version ${health.version}, ${health.status}, planes over ${adapter ?? '(not said)'}`;
