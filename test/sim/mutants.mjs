@@ -114,8 +114,8 @@ export const MUTANTS = [
     name: 'answer a cancel when it is accepted',
     rule: 'CX3',
     file: X,
-    find: "cancelledActive: true };\n  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: 'turn', value }] });",
-    replace: 'cancelledActive: true };\n  answer(enqueue, context.f, ask, value);',
+    find: 'processIds: [], value };\n  setContext(enqueue, { endAsks: [...context.endAsks, wait] });',
+    replace: 'processIds: [], value };\n  answer(enqueue, context.f, wait.ask, value);',
   },
   {
     name: 'cancel somebody else',
@@ -312,8 +312,8 @@ export const MUTANTS = [
     name: 'a snapshot of what is not committed',
     rule: 'EV4',
     file: 'src/actors/system.ts',
-    find: 'journal.barrier(sessionId, f.seq, () => done(null, f));',
-    replace: 'clock.soon(() => done(null, f));',
+    find: '        () => done(null, f),\n        () => readStored(sessionId, done),\n',
+    replace: '        () => undefined,\n      );\n      clock.soon(() => done(null, f),\n',
   },
   {
     name: 'allow without asking',
@@ -436,7 +436,7 @@ export const MUTANTS = [
     name: 'answer a kill before the end',
     rule: 'BG3',
     file: G,
-    find: '  setContext(enqueue, { endAsks: [...context.endAsks, { ask, until: processId, value: null }] });\n',
+    find: '  setContext(enqueue, { endAsks: [...context.endAsks, { ask, processIds: [processId], value: null }] });\n',
     replace:
       '  answer(enqueue, context.f, ask, { killed: true, process: toProcess(context.f.sessionId, context.f.background[0] as Background, 0) });\n',
   },
