@@ -201,13 +201,16 @@ const closeAll = async (
   await Promise.all([server.close(), tools.close()]);
 };
 
+/** For what comes after the sessions and the connections: the store, and the lock. */
+const CLOSE_MS = 3_000;
+
 /** A clean stop, once; a second signal ends the process at once. */
 const onStopSignal = (stop: (signal: string) => Promise<void>): void => {
   let stopping = false;
   const on = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(130);
     stopping = true;
-    const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2);
+    const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2 + CLOSE_MS);
     stop(signal).then(
       () => {
         clearTimeout(late);

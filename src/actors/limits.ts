@@ -155,6 +155,8 @@ export const LIMITS = {
   eventsReplyBytesMax: 16 << 20,
   /** Event streams over HTTP that are open at one moment. */
   streamsMax: 2_000,
+  /** Logs that are being written out at one moment; each holds a page of what its client has not taken. */
+  exportsMax: 16,
   streamPingMs: 15_000,
   /** A health stream says the same again after this. */
   healthStreamEveryMs: 5_000,

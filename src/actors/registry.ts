@@ -91,6 +91,8 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     journal.drop(sessionId);
     asks.abandon(sessionId, 'The session failed while it handled this; read it again to see what was recorded.');
     parts.supervise({ type: 'session.crashed', sessionId, reason, at: clock.now() });
+    // It is not restarted into a daemon that stops.
+    drained();
   };
 
   const load = (sessionId: string): void => {

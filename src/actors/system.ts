@@ -247,7 +247,10 @@ export const createSystem = (p: SystemParts): System => {
     },
 
     purge: (done) =>
-      purgeExpired({ store, hold: registry.hold, beforeMs: clock.now() - limits.deletedRetentionMs }, done),
+      purgeExpired(
+        { store, hold: registry.hold, purged: attachments.purged, beforeMs: clock.now() - limits.deletedRetentionMs },
+        done,
+      ),
 
     create(input, done) {
       const bar = barred();

@@ -4,6 +4,7 @@ import { type ErrorCode, isErrorCode, OptaError } from '../protocol/errors.ts';
 export const FATAL: ReadonlySet<ErrorCode> = new Set([
   'missing-session',
   'session-not-found',
+  'session-deleted',
   'not-found',
   'invalid-request',
   'forbidden-host',

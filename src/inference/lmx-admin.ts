@@ -151,12 +151,14 @@ class Admin implements LmxAdmin {
   }
 
   #told({ code, message, facts }: OptaError, isRead: boolean): OptaError {
-    if (this.#closing.signal.aborted) return new OptaError('shutting-down', 'The daemon is shutting down');
+    // What was aborted on its way may have arrived: a change is not to be sent again unseen.
+    const isUnsent = isRead || code === 'lmx-connection-refused';
+    if (this.#closing.signal.aborted && isUnsent) return new OptaError('shutting-down', 'The daemon is shutting down');
     if (OURS.has(code)) return new OptaError(code, message, facts);
     const { socketCode, deadlineMs } = facts;
     const broke = socketCode === undefined ? message : `fetch failed (${socketCode} · ${placeOf(this.#config)})`;
     const how = deadlineMs === undefined ? broke : `timed out after ${deadlineMs} ms`;
-    return this.#unreachable(isRead || code === 'lmx-connection-refused' ? code : 'outcome-unknown', how, facts);
+    return this.#unreachable(isUnsent ? code : 'outcome-unknown', how, facts);
   }
 
   #unreachable(code: ErrorCode, how: string, facts: OptaError['facts']): OptaError {

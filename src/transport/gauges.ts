@@ -9,6 +9,7 @@ export interface Carried {
   usage: TransportUsage;
   bounds: TransportBounds;
   streams: SseStreams;
+  exports: number;
   attachments: ReadonlySet<SocketAttachment>;
   tools: HealthFacts['toolWorkers'];
   /** Calls that wait for the inference host's administration. */
@@ -16,7 +17,15 @@ export interface Carried {
 }
 
 /** What the transport and the tools hold now, each beside its bound ([SV3]). Of sockets and streams, the fullest. */
-export const transportGauges = ({ usage, bounds, streams, attachments, tools, lmxCalls }: Carried): Gauge[] => {
+export const transportGauges = ({
+  usage,
+  bounds,
+  streams,
+  exports,
+  attachments,
+  tools,
+  lmxCalls,
+}: Carried): Gauge[] => {
   let backlog = streams.bytesMax;
   let commands = 0;
   for (const a of attachments) {
@@ -24,7 +33,7 @@ export const transportGauges = ({ usage, bounds, streams, attachments, tools, lm
     commands = Math.max(commands, a.unanswered);
   }
   // A stream is an exchange too, and has had its answer.
-  const waiting = Math.max(0, usage.exchanges - streams.size);
+  const waiting = Math.max(0, usage.exchanges - streams.size - exports);
   const of = (name: string, limit: keyof typeof LIMITS, value: number, help: string): Gauge => ({
     name,
     value,
@@ -36,6 +45,7 @@ export const transportGauges = ({ usage, bounds, streams, attachments, tools, lm
     { name: 'sockets', value: usage.sockets, max: LIMITS.attachmentsMax, help: 'Open event sockets' },
     of('connections', 'connectionsMax', usage.connections, 'Connections of clients'),
     of('streams', 'streamsMax', streams.size, 'Event streams over HTTP'),
+    of('exports', 'exportsMax', exports, 'Logs that are being written out'),
     of('socketCommands', 'socketCommandsMax', commands, 'Commands of one socket that wait for their answer'),
     of('socketBytes', 'socketBytesMax', backlog, 'Bytes that one client has not taken'),
     of('readerBytes', 'readerBytesMax', backlog, 'The same; above this it is fed from the log'),

@@ -32,7 +32,12 @@ export const httpPlane =
     const fail = (fault: unknown, close = false): void => reply(errorResponse(head, toOptaError(fault)), close);
     const run = (call: Admitted, body: unknown): void => {
       const raw = withHeaderFields(call.id, head.headers, { ...call, body });
-      void answer(deps, head, call.id, raw).then((r) => {
+      const broken = (fault: unknown): Response => {
+        deps.onFault('answer', fault);
+        return errorResponse(head, new OptaError('internal', 'Internal error'));
+      };
+      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw).catch(broken);
+      void answered.then((r) => {
         if (!('open' in r)) reply(r);
         else if (head.method === 'HEAD') reply({ ...r, body: '' });
         else stream(deps, exchange, complete(r, cors));

@@ -12,7 +12,7 @@ import { httpPlane } from './http-plane.ts';
 import { Latency } from './latency.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { access, isLoopbackHost } from './origin.ts';
-import type { Transport, TransportAdapter, TransportBounds } from './port.ts';
+import type { ResponseStream, Transport, TransportAdapter, TransportBounds } from './port.ts';
 import type { SocketAttachment } from './socket-attachment.ts';
 import { SseStreams } from './sse.ts';
 
@@ -74,6 +74,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const latency = new Latency();
   const loop = new LoopDelay();
   const streams = new SseStreams(timers);
+  const exports = new Set<ResponseStream>();
   const live = new Set<SocketAttachment>();
   const dispatch = dispatcher({
     latency,
@@ -92,12 +93,14 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
           usage: transport.usage(),
           bounds,
           streams,
+          exports: exports.size,
           attachments: live,
           tools,
           lmxCalls: options.lmx?.admin.open ?? 0,
         });
       },
       streams,
+      exports,
       loop,
       now,
       timers,

@@ -303,6 +303,23 @@ describe('drain', () => {
   });
 });
 
+describe('drain and a crash', () => {
+  test('[SV1, SV2] a session that fails while the daemon stops is not waited for', () => {
+    const h = new Harness({ drainGraceMs: 1_000, drainDeadlineMs: 60_000 });
+    h.create('s');
+    h.submit('s', 'poison x');
+    let stopped = false;
+    h.system.stop(() => {
+      stopped = true;
+    });
+    h.run(500);
+    expect(stopped).toBe(true);
+    h.boot();
+    h.run(100);
+    expect(h.ends('s').map(([, outcome]) => outcome)).toEqual(['interrupted']);
+  });
+});
+
 describe('purge', () => {
   test('[SV3, EV1] what a deleted session held goes after its time; it cannot be restored, nor its id used again', () => {
     const h = new Harness({ deletedRetentionMs: 10_000 });
@@ -330,6 +347,35 @@ describe('purge', () => {
     const copy = ask((d) => h.system.fork('s', {}, d));
     h.run(50);
     expect(copy.answer).toBe('session-deleted');
+  });
+
+  test('[EV2] who is attached when it goes is told, and nobody is served what is gone, or waits for it for ever', () => {
+    const h = new Harness({ deletedRetentionMs: 1_000 });
+    h.create('s');
+    h.submit('s', 'say secret');
+    h.run(100);
+    ask((d) => h.system.delete('s', d));
+    const frames: string[] = [];
+    const told: string[] = [];
+    const reader = {
+      send: (frame: string) => void frames.push(frame),
+      bufferedBytes: () => 0,
+      warn: (code: string) => void told.push(`warned ${code}`),
+      close: (code: string) => void told.push(code),
+    };
+    h.system.attach('s', 0, reader);
+    h.run(2_000);
+    h.boot({ deletedRetentionMs: 1_000 });
+    h.system.attach('s', h.log('s').length, reader);
+    h.run(2_000);
+    expect(told).toEqual([]);
+    const seen = frames.length;
+    ask((d) => h.system.purge(d as never));
+    h.run(100);
+    expect(told).toEqual(['session-deleted']);
+    h.system.attach('s', 0, reader);
+    h.run(100);
+    expect([told[1], frames.length]).toEqual(['warned session-not-found', seen]);
   });
 
   test('[EV5, EV1] whenever it is restored, it is back with all it had, or gone for good: never in between', () => {

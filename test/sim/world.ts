@@ -199,6 +199,7 @@ export class World {
         facts: () => ({ toolWorkers: { workers: 0, busy: 0, queued: 0 }, engine: 'sim' }),
         gauges: () => [],
         streams: new SseStreams(clock),
+        exports: new Set<never>(),
         loop: new LoopDelay(),
         now: clock.now,
         timers: clock,

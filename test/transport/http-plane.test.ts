@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { OptaError } from '../../src/protocol/errors.ts';
+import { httpPlane } from '../../src/transport/http-plane.ts';
 import { AUTH, raw, TOKEN, type World, world } from './world.ts';
 
 let w: World;
@@ -275,6 +276,22 @@ describe('inspection', () => {
     expect((await w.get('/v3/sessions/nope/why')).status).toBe(404);
     expect((await w.get('/v3/sessions/nope/inspect')).json.error).toBe('Session not found');
   });
+});
+
+test('[SV1] an answer that cannot be written is an error of its own request, and is told', async () => {
+  const faults: string[] = [];
+  const sent: number[] = [];
+  const plane = httpPlane({
+    dispatch: async () => ({ ok: true, status: 200, answer: { body: { n: 1n } } }) as never,
+    auth: { http: () => 'full' } as never,
+    access: { check: () => undefined, cors: () => [] } as never,
+    closing: () => false,
+    onFault: (where) => void faults.push(where),
+  });
+  const head = { method: 'GET', path: '/health', query: '', headers: new Map() };
+  plane(head, { reply: (r: { status: number }) => void sent.push(r.status) } as never);
+  await expect.poll(() => sent).toEqual([500]);
+  expect(faults).toEqual(['answer']);
 });
 
 describe('no such route', () => {

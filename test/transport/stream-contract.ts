@@ -176,7 +176,7 @@ export const streamContract = (adapter: () => TransportAdapter): void => {
     expect(seen.closes).toBe(2);
   });
 
-  test('[SV2] close: streams end with what they hold, a deaf one is cut at the deadline', async () => {
+  test('[SV2] close: a stream that its handler ends is whole; a deaf one, and one that is not over, are cut at the deadline', async () => {
     const seen = w.stream();
     const fine = w.reader(get('/'));
     await until('the first', () => seen.streams.length === 1);
@@ -184,13 +184,21 @@ export const streamContract = (adapter: () => TransportAdapter): void => {
     await until('the second', () => seen.streams.length === 2);
     deaf.socket.pause();
     await fill(seen.streams[1] as ResponseStream, () => (seen.streams[1]?.bufferedBytes() ?? 0) > 2 << 20);
+    const half = w.reader(get('/'));
+    await until('the third', () => seen.streams.length === 3);
+    seen.streams[2]?.write('a half');
+    await until('a half', () => half.body.text === 'a half');
     seen.streams[0]?.write('the last words');
+    seen.streams[0]?.end();
     const startedAt = performance.now();
     await w.t.close(300);
     expect(performance.now() - startedAt).toBeLessThan(1_500);
     await until('the end', () => fine.body.whole);
     expect(fine.body.text).toBe('the last words');
-    expect([seen.closes, w.t.usage().exchanges]).toEqual([2, 0]);
+    expect([seen.closes, w.t.usage().exchanges]).toEqual([3, 0]);
+    // Its reader must not take it for a whole one.
+    await until('cut too', () => half.ended);
+    expect([half.body.text, half.body.whole]).toEqual(['a half', false]);
     fine.socket.destroy();
     deaf.socket.resume();
     await until('cut', () => deaf.ended);

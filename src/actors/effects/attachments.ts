@@ -21,6 +21,8 @@ export interface Attachments {
   publish(sessionId: string, records: StoredRecord[]): void;
   /** The log moved without a publish: after a failed commit that had landed. */
   moved(sessionId: string, head: number): void;
+  /** What the log held is gone: who is attached is told, and nothing of it is kept. */
+  purged(sessionId: string): void;
   closeAll(): void;
   readonly total: number;
   /** The fullest ring, and the pages of all sessions. */
@@ -45,7 +47,12 @@ interface Member extends Attendee {
   open: boolean;
   /** The log was read at least once, so `head` is real. */
   primed: boolean;
+  /** Pages in a row that had nothing, although the head is ahead. */
+  empty: number;
 }
+
+/** A page may be from before the newest commit; this often in a row it is not. */
+const EMPTY_PAGES_MAX = 10;
 
 export const createAttachments = (parts: { store: LogStore; clock: Clock; limits: Limits }): Attachments => {
   const { clock, limits } = parts;
@@ -138,6 +145,12 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
       }
       m.primed = true;
       topic.head = Math.max(topic.head, page.head);
+      m.empty = page.records.length === 0 && m.cursor < topic.head ? m.empty + 1 : 0;
+      if (m.empty > EMPTY_PAGES_MAX) {
+        close(m);
+        m.reader.close('storage', `The log has nothing after seq ${m.cursor}, where ${topic.head} was seen.`);
+        return;
+      }
       send(m, page.records);
       // One page a turn of the event loop, so that a long replay never holds up the others.
       clock.soon(() => pump(m));
@@ -183,6 +196,7 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
         stall: undefined,
         open: true,
         primed: false,
+        empty: 0,
       };
       total++;
       const { members, presence } = topicOf(sessionId);
@@ -229,6 +243,13 @@ export const createAttachments = (parts: { store: LogStore; clock: Clock; limits
       if (!topic) return;
       topic.head = Math.max(topic.head, head);
       for (const m of topic.members) pump(m);
+    },
+    purged(sessionId) {
+      for (const m of [...(topics.get(sessionId)?.members ?? [])]) {
+        close(m);
+        m.reader.close('session-deleted', 'What the session held is gone.');
+      }
+      pages.forget(sessionId);
     },
     presence: (sessionId) => topics.get(sessionId)?.presence.entries() ?? [],
     attended: (sessionId) => [...(topics.get(sessionId)?.members ?? [])].some((m) => m.who.role !== 'observer'),

@@ -6,11 +6,13 @@ export const purgeExpired = (
     store: LogStore;
     /** Nobody loads the session until it is released; false when it is loaded, or nothing may be begun. */
     hold(sessionId: string, work: (release: () => void) => void): boolean;
+    /** Something of it is gone: nobody may go on reading it. */
+    purged(sessionId: string): void;
     beforeMs: number;
   },
   done: Done<number>,
 ): void => {
-  const { store, hold, beforeMs } = parts;
+  const { store, hold, purged: gone, beforeMs } = parts;
   store.expired(beforeMs, (error, ids) => {
     if (error) return done(error, 0);
     let purged = 0;
@@ -22,6 +24,7 @@ export const purgeExpired = (
       const part = (): void => {
         const held = hold(id, (release) =>
           store.purge(id, beforeMs, (problem, isOver) => {
+            gone(id);
             release();
             if (problem) return done(problem, purged);
             if (!isOver) return part();

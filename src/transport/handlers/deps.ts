@@ -5,6 +5,7 @@ import { OptaError } from '../../protocol/errors.ts';
 import { ask, type Timers } from '../ask.ts';
 import type { Latency } from '../latency.ts';
 import type { LoopDelay } from '../loop-delay.ts';
+import type { ResponseStream } from '../port.ts';
 import type { SseStreams } from '../sse.ts';
 
 /** Facts of `/v3/health` that neither the runtime nor the transport knows. */
@@ -23,6 +24,8 @@ export interface HandlerDeps {
   gauges(): Gauge[];
   /** Event streams that are open. */
   streams: SseStreams;
+  /** Logs that are being written out. */
+  exports: Set<ResponseStream>;
   loop: LoopDelay;
   now(): number;
   timers: Timers;

@@ -1,4 +1,6 @@
+import { LIMITS } from '../../actors/limits.ts';
 import type { LogPage } from '../../actors/ports.ts';
+import { OptaError } from '../../protocol/errors.ts';
 import type { Message } from '../../protocol/session.ts';
 import { type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { Answer } from '../dispatch.ts';
@@ -8,7 +10,7 @@ import { type HandlerDeps, within } from './deps.ts';
 const PAGE_RECORDS = 500;
 
 /**
- * A session as one file. `jsonl` is the event log itself, byte for byte, one event a line, up to the head of now; it is read a
+ * A session as one file. Throws `too-many-requests`. `jsonl` is the event log itself, byte for byte, one event a line, up to the head of now; it is read a
  * page at a time as the client takes it, so its size does not matter. `json` and `markdown` show the conversation.
  */
 export const exportSession = (
@@ -19,16 +21,34 @@ export const exportSession = (
   const headers = [['content-disposition', `attachment; filename="${state.sessionId}.${EXTENSION[format]}"`]] as const;
   if (format === 'markdown') return { text: markdown(state), type: 'text/markdown; charset=utf-8', headers };
   if (format === 'json') return { body: { ...toSnapshot(state), messages: state.messages }, headers };
+  if (deps.exports.size >= LIMITS.exportsMax) {
+    throw new OptaError('too-many-requests', `${deps.exports.size} logs are being exported already`, {
+      retryAfterMs: 1_000,
+    });
+  }
   return { type: 'application/jsonl; charset=utf-8', headers, open: (out) => logLines(deps, state, out) };
 };
 
 const EXTENSION = { json: 'json', jsonl: 'jsonl', markdown: 'md' } as const;
 
-/** Writes the next page when the last one has left; cuts the connection rather than end a file that is not whole. */
+/**
+ * Writes the next page when the last one has left; cuts the connection rather than end a file that is not whole, and when nothing
+ * of it was taken for `readerStallMs` ([SV2]).
+ */
 const logLines = (deps: HandlerDeps, { sessionId, seq: head }: SessionState, out: ResponseStream): StreamEnd => {
   let cursor = 0;
   let reading = false;
   let open = true;
+  let stall: unknown;
+  let bytes = 0;
+  const taken = (): number => bytes - out.bufferedBytes();
+  const watch = (): void => {
+    const before = taken();
+    stall = deps.timers.setTimeout(() => {
+      if (out.bufferedBytes() > 0 && taken() === before) out.cut();
+      else watch();
+    }, LIMITS.readerStallMs);
+  };
   const next = async (): Promise<void> => {
     if (!open || reading || out.bufferedBytes() > 0) return;
     reading = true;
@@ -39,16 +59,22 @@ const logLines = (deps: HandlerDeps, { sessionId, seq: head }: SessionState, out
     if (!open) return;
     if (!last) return out.cut();
     cursor = last.seq;
-    out.write(page.records.map((r) => `${r.text}\n`).join(''));
+    const text = page.records.map((r) => `${r.text}\n`).join('');
+    bytes += Buffer.byteLength(text);
+    out.write(text);
     if (cursor >= head) out.end();
     else void advance();
   };
   const advance = (): Promise<void> => next().catch(() => out.cut());
+  deps.exports.add(out);
+  watch();
   void advance();
   return {
     drain: () => void advance(),
     closed: () => {
       open = false;
+      deps.exports.delete(out);
+      deps.timers.clearTimeout(stall);
     },
   };
 };

@@ -115,7 +115,6 @@ class UwsTransport implements Transport {
     if (this.#listening) this.#uws.us_listen_socket_close(this.#listening);
     this.#listening = null;
     this.#exchanges.closing = true;
-    for (const exchange of this.#exchanges.live) exchange.endStream();
     for (const socket of this.#sockets.live) socket.closeWhenDrained(1001, 'shutting-down');
     const until = performance.now() + deadlineMs;
     while (this.#sockets.live.size + this.#exchanges.live.size > 0 && performance.now() < until) {

@@ -94,11 +94,6 @@ export class UwsExchange implements Exchange {
     return this.#stream;
   }
 
-  /** Ends a stream, if this became one; a request that waits for its answer goes on. */
-  endStream(): void {
-    this.#stream?.end();
-  }
-
   /** Ends the connection without an answer, or in the middle of it. */
   cut(): void {
     if (this.#open || this.#stream) this.#res.close();

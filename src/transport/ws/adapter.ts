@@ -170,7 +170,6 @@ class WsTransport implements Transport {
     clearInterval(this.#aliveTimer);
     if (this.#server.listening) this.#server.close();
     this.#exchanges.closing = true;
-    for (const exchange of this.#exchanges.live) exchange.endStream();
     for (const socket of this.#sockets.live) socket.close(1001, 'shutting-down');
     const until = performance.now() + deadlineMs;
     while (this.#isOwed() && performance.now() < until) await sleep(5);

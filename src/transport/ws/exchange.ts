@@ -98,11 +98,6 @@ export class NodeExchange implements Exchange {
     return this.#req.socket === net;
   }
 
-  /** Ends a stream, if this became one; a request that waits for its answer goes on. */
-  endStream(): void {
-    this.#stream?.end();
-  }
-
   cut(): void {
     this.#res.destroy();
   }
