@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { BACKGROUND_EVENTS } from './background.ts';
 import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
-import { DecisionSchema, ModeSchema, OnBusySchema, OverridesSchema, StatsSchema, UsageSchema } from './turn.ts';
+import { DecisionSchema, ModeSchema, OverridesSchema, queuedFields, StatsSchema, UsageSchema } from './turn.ts';
 
 /**
  * The v3 event table: name → payload. The log holds these events and nothing else; an envelope's payload is checked against
@@ -61,13 +61,7 @@ export const EVENTS = {
     queueSize: z.number().int(),
     /** Added: place in the queue, 1 = next. */
     position: z.number().int(),
-    content: z.string(),
-    mode: ModeSchema,
-    onBusy: OnBusySchema,
-    /** Added: the running turn that is to take this one in at its next step. */
-    steers: z.string().optional(),
-    overrides: OverridesSchema.optional(),
-    metadata: z.record(z.string(), z.unknown()).optional(),
+    ...queuedFields,
     /** Added: the submit's idempotency key, and the digest of what was submitted with it ([TQ5]). */
     idempotencyKey: z.string().optional(),
     digest: z.string().optional(),

@@ -66,18 +66,23 @@ export type Stats = z.infer<typeof StatsSchema>;
 export const UsageSchema = z.object({ promptTokens: z.number(), completionTokens: z.number() });
 export type Usage = z.infer<typeof UsageSchema>;
 
+/** What a turn that waits has of its submit, in lists and in the log. */
+export const queuedFields = {
+  content: z.string(),
+  mode: ModeSchema,
+  onBusy: OnBusySchema,
+  /** Added: the running turn that takes this one in at its next step. */
+  steers: z.string().optional(),
+  overrides: OverridesSchema.optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+};
+
 /** A turn that waits, as lists show it. `position` 1 is next. */
 export const QueuedTurnSchema = z.object({
   turnId: z.string(),
   writerId: z.string(),
   clientId: z.string(),
-  content: z.string(),
-  mode: ModeSchema,
-  onBusy: OnBusySchema,
-  /** The running turn that takes this one in at its next step. */
-  steers: z.string().optional(),
-  overrides: OverridesSchema.optional(),
-  metadata: z.record(z.string(), z.unknown()).optional(),
+  ...queuedFields,
   queuedAt: z.string(),
   position: z.number().int(),
 });

@@ -175,7 +175,7 @@ describe(`recordings${absent}`, () => {
 
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     const named = scenario.accepted?.length ?? 0;
-    test.skipIf(!present)(`recording ${name} holds, apart from ${named} named steps`, async () => {
+    test.skipIf(!present)(`recording ${name} holds, apart from ${named} named steps${absent}`, async () => {
       if (!scenario.alone) return play(name, scenario, shared as World);
       const world = await aWorld();
       try {

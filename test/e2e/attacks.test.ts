@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { adapters } from '../support/adapters.ts';
-import { hasProcessTable } from '../support/process-table.ts';
+import { hasProcessTable, noProcessTable } from '../support/process-table.ts';
 import type { Attack } from '../torture/attack.ts';
 import { ATTACKS, Siege } from '../torture/attacks.ts';
 import { leftOver } from '../torture/baseline.ts';
@@ -12,7 +12,7 @@ import { leftOver } from '../torture/baseline.ts';
 const ids = (attack: Attack): string =>
   attack.name === 'strangers' || attack.name === 'tokens' ? '[AC1, AC3]' : '[AC3]';
 
-describe.skipIf(!hasProcessTable).each(adapters())('over %s', (adapter) => {
+describe.skipIf(!hasProcessTable).each(adapters())(`over %s${noProcessTable}`, (adapter) => {
   let siege: Siege;
   beforeAll(async () => {
     siege = await Siege.begin({ adapter, long: false });

@@ -6,7 +6,16 @@ import { LIMITS } from '../../src/actors/limits.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { groupMembers } from '../../src/tools/process-group.ts';
 import { keptProblem } from '../sim/background-checker.ts';
-import { type Daemon, expected, hasProcessTable, newHome, processes, startDaemon, until } from '../support/daemon.ts';
+import {
+  type Daemon,
+  expected,
+  hasProcessTable,
+  newHome,
+  noProcessTable,
+  processes,
+  startDaemon,
+  until,
+} from '../support/daemon.ts';
 import { checkedLog } from './world.ts';
 
 /** Background processes as people run them: real commands, a real daemon, and the ways in which both die. */
@@ -56,7 +65,7 @@ const checked = async (daemon: Daemon, sessionId: string, quiet = true): Promise
   return records;
 };
 
-describe.skipIf(!hasProcessTable)('background processes', () => {
+describe.skipIf(!hasProcessTable)(`background processes${noProcessTable}`, () => {
   test('[BG1][EV3] what an attached reader sees is what is stored, and the output can be read by pages', async () => {
     const daemon = await daemonHere();
     const sessionId = await daemon.create({ workspace });

@@ -31,6 +31,17 @@ const ZERO = {
   firstTokenLatencyMs: null,
 };
 
+const AT = '2026-01-01T00:00:00.000Z';
+const SNAPSHOT = {
+  sessionId: 's',
+  model: 'm',
+  createdAt: AT,
+  updatedAt: AT,
+  queuedTurns: 0,
+  toolCallCount: 0,
+  writerCount: 0,
+};
+
 class Writer {
   readonly facts: Fact[] = [];
   #queue: { turnId: string; writerId: string; steers?: string }[] = [];
@@ -41,19 +52,9 @@ class Writer {
   #started = 0;
 
   constructor(seeded: boolean) {
-    const at = '2026-01-01T00:00:00.000Z';
-    const snapshot = {
-      sessionId: 's',
-      model: 'm',
-      createdAt: at,
-      updatedAt: at,
-      queuedTurns: 0,
-      toolCallCount: 0,
-      writerCount: 0,
-    };
     this.#put({
       event: 'session.snapshot',
-      payload: { snapshot, messages: seeded ? [{ role: 'system', content: 'be brief' }] : [] },
+      payload: { snapshot: SNAPSHOT, messages: seeded ? [{ role: 'system', content: 'be brief' }] : [] },
     });
   }
 
@@ -178,17 +179,7 @@ class Writer {
   }
 
   #updated(change: SessionChange): void {
-    const at = '2026-01-01T00:00:00.000Z';
-    const snapshot = {
-      sessionId: 's',
-      model: 'm',
-      createdAt: at,
-      updatedAt: at,
-      queuedTurns: 0,
-      toolCallCount: 0,
-      writerCount: 0,
-    };
-    this.#put({ event: 'session.updated', payload: { snapshot, change } });
+    this.#put({ event: 'session.updated', payload: { snapshot: SNAPSHOT, change } });
   }
 
   #cancel(n: number): void {

@@ -12,7 +12,7 @@ import {
 import { TestSocket } from './test-socket.ts';
 
 export * from './daemon-process.ts';
-export { descendants, hasProcessTable, type ProcessEntry, processes } from './process-table.ts';
+export { descendants, hasProcessTable, noProcessTable, type ProcessEntry, processes } from './process-table.ts';
 export { TestSocket } from './test-socket.ts';
 
 export interface Reply {

@@ -11,6 +11,8 @@ export interface ProcessEntry {
 
 /** Where there is none, tests that need it are skipped. */
 export const hasProcessTable = existsSync('/proc/self/stat');
+/** For the title of what is skipped without one. */
+export const noProcessTable = hasProcessTable ? '' : ' (skipped: this system has no /proc)';
 
 /** All processes that are not dead; an entry that ends while it is read is left out. */
 export const processes = (): ProcessEntry[] =>

@@ -3,7 +3,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../src/actors/limits.ts';
 import type { Reader } from '../../src/actors/runtime.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
-import { UwsExchange } from '../../src/transport/uws/exchange.ts';
 import { type Guest, withGuests } from './guests.ts';
 import { type Asked, type MemoryAdapter, memoryAdapter, parseEvents, settle } from './memory-adapter.ts';
 import { AUTH, TOKEN, until, type World, world } from './world.ts';
@@ -227,10 +226,7 @@ describe('events.stream', () => {
   });
 });
 
-/** The adapter under test answers with streams. */
-const streams = 'stream' in UwsExchange.prototype;
-
-describe.runIf(streams)('events.stream over real sockets', () => {
+describe('events.stream over real sockets', () => {
   let real: World;
   const opened: IncomingMessage[] = [];
   beforeEach(async () => {

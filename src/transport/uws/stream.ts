@@ -1,6 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { Outbox } from '../outbox.ts';
-import type { ResponseStream, StreamEnd } from '../port.ts';
+import { BodyStream } from '../body-stream.ts';
+import type { StreamEnd } from '../port.ts';
 import type { ExchangePool } from './exchange.ts';
 
 /** The library is given no more than this at once, so that most of a backlog waits here, where it is counted. */
@@ -14,26 +14,19 @@ const ASK_BYTES = 1024;
  *
  * Less than a piece may lie in the library without being counted: of a small write it tells only at the next one.
  */
-export class UwsStream implements ResponseStream {
+export class UwsStream extends BodyStream {
   readonly #res: HttpResponse;
-  readonly #pool: ExchangePool;
-  readonly #end: StreamEnd;
   readonly #over: () => void;
-  readonly #out = new Outbox(() => this.#flush());
   #queue: Buffer[] = [];
   #queueBytes = 0;
   /** Bytes of the piece that the library did not get rid of; while there are any, nothing follows. */
   #heldBytes = 0;
   #asking = false;
-  #watched = false;
-  #ending = false;
-  #open = true;
 
   /** `over` is called when the whole body is with the library. */
   constructor(res: HttpResponse, pool: ExchangePool, end: StreamEnd, over: () => void) {
+    super(pool, end);
     this.#res = res;
-    this.#pool = pool;
-    this.#end = end;
     this.#over = over;
     res.onWritable(() => {
       // Never write in here: see `UwsSocket.drained`.
@@ -42,60 +35,43 @@ export class UwsStream implements ResponseStream {
     });
   }
 
-  write(text: string): void {
-    if (!this.#open || this.#ending) return;
-    if (this.#backlog() > this.#pool.bytesMax) {
-      this.#pool.slowClosed += 1;
-      this.cut();
-    } else this.#out.put(text);
-  }
-
-  bufferedBytes(): number {
-    const bytes = this.#open ? this.#backlog() : 0;
-    if (bytes > 0) this.#watched = true;
-    return bytes;
-  }
-
   end(): void {
-    if (!this.#open || this.#ending) return;
-    this.#ending = true;
-    this.#flush();
+    if (!this.open || this.ending) return;
+    this.ending = true;
+    this.flush();
   }
 
   cut(): void {
-    if (this.#open) this.#res.close();
+    if (this.open) this.#res.close();
   }
 
-  /** The connection is gone, or the body has ended. Called by the exchange. */
-  closed(): void {
-    this.#open = false;
-    this.#out.take();
+  override closed(): void {
     this.#queue = [];
-    this.#guard(() => this.#end.closed());
+    super.closed();
   }
 
-  #backlog(): number {
-    return this.#out.bytes + this.#queueBytes + this.#heldBytes;
+  protected backlog(): number {
+    return this.out.bytes + this.#queueBytes + this.#heldBytes;
   }
 
-  #flush(): void {
-    if (!this.#open) return;
-    const text = this.#out.take().join('');
+  protected flush(): void {
+    if (!this.open) return;
+    const text = this.out.take().join('');
     if (text !== '') {
       const bytes = Buffer.from(text);
       this.#queue.push(bytes);
       this.#queueBytes += bytes.byteLength;
     }
     if (this.#heldBytes === 0) this.#pump();
-    if (this.#watched && this.#backlog() === 0) setImmediate(this.#tellDrained);
+    if (this.watched && this.backlog() === 0) setImmediate(this.tellDrained);
   }
 
   readonly #goOn = (): void => {
-    if (!this.#open) return;
+    if (!this.open) return;
     this.#heldBytes = 0;
     this.#asking = true;
     this.#pump();
-    this.#tellDrained();
+    this.tellDrained();
   };
 
   #pump(): void {
@@ -105,7 +81,7 @@ export class UwsStream implements ResponseStream {
         else this.#heldBytes = piece.byteLength;
       }
     });
-    if (!this.#ending || this.#backlog() > 0) return;
+    if (!this.ending || this.backlog() > 0) return;
     // Never with the library's `closeConnection`: it writes that header into the middle of the body.
     this.#res.cork(() => this.#res.end());
     this.#over();
@@ -119,20 +95,5 @@ export class UwsStream implements ResponseStream {
     else this.#queue[0] = first.subarray(piece.byteLength);
     this.#queueBytes -= piece.byteLength;
     return piece;
-  }
-
-  readonly #tellDrained = (): void => {
-    if (!this.#open || !this.#watched || this.#ending) return;
-    this.#watched = false;
-    this.#guard(() => this.#end.drain());
-  };
-
-  #guard(run: () => void): void {
-    try {
-      run();
-    } catch (fault) {
-      this.#pool.onFault('stream', fault);
-      this.cut();
-    }
   }
 }
