@@ -33,6 +33,12 @@ const SETTLE_MS = 10_000;
 const PASSIVATED_MS = 100_000;
 const LOOKS_MAX = 10;
 
+/**
+ * glibc gives freed memory back at once, and has one arena: what the system counts is then what the daemon holds, and not what the
+ * allocator keeps for the next time. How much that is depends on what else ran on the machine.
+ */
+const TIDY = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
+
 export class Siege {
   readonly daemon: Daemon;
   readonly #lmx: FakeLmx;
@@ -51,7 +57,7 @@ export class Siege {
   static async begin(options: { adapter: string; long: boolean }): Promise<Siege> {
     const lmx = await startFakeLmx();
     const env = { ...transportEnv(options.adapter), OPTA_CHECK: '0' };
-    const daemon = await startDaemon({ lmxPort: lmx.port, env, nodeArgs: INSPECTED });
+    const daemon = await startDaemon({ lmxPort: lmx.port, env: { ...env, ...TIDY }, nodeArgs: INSPECTED });
     try {
       const sessionId = await daemon.create();
       const reader = await daemon.socket(sessionId);
