@@ -12,6 +12,7 @@ import { projectRules } from './config/project.ts';
 import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
+import { createOperationHost } from './operations/host.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
@@ -92,6 +93,11 @@ const run = async (): Promise<void> => {
       engine: { ...engine.status(), loopbackOnly: config.connection.loopbackOnly ?? false },
     }),
     ...(admin ? { lmx: { admin, mayAdminister: () => mayAdminister(config) } } : {}),
+    operations: (call) =>
+      createOperationHost(
+        { call, paths, env: process.env, version },
+        { max: LIMITS.namedOperationsMax, deadlineMs: LIMITS.namedOperationMs },
+      ),
     allowedOrigins: config.daemon.allowedOrigins,
     log,
   });

@@ -17,7 +17,8 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['config/', ['config/', 'process-identity.ts', 'protocol/']],
   ['process-identity.ts', ['protocol/']],
   ['client/', ['client/', 'process-identity.ts', 'protocol/']],
-  ['cli/', ['cli/', 'client/', 'config/', 'protocol/']],
+  ['operations/', ['operations/', 'config/', 'process-identity.ts', 'protocol/']],
+  ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],
   ['actors/runtime.ts', ['actors/ports.ts', 'protocol/']],
@@ -55,18 +56,22 @@ const PACKAGE_FENCES: readonly [name: RegExp, where: RegExp][] = [
   [/^lmdb$/, /^storage\//],
   [/^xstate/, /^actors\//],
   [/^commander$/, /^cli\//],
+  [/^@napi-rs\/keyring$/, /^operations\//],
+  [/^@modelcontextprotocol\//, /^operations\//],
+  [/^reblessed$/, /^tui\//],
 ];
 
-const BUDGET = { fileLinesMax: 400, dependenciesMax: 14 };
+const BUDGET = { fileLinesMax: 400, dependenciesMax: 18 };
 
 /** Lines of code a part may have (docs/decisions/0009). A file belongs to the first part that names its beginning. */
 const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
-  ['core', /^(?:protocol|actors|storage|transport)\//, 11_500],
+  ['core', /^(?:protocol|actors|storage|transport)\//, 12_000],
   ['inference', /^inference\//, 2_400],
   ['tools', /^tools\//, 2_600],
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_100],
-  ['command line', /^cli\//, 3_500],
+  ['named operations', /^operations\//, 2_500],
+  ['command line', /^cli\//, 7_000],
   ['composition', /^[^/]+$/, 500],
 ];
 

@@ -157,6 +157,10 @@ export const LIMITS = {
   streamsMax: 2_000,
   /** Logs that are being written out at one moment; each holds a page of what its client has not taken. */
   exportsMax: 16,
+  /** Named operations that run at one moment. */
+  namedOperationsMax: 16,
+  /** One named operation, unless its row says another. */
+  namedOperationMs: 60_000,
   streamPingMs: 15_000,
   /** A health stream says the same again after this. */
   healthStreamEveryMs: 5_000,

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { BACKGROUND_OPERATIONS } from './operations/background.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
 import { LMX_OPERATIONS } from './operations/lmx.ts';
+import { NAMED_OPERATIONS } from './operations/named.ts';
 import type { Operation } from './operations/operation.ts';
 import { SESSION_OPERATIONS } from './operations/sessions.ts';
 import { TURN_OPERATIONS } from './operations/turns.ts';
@@ -18,6 +19,7 @@ export const OPERATIONS = {
   ...TURN_OPERATIONS,
   ...BACKGROUND_OPERATIONS,
   ...LMX_OPERATIONS,
+  ...NAMED_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;
@@ -31,3 +33,13 @@ export type OperationOutput<K extends OperationId> = z.output<(typeof OPERATIONS
 
 export const operation = (id: OperationId): Operation => OPERATIONS[id];
 export const OPERATION_IDS = Object.keys(OPERATIONS) as OperationId[];
+
+/** Fields of a call before they are checked; query values may be given as what they mean. */
+export interface CallFields {
+  params?: { readonly [name: string]: string };
+  query?: { readonly [name: string]: string | number | boolean | undefined };
+  body?: unknown;
+}
+
+/** Calls an operation of this table: over the wire, or inside the daemon. Rejects with an `OptaError`. */
+export type Call = <K extends OperationId>(id: K, fields?: CallFields) => Promise<OperationOutput<K>>;

@@ -14,6 +14,8 @@ export interface Carried {
   tools: HealthFacts['toolWorkers'];
   /** Calls that wait for the inference host's administration. */
   lmxCalls: number;
+  /** Named operations that run. */
+  operations: number;
 }
 
 /** What the transport and the tools hold now, each beside its bound ([SV3]). Of sockets and streams, the fullest. */
@@ -25,6 +27,7 @@ export const transportGauges = ({
   attachments,
   tools,
   lmxCalls,
+  operations,
 }: Carried): Gauge[] => {
   let backlog = streams.bytesMax;
   let commands = 0;
@@ -51,6 +54,7 @@ export const transportGauges = ({
     of('readerBytes', 'readerBytesMax', backlog, 'The same; above this it is fed from the log'),
     of('requestBodiesBytes', 'bodiesBytesMax', usage.bodiesBytes, 'Request bodies being read'),
     of('lmxCalls', 'lmxCallsMax', lmxCalls, 'Calls that wait for the inference host'),
+    of('namedOperations', 'namedOperationsMax', operations, 'Named operations that run'),
     of('toolJobs', 'toolJobsMax', tools.busy, 'Tools that run'),
     of('toolQueue', 'toolQueueMax', tools.queued, 'Tools that wait for a process'),
     { name: 'requestsOpen', value: waiting, help: 'Requests that wait for their answer' },

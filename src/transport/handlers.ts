@@ -3,10 +3,17 @@ import { backgroundHandlers } from './handlers/background.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
 import type { HandlerDeps } from './handlers/deps.ts';
 import { lmxHandlers } from './handlers/lmx.ts';
+import { namedHandlers } from './handlers/named.ts';
 import { sessionHandlers } from './handlers/sessions.ts';
 import { turnHandlers } from './handlers/turns.ts';
 
-export type { HandlerDeps, HealthFacts, InferenceHost } from './handlers/deps.ts';
+export {
+  type HandlerDeps,
+  type HealthFacts,
+  type InferenceHost,
+  NO_OPERATIONS,
+  type OperationHost,
+} from './handlers/deps.ts';
 
 /** The handlers of all operations; one that is missing does not compile. */
 export const handlers = (deps: HandlerDeps): Handlers => ({
@@ -15,4 +22,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...turnHandlers(deps),
   ...backgroundHandlers(deps),
   ...lmxHandlers(deps),
+  ...namedHandlers(deps),
 });

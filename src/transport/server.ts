@@ -2,13 +2,15 @@ import { LIMITS } from '../actors/limits.ts';
 import type { Log } from '../actors/ports.ts';
 import type { Runtime } from '../actors/runtime.ts';
 import { OptaError } from '../protocol/errors.ts';
+import type { Call } from '../protocol/operations.ts';
 import type { Timers } from './ask.ts';
 import { auth } from './auth.ts';
 import { dispatcher } from './dispatch.ts';
 import { eventPlane } from './event-plane.ts';
 import { transportGauges } from './gauges.ts';
-import { type HealthFacts, handlers, type InferenceHost } from './handlers.ts';
+import { type HealthFacts, handlers, type InferenceHost, NO_OPERATIONS, type OperationHost } from './handlers.ts';
 import { httpPlane } from './http-plane.ts';
+import { innerCall } from './inner-call.ts';
 import { Latency } from './latency.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { access, isLoopbackHost } from './origin.ts';
@@ -29,6 +31,8 @@ export interface ServerOptions {
   /** Facts of `/v3/health` that only the composition root knows; asked at each request. */
   facts(): HealthFacts;
   lmx?: InferenceHost;
+  /** The named operations, over the daemon's own control plane. */
+  operations?: (call: Call) => OperationHost;
   /** Besides loopback's and Tauri's. */
   allowedOrigins: readonly string[];
   /** Names besides `host` under which the daemon is reached. */
@@ -76,6 +80,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const streams = new SseStreams(timers);
   const exports = new Set<ResponseStream>();
   const live = new Set<SocketAttachment>();
+  let operations = NO_OPERATIONS;
   const dispatch = dispatcher({
     latency,
     onFault,
@@ -97,6 +102,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
           attachments: live,
           tools,
           lmxCalls: options.lmx?.admin.open ?? 0,
+          operations: operations.open,
         });
       },
       streams,
@@ -104,8 +110,11 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       loop,
       now,
       timers,
+      operations: () => operations,
+      onFault,
     }),
   });
+  if (options.operations) operations = options.operations(innerCall(dispatch));
   const shared = {
     runtime: options.runtime,
     dispatch,

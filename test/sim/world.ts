@@ -6,7 +6,7 @@ import type { SnapshotFrame } from '../../src/protocol/frames.ts';
 import { emptySession, foldAll } from '../../src/protocol/session-state.ts';
 import { type Dispatch, dispatcher } from '../../src/transport/dispatch.ts';
 import { eventPlane } from '../../src/transport/event-plane.ts';
-import { handlers } from '../../src/transport/handlers.ts';
+import { handlers, NO_OPERATIONS } from '../../src/transport/handlers.ts';
 import { Latency } from '../../src/transport/latency.ts';
 import { LoopDelay } from '../../src/transport/loop-delay.ts';
 import type { Socket, SocketEnd } from '../../src/transport/port.ts';
@@ -203,6 +203,8 @@ export class World {
         loop: new LoopDelay(),
         now: clock.now,
         timers: clock,
+        operations: () => NO_OPERATIONS,
+        onFault,
       }),
     });
     const dispatch: Dispatch = (id, raw) => {

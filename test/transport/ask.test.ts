@@ -3,7 +3,7 @@ import type { Done } from '../../src/actors/ports.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
 import { ask } from '../../src/transport/ask.ts';
 import { dispatcher } from '../../src/transport/dispatch.ts';
-import { handlers } from '../../src/transport/handlers.ts';
+import { handlers, NO_OPERATIONS } from '../../src/transport/handlers.ts';
 import { Latency } from '../../src/transport/latency.ts';
 import { LoopDelay } from '../../src/transport/loop-delay.ts';
 import { SseStreams } from '../../src/transport/sse.ts';
@@ -55,6 +55,8 @@ test('[SV2] a runtime that never answers is a 504 after the deadline, a cancel a
     loop: new LoopDelay(),
     now: () => 0,
     timers,
+    operations: () => NO_OPERATIONS,
+    onFault: () => undefined,
   };
   const dispatch = dispatcher({ handlers: handlers(deps), latency, onFault: () => undefined, checkAnswers: true });
   const raw = { params: { id: 'never-1' }, query: {}, body: {} };
@@ -90,6 +92,8 @@ test('[AU1] an answer that the table does not allow is caught where answers are 
     loop: new LoopDelay(),
     now: () => 0,
     timers,
+    operations: () => NO_OPERATIONS,
+    onFault: () => undefined,
   };
   const onFault = (where: string): void => void faults.push(where);
   const dispatch = dispatcher({ handlers: handlers(deps), latency, onFault, checkAnswers: true });

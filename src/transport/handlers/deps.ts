@@ -2,6 +2,7 @@ import { LIMITS } from '../../actors/limits.ts';
 import type { Done, LmxAdmin } from '../../actors/ports.ts';
 import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
+import type { OperationInfo } from '../../protocol/operations/named.ts';
 import { ask, type Timers } from '../ask.ts';
 import type { Latency } from '../latency.ts';
 import type { LoopDelay } from '../loop-delay.ts';
@@ -30,7 +31,24 @@ export interface HandlerDeps {
   now(): number;
   timers: Timers;
   lmx?: InferenceHost;
+  operations(): OperationHost;
+  /** A bug in what a handler has called: its text goes to the log and not to the client. */
+  onFault(where: string, fault: unknown): void;
 }
+
+/** The named operations; they are built on the control plane, so they come after it. */
+export interface OperationHost {
+  list(): OperationInfo[];
+  run(id: string, input: unknown): Promise<unknown>;
+  /** Runs that have no answer yet. */
+  readonly open: number;
+}
+
+export const NO_OPERATIONS: OperationHost = {
+  list: () => [],
+  run: () => Promise.reject(new OptaError('not-found', 'No operations here')),
+  open: 0,
+};
 
 /** The inference host's administration; absent when none is configured. */
 export interface InferenceHost {

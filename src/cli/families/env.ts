@@ -1,0 +1,4 @@
+import type { Family } from './family.ts';
+
+/** `opta env`. */
+export const addEnv: Family = () => undefined;

@@ -1,0 +1,4 @@
+import type { Family } from './family.ts';
+
+/** `opta models`, `embed`, `rerank` and `serve`. */
+export const addModels: Family = () => undefined;

@@ -1,0 +1,4 @@
+import type { Family } from './family.ts';
+
+/** `opta server`. */
+export const addServer: Family = () => undefined;

@@ -1,0 +1,4 @@
+import type { Operations } from './operation.ts';
+
+/** `config.*`. */
+export const CONFIG_OPERATIONS: Operations = {};

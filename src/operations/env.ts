@@ -1,0 +1,4 @@
+import type { Operations } from './operation.ts';
+
+/** `env.*`. */
+export const ENV_OPERATIONS: Operations = {};

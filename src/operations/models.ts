@@ -1,0 +1,4 @@
+import type { Operations } from './operation.ts';
+
+/** `models.*`. */
+export const MODEL_OPERATIONS: Operations = {};

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import type { Env, OptaPaths } from '../config/paths.ts';
+import { OptaError } from '../protocol/errors.ts';
+import type { OperationInfo, Safety } from '../protocol/operations/named.ts';
+import type { Call } from '../protocol/operations.ts';
+
+/** What an operation needs of the process that runs it: the daemon, or the CLI beside it. */
+export interface OperationWorld {
+  /** The operations of the control plane: inside the daemon, or over the wire. */
+  call: Call;
+  paths: OptaPaths;
+  env: Env;
+  version: string;
+  /** Aborts when nobody waits for the answer any more, or its deadline has passed. */
+  signal: AbortSignal;
+}
+
+/** One named operation: what `POST /v3/operations/:id` runs, and the command of the CLI with the same words. */
+export interface NamedOperation extends Omit<OperationInfo, 'id'> {
+  input: z.ZodType;
+  /** How long it may take, in ms. */
+  deadlineMs?: number;
+  /** Resolves with what the CLI prints under `--json`. Rejects with an `OptaError`. */
+  run(world: OperationWorld, input: unknown): Promise<unknown>;
+}
+
+/** Operations by id. */
+export type Operations = { readonly [id: string]: NamedOperation };
+
+interface Definition<I extends z.ZodType> {
+  title: string;
+  description: string;
+  safety: Safety;
+  input: I;
+  deadlineMs?: number;
+  run(world: OperationWorld, input: z.output<I>): unknown;
+}
+
+/** A row of the catalogue. Its input is checked before it runs; a wrong one rejects with `invalid-request`. */
+export const define = <I extends z.ZodType>({ run, ...row }: Definition<I>): NamedOperation => ({
+  ...row,
+  run: async (world, input) => {
+    const parsed = row.input.safeParse(input ?? {});
+    if (!parsed.success)
+      throw new OptaError('invalid-request', 'Invalid operation input', { details: parsed.error.issues });
+    return run(world, parsed.data);
+  },
+});
+
+/** For operations that take nothing; what is given all the same is passed over, as the old daemon did. */
+export const nothing = z.object({});

@@ -1,0 +1,4 @@
+import type { Operations } from './operation.ts';
+
+/** `system.*`. */
+export const SYSTEM_OPERATIONS: Operations = {};

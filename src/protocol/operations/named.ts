@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { none, type Operation, read, WRITE_ERRORS } from './operation.ts';
+
+/** `dangerous`: runs only with `confirmDangerous`. */
+export const SafetySchema = z.enum(['read', 'write', 'dangerous']);
+export type Safety = z.infer<typeof SafetySchema>;
+
+export const OperationInfoSchema = z.object({
+  id: z.string(),
+  title: z.string(),
+  description: z.string(),
+  safety: SafetySchema,
+});
+export type OperationInfo = z.infer<typeof OperationInfoSchema>;
+
+/** What a run answers: its result, or why there is none. A failure comes with a status that is none of success. */
+export const OperationReplySchema = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true), id: z.string(), safety: SafetySchema, result: z.unknown() }),
+  z.object({
+    ok: z.literal(false),
+    id: z.string(),
+    safety: SafetySchema,
+    error: z.looseObject({ code: z.string(), message: z.string() }),
+  }),
+]);
+export type OperationReply = z.infer<typeof OperationReplySchema>;
+
+/** What the CLI can do, for programs that have no CLI: one id each, run by the daemon on its own machine. */
+export const NAMED_OPERATIONS = {
+  'operations.list': {
+    ...read,
+    summary: 'The named operations that this daemon runs',
+    paths: ['/v3/operations'],
+    response: z.object({ operations: z.array(OperationInfoSchema) }),
+  },
+  'operations.run': {
+    method: 'POST',
+    safety: 'write',
+    summary: 'Run a named operation',
+    paths: ['/v3/operations/:operationId'],
+    params: z.object({ operationId: z.string() }),
+    query: none,
+    body: z.strictObject({ input: z.unknown().optional(), confirmDangerous: z.boolean().optional() }),
+    nullIsEmpty: true,
+    status: 200,
+    response: OperationReplySchema,
+    errors: [...WRITE_ERRORS, 'not-found'],
+  },
+} as const satisfies Record<string, Operation>;
