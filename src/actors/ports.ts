@@ -51,6 +51,7 @@ export interface IndexEntry {
   title?: string;
   model: string;
   workspace?: string;
+  tags?: string[];
   createdAt: string;
   updatedAt: string;
   seq: number;

@@ -8,12 +8,14 @@ const PREVIEW_CHARS = 160;
 export const indexEntry = (s: SessionState): IndexEntry => {
   const { sessionId, title, model, workspace, createdAt, updatedAt, toolCallCount, queuedTurns, activeTurnId } =
     toSnapshot(s);
+  const tags = tagsOf(s.metadata?.tags);
   const prompt = s.messages.find((m) => m.role === 'user')?.content ?? s.queue[0]?.content;
   return {
     sessionId,
     ...(title === undefined ? {} : { title }),
     model,
     ...(workspace === undefined ? {} : { workspace }),
+    ...(tags.length === 0 ? {} : { tags }),
     createdAt,
     updatedAt,
     seq: s.seq,
@@ -25,6 +27,15 @@ export const indexEntry = (s: SessionState): IndexEntry => {
     ...(s.deletedAt === undefined ? {} : { deletedAt: s.deletedAt }),
   };
 };
+
+const TAGS_MAX = 32;
+const TAG_CHARS_MAX = 64;
+
+/** The texts in `metadata.tags`, as many as a list can carry with each row. */
+const tagsOf = (given: unknown): string[] =>
+  (Array.isArray(given) ? given : [])
+    .filter((tag): tag is string => typeof tag === 'string' && tag !== '' && tag.length <= TAG_CHARS_MAX)
+    .slice(0, TAGS_MAX);
 
 /** A session with work that is not over: it is loaded at boot. */
 export const isOpen = (s: SessionState): boolean =>

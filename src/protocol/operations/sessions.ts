@@ -26,6 +26,8 @@ const SessionIndexSchema = z.object({
   title: z.string().optional(),
   model: z.string(),
   workspace: z.string().optional(),
+  /** The texts in `metadata.tags`. */
+  tags: z.array(z.string()).optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
   seq: z.number().int(),
