@@ -69,7 +69,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['inference', /^inference\//, 2_400],
   ['tools', /^tools\//, 2_600],
   ['client', /^client\//, 2_300],
-  ['configuration', /^config\//, 1_100],
+  ['configuration', /^config\//, 1_600],
   ['named operations', /^operations\//, 2_500],
   ['command line', /^cli\//, 7_000],
   ['composition', /^[^/]+$/, 500],

@@ -2,8 +2,9 @@ import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { OptaError } from '../protocol/errors.ts';
 import { withFileLock } from './file-lock.ts';
 import { hostPolicyOf, refuseModelFiles } from './host-policy.ts';
-import { KEYS, keyRow, nearest, typeOf, valueAt } from './keys.ts';
+import { KEYS, keyRow, nearest, pathOf, typeOf, valueAt } from './keys.ts';
 import { broken, checked, isLayer, type Layer, parseLayer, readText, setAt, withoutComments } from './layer.ts';
+import { pairs } from './pairs.ts';
 import { type Env, ensurePrivateDir, type OptaPaths, writePrivateFile } from './paths.ts';
 import { ConfigSchema } from './schema.ts';
 
@@ -28,12 +29,44 @@ export const requireKey = (key: string): void => {
  */
 export const setKey = async (paths: OptaPaths, env: Env, key: string, text: string): Promise<Change> => {
   requireKey(key);
-  return changeFile(paths, env, key, readAs(key, text));
+  const value = readAs(key, text);
+  // A table with nothing in it is not kept: it says nothing.
+  return change(paths, env, key, isLayer(value) && Object.keys(value).length === 0 ? undefined : value);
 };
 
 export const deleteKey = async (paths: OptaPaths, env: Env, key: string): Promise<Change> => {
   requireKey(key);
-  return changeFile(paths, env, key, undefined);
+  return change(paths, env, key, undefined);
+};
+
+const change = (paths: OptaPaths, env: Env, key: string, after: unknown): Promise<Change> =>
+  editFile(paths, env, (layer) => {
+    const before = valueAt(layer, key);
+    setAt(layer, pathOf(key), after);
+    return { before, after };
+  });
+
+/**
+ * The same for a change of several keys at once, or of what no single key names. `edit` changes the layer that it is given and may
+ * throw; it runs twice, the second time inside the lock.
+ */
+export const editFile = async <T>(paths: OptaPaths, env: Env, edit: (layer: Layer) => T): Promise<T> => {
+  const file = paths.configFile;
+  const attempt = (write: boolean): T => {
+    const text = readText(file) ?? '{}';
+    const layer: Layer = parseLayer(text, file);
+    const result = edit(layer);
+    const whole = checked(layer, file);
+    refuseModelFiles(hostPolicyOf(whole, env), layer);
+    if (withoutComments(text) !== text)
+      throw broken(file, 'holds comments, which would be lost; change it by hand, or remove them first');
+    if (write) writePrivateFile(file, `${JSON.stringify(layer, null, 2)}\n`);
+    return result;
+  };
+  // Refused before a folder is made; done only inside the lock.
+  attempt(false);
+  ensurePrivateDir(paths.configDir);
+  return withFileLock(file, () => attempt(true));
 };
 
 /** Puts the file aside as `config.json.bak` and starts from the defaults. False when there was none. */
@@ -47,32 +80,15 @@ export const resetFile = (paths: OptaPaths): Promise<boolean> => {
   });
 };
 
-const changeFile = async (paths: OptaPaths, env: Env, key: string, value: unknown): Promise<Change> => {
-  const file = paths.configFile;
-  const attempt = (write: boolean): Change => {
-    const text = readText(file) ?? '{}';
-    const layer: Layer = parseLayer(text, file);
-    const before = valueAt(layer, key);
-    setAt(layer, key.split('.'), value);
-    const whole = checked(layer, file);
-    refuseModelFiles(hostPolicyOf(whole, env), layer);
-    if (withoutComments(text) !== text)
-      throw broken(file, 'holds comments, which would be lost; change it by hand, or remove them first');
-    if (write) writePrivateFile(file, `${JSON.stringify(layer, null, 2)}\n`);
-    return { before, after: value };
-  };
-  // Refused before a folder is made; done only inside the lock.
-  attempt(false);
-  ensurePrivateDir(paths.configDir);
-  return withFileLock(file, () => attempt(true));
-};
-
-/** Text as the key's type reads it: JSON where that fits, the text itself, or a list with commas. */
+/** Text as the key's type reads it: JSON where that fits, the text itself, a list with commas, or pairs for a table. */
 const readAs = (key: string, text: string): unknown => {
-  const list = text.split(',').map((part) => part.trim());
+  const list = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
   const json = jsonOf(text);
   const tried = (value: unknown) => ConfigSchema.safeParse(layerOf(key, value));
-  const fits = [json, text, list].find((value) => value !== undefined && tried(value).success);
+  const fits = [json, text, list, pairs(text)].find((value) => value !== undefined && tried(value).success);
   if (fits !== undefined) return fits;
   const type = typeOf(key);
   const meant = type.startsWith('JSON') ? (json ?? list) : text;
@@ -87,15 +103,14 @@ const readAs = (key: string, text: string): unknown => {
 
 const layerOf = (key: string, value: unknown): Layer => {
   const layer: Layer = {};
-  setAt(layer, key.split('.'), value);
+  setAt(layer, pathOf(key), value);
   return layer;
 };
 
 const jsonOf = (text: string): unknown => {
   try {
     const value = JSON.parse(text) as unknown;
-    // An object with nothing in it, or null, is not a value that a file would keep.
-    return value === null || (isLayer(value) && Object.keys(value).length === 0) ? undefined : value;
+    return value === null ? undefined : value;
   } catch {
     // Not JSON: then it is text.
     return undefined;

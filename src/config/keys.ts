@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { type Config, ConfigSchema } from './schema.ts';
+import { KEPT, keptRow } from './kept.ts';
+import { ConfigSchema, TOOL_KEY } from './schema.ts';
+import { toolDefault } from './tool-rules.ts';
 
 /**
  * One row for each key: what `config explain` and docs/OPERATIONS.md say of it, the variable that sets it, and what a project's
@@ -9,15 +11,27 @@ export interface KeyRow {
   key: string;
   text: string;
   env?: string;
+  /** Another name of the variable, which counts when the first says nothing. */
+  alsoEnv?: string;
   /** How the variable's text is read; as it is, when absent. */
-  as?: 'number' | 'flag';
-  secret?: true;
+  as?: 'number' | 'flag' | 'pairs';
+  /** [CF6] Nothing here reads it. */
+  kept?: true;
+  /** Each name below it is a key too, such as `permissions.write_file`; what it may be. */
+  names?: RegExp;
+  /** The same, and each dot in such a name is a step down. */
+  deep?: true;
   /**
    * `counts`: a project may set it. `narrows`: its `deny` rules always count, the others once the file is trusted. `never`: the
    * daemon serves all projects, so none of them decides this.
    */
   project: 'counts' | 'narrows' | 'never';
 }
+
+/** First of a letter or digit: no name reaches a prototype. */
+const HOST_KEY = /^[A-Za-z0-9[][A-Za-z0-9.:_[\]-]*$/;
+
+const STEPS = /^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/;
 
 const row = (key: string, text: string, more: Partial<KeyRow> = {}): KeyRow => ({
   key,
@@ -26,13 +40,21 @@ const row = (key: string, text: string, more: Partial<KeyRow> = {}): KeyRow => (
   ...more,
 });
 
-export const KEYS: readonly KeyRow[] = [
+const REAL: readonly KeyRow[] = [
   row('connection.host', 'Inference host.', { env: 'OPTA_HOST' }),
   row('connection.port', 'Port of the inference host.', { env: 'OPTA_PORT', as: 'number' }),
-  row('connection.apiKey', 'Key that the inference host asks for.', { env: 'OPTA_API_KEY', secret: true }),
+  row('connection.apiKey', 'Key that the inference host asks for.', { env: 'OPTA_API_KEY' }),
+  row('connection.apiKeysByHost', 'The same by host: {"name": "key"}; comes before the one for all.', {
+    names: HOST_KEY,
+  }),
   row('connection.adminKey', 'Key for changing the models of the inference host.', {
     env: 'OPTA_ADMIN_KEY',
-    secret: true,
+    alsoEnv: 'OPTA_LMX_ADMIN_KEY',
+  }),
+  row('connection.adminKeysByHost', 'The same by host: {"name": "key"}, or name=key,name=key.', {
+    env: 'OPTA_ADMIN_KEYS_BY_HOST',
+    as: 'pairs',
+    names: HOST_KEY,
   }),
   row('connection.trusted', 'Send prompts to the host without a proof that it is an LMX.', {
     env: 'OPTA_TRUSTED',
@@ -42,11 +64,20 @@ export const KEYS: readonly KeyRow[] = [
     env: 'OPTA_LOOPBACK_ONLY',
     as: 'flag',
   }),
+  row('connection.inferenceTimeout', 'How long the first word of an answer may take, in milliseconds.'),
+  row('connection.retry.maxRetries', 'How often a step is tried again while nothing of its answer has come.'),
+  row(
+    'connection.retry.backoffMs',
+    'The pause before the first of them, in milliseconds; each is twice the one before.',
+  ),
   row('model.default', "Model of new sessions; empty: the inference server's own choice.", {
     env: 'OPTA_MODEL',
     project: 'counts',
   }),
+  row('model.embeddingModel', 'Model of opta embed when the command names none.'),
+  row('model.rerankerModel', 'Model of opta rerank when the command names none.'),
   row('engine', 'Where answers come from.', { env: 'OPTA_ENGINE' }),
+  row('defaultMode', 'What opta do and opta chat do when no flag says it: auto allows edits, ci asks nobody.'),
   row('permissions.deadlineMs', 'How long a permission request waits for an answer, in milliseconds.', {
     env: 'OPTA_PERMISSION_DEADLINE_MS',
     as: 'number',
@@ -54,67 +85,115 @@ export const KEYS: readonly KeyRow[] = [
   row('permissions.rules', 'What tools may do: {tool, path?, action}. The last match wins, but a deny is final.', {
     project: 'narrows',
   }),
+  row(
+    'safety.diskHeadroomMb',
+    'Nothing is taken on while less than this is free on the disk of the event log, in MiB.',
+    {
+      env: 'OPTA_DISK_HEADROOM_MB',
+      as: 'number',
+    },
+  ),
+  row('daemon.host', 'Loopback address on which the daemon listens.', { env: 'OPTA_DAEMON_HOST' }),
   row('daemon.port', 'Preferred port of the daemon; 0: any free one.', { env: 'OPTA_DAEMON_PORT', as: 'number' }),
   row('daemon.allowedOrigins', 'Web origins, besides loopback, whose pages may talk to the daemon.'),
   row('daemon.transport', 'What carries the planes.', { env: 'OPTA_TRANSPORT' }),
+  row('daemon.maxSessions', 'Sessions held in memory at one moment; idle ones make room.'),
+  row('daemon.workerPoolSize', 'Tools that run at one moment.', { env: 'OPTA_DAEMON_TOOL_WORKERS', as: 'number' }),
+  row('background.maxConcurrent', 'Background processes of one session at one moment.'),
+  row('background.defaultTimeout', 'How long one may run when nobody said, in milliseconds; 0: no bound.'),
+  row('background.maxBufferSize', 'Characters that are kept of the output of one.'),
   row('hostPolicy.role', 'What this machine may do, whatever the table of hosts says.'),
-  row('hostPolicy.hosts', 'Roles by host name: {"Name": {"role": …}}. Case and domain do not count.'),
+  row('hostPolicy.hosts', 'Roles by host name: {"Name": {"role": …}}. Case and domain do not count.', {
+    names: HOST_KEY,
+  }),
   row('hostPolicy.remoteAdmin', 'Allow models of a remote inference host to be changed from here.'),
+  row('mcp.servers', 'Servers of tools by name: {command, args, env} or {url}.', {
+    names: /^[A-Za-z0-9][A-Za-z0-9_.-]*$/,
+  }),
+  row('profiles.environments', 'What opta env keeps, by name.'),
+  row('profiles.activeEnvironment', 'The profile that was applied last.'),
 ];
 
-export const keyRow = (key: string): KeyRow | undefined => KEYS.find((row) => row.key === key);
+/** One row for each key of the schema: those that are read here, and those that are kept for scripts. */
+export const KEYS: readonly KeyRow[] = [
+  ...REAL,
+  ...KEPT.map(({ key, instead, open }) =>
+    row(key, `Has no effect in this version${instead === undefined ? '' : `: ${instead}`}.`, {
+      kept: true,
+      ...(open ? { names: STEPS, deep: true } : {}),
+    }),
+  ),
+];
+
+/** Keys whose names are not known beforehand: `permissions.write_file`, `connection.adminKeysByHost.some.host`. */
+const OPEN: readonly KeyRow[] = [
+  row('permissions', 'What this tool may do; a deny is final.', { project: 'narrows', names: TOOL_KEY }),
+  ...KEYS.filter((known) => known.names !== undefined),
+];
+
+/** The row of a key, or of the open key that it is a name of. */
+export const keyRow = (key: string): KeyRow | undefined => {
+  const known = KEYS.find((row) => row.key === key);
+  if (known) return known;
+  const open = openOf(key);
+  return open && { ...open, key };
+};
+
+const openOf = (key: string): KeyRow | undefined =>
+  OPEN.find((row) => key.startsWith(`${row.key}.`) && row.names?.test(key.slice(row.key.length + 1)));
+
+/** Where a key stands in a configuration. The name below an open key is one step, whatever dots are in it. */
+export const pathOf = (key: string): string[] => {
+  const open = KEYS.some((row) => row.key === key) ? undefined : openOf(key);
+  return open === undefined || open.deep ? key.split('.') : [...open.key.split('.'), key.slice(open.key.length + 1)];
+};
 
 type JsonSchema = {
   type?: string;
+  const?: string;
   enum?: string[];
   minimum?: number;
   maximum?: number;
   properties?: { [name: string]: JsonSchema };
+  additionalProperties?: JsonSchema | false;
+  anyOf?: unknown;
 };
 
 let described: JsonSchema | null = null;
 
 const schemaOf = (key: string): JsonSchema => {
   described ??= z.toJSONSchema(ConfigSchema, { io: 'input' }) as JsonSchema;
-  return key.split('.').reduce<JsonSchema>((at, name) => at.properties?.[name] ?? {}, described);
+  return pathOf(key).reduce<JsonSchema>(
+    (at, name) => at.properties?.[name] ?? (at.additionalProperties || {}),
+    described,
+  );
 };
 
 /** What a value of this key looks like, in words. */
 export const typeOf = (key: string): string => {
-  const { type, enum: names, minimum, maximum } = schemaOf(key);
+  const { type, const: only, enum: names, minimum, maximum, anyOf } = schemaOf(key);
+  if (only !== undefined) return only;
   if (names) return names.join(' | ');
   if (type === 'integer') return `whole number from ${minimum} to ${maximum}`;
+  if (type === 'number') return `number from ${minimum} to ${maximum}`;
   if (type === 'boolean') return 'true | false';
   if (type === 'array') return 'JSON array';
-  return type === 'object' ? 'JSON object' : 'text';
+  if (type === 'object' || anyOf) return 'JSON object';
+  return type === 'string' ? 'text' : 'text or JSON';
 };
 
 export const valueAt = (config: unknown, key: string): unknown =>
-  key
-    .split('.')
-    .reduce<unknown>(
-      (at, name) =>
-        typeof at === 'object' && at !== null && Object.hasOwn(at, name)
-          ? (at as { [k: string]: unknown })[name]
-          : undefined,
-      config,
-    );
+  pathOf(key).reduce<unknown>(
+    (at, name) =>
+      typeof at === 'object' && at !== null && Object.hasOwn(at, name)
+        ? (at as { [k: string]: unknown })[name]
+        : undefined,
+    config,
+  );
 
-export const defaultOf = (key: string): unknown => valueAt(ConfigSchema.parse({}), key);
-
-export const HIDDEN = '(hidden)';
-
-/** The same configuration with its secrets covered. */
-export const redacted = (config: Config): unknown => {
-  const copy = structuredClone(config) as { [name: string]: unknown };
-  for (const { key } of KEYS.filter((row) => row.secret)) {
-    const path = key.split('.');
-    const last = path.pop() as string;
-    const holder = valueAt(copy, path.join('.')) as { [name: string]: unknown } | undefined;
-    if (holder?.[last] !== undefined) holder[last] = HIDDEN;
-  }
-  return copy;
-};
+/** What holds when nobody said anything; undefined: nothing. */
+export const defaultOf = (key: string): unknown =>
+  valueAt(ConfigSchema.parse({}), key) ?? keptRow(key)?.standard ?? toolDefault(key);
 
 /** The name that was probably meant, or undefined. */
 export const nearest = (name: string, among: readonly string[]): string | undefined => {

@@ -1,8 +1,10 @@
-import { KEYS, valueAt } from './keys.ts';
+import { KEYS, type KeyRow, pathOf, valueAt } from './keys.ts';
 import { checked, type Layer, merge, parseLayer, readText, setAt } from './layer.ts';
+import { pairs } from './pairs.ts';
 import { type Env, optaPaths } from './paths.ts';
 import { type ProjectConfig, projectConfig } from './project.ts';
 import type { Config, ConfigInput } from './schema.ts';
+import { toolRules } from './tool-rules.ts';
 
 export interface ConfigSources {
   env?: Env;
@@ -32,14 +34,15 @@ export const resolveConfig = (from: ConfigSources = {}): Resolved => {
   const file = from.file ?? paths.configFile;
   const user = readConfigFile(file);
   // Each layer is checked on its own first, so that the message blames the one that is wrong.
-  const own = checked(user, file).permissions.rules;
+  const mine = checked(user, file).permissions;
+  const byTool = toolRules(mine);
   const project = from.workspace === undefined ? null : projectConfig(from.workspace, env, paths);
   const { layer: fromEnv, names } = envLayer(env);
   checked(fromEnv, names.join(', '));
   const flags = (from.flags ?? {}) as Layer;
   checked(flags, 'the command line');
   const merged = [project?.layer ?? {}, fromEnv, flags].reduce(merge, user);
-  const rules = [...own, ...(project?.rules ?? [])];
+  const rules = [...byTool, ...mine.rules, ...(project?.rules ?? [])];
   const config = checked(merge(merged, { permissions: { rules } }), file);
   const says = (layer: Layer, key: string): boolean => valueAt(layer, key) !== undefined;
   return {
@@ -47,10 +50,18 @@ export const resolveConfig = (from: ConfigSources = {}): Resolved => {
     project,
     sourceOf: (key) => {
       if (says(flags, key)) return { kind: 'flag', from: 'the command line' };
-      if (says(fromEnv, key)) return { kind: 'env', from: KEYS.find((row) => row.key === key)?.env ?? null };
+      if (says(fromEnv, key))
+        return {
+          kind: 'env',
+          from: variableOf(
+            env,
+            KEYS.find((row) => row.key === key),
+          ),
+        };
       const addsRules = key === 'permissions.rules' && project !== null && project.rules.length > 0;
       if (project !== null && (addsRules || says(project.layer, key))) return { kind: 'project', from: project.file };
-      return says(user, key) ? { kind: 'user', from: file } : { kind: 'default', from: null };
+      const saysTools = key === 'permissions.rules' && byTool.length > 0;
+      return saysTools || says(user, key) ? { kind: 'user', from: file } : { kind: 'default', from: null };
     },
   };
 };
@@ -67,14 +78,19 @@ export const readConfigFile = (file: string): Layer => {
 const envLayer = (env: Env): { layer: Layer; names: string[] } => {
   const layer: Layer = {};
   const names: string[] = [];
-  for (const { key, env: name, as } of KEYS) {
-    const text = name === undefined ? undefined : env[name];
-    if (name === undefined || text === undefined || text === '') continue;
+  for (const row of KEYS) {
+    const name = variableOf(env, row);
+    if (name === null) continue;
     names.push(name);
-    setAt(layer, key.split('.'), as === undefined ? text : READ[as](text));
+    const text = env[name] as string;
+    setAt(layer, pathOf(row.key), row.as === undefined ? text : READ[row.as](text));
   }
   return { layer, names };
 };
+
+/** The variable that says this key now, or null. */
+const variableOf = (env: Env, row: KeyRow | undefined): string | null =>
+  [row?.env, row?.alsoEnv].find((name) => name !== undefined && Boolean(env[name])) ?? null;
 
 const READ = {
   number: (text: string): unknown => (/^\d+$/.test(text.trim()) ? Number(text) : text),
@@ -83,4 +99,5 @@ const READ = {
     if (['1', 'true', 'yes', 'on'].includes(t)) return true;
     return ['0', 'false', 'no', 'off'].includes(t) ? false : text;
   },
+  pairs: (text: string): unknown => pairs(text) ?? text,
 };

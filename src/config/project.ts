@@ -2,10 +2,11 @@ import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { OptaError } from '../protocol/errors.ts';
-import { KEYS, valueAt } from './keys.ts';
+import { KEYS, pathOf, valueAt } from './keys.ts';
 import { checked, type Layer, parseLayer, readText, setAt } from './layer.ts';
 import { type Env, type OptaPaths, optaPaths } from './paths.ts';
 import type { PermissionRule } from './schema.ts';
+import { toolRules } from './tool-rules.ts';
 import { digestOf, readTrust, type Trust, trustOf } from './trust.ts';
 
 /** A project's `.opta/config.json`: data from a repository, which may come from a stranger ([CF2]). */
@@ -73,13 +74,13 @@ export const projectConfig = (
   const text = readText(file);
   if (text === null) return null;
   const whole = parseLayer(text, file);
-  const { rules } = checked(whole, file).permissions;
+  const { permissions } = checked(whole, file);
+  const rules = [...toolRules(permissions), ...permissions.rules];
   const sha256 = digestOf(text);
   const trust = trustOf(readTrust(paths), file, sha256);
   const said = KEYS.filter(({ key }) => valueAt(whole, key) !== undefined);
   const layer: Layer = {};
-  for (const { key } of said.filter((row) => row.project === 'counts'))
-    setAt(layer, key.split('.'), valueAt(whole, key));
+  for (const { key } of said.filter((row) => row.project === 'counts')) setAt(layer, pathOf(key), valueAt(whole, key));
   const narrowing = rules.filter((rule) => rule.action === 'deny');
   return {
     file,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { keptIn } from './kept.ts';
 
 /** The owner's inference host. Tests, scripts and demos never contact it: they set `OPTA_LOOPBACK_ONLY=1` and another host. */
 export const INFERENCE_HOST_DEFAULT = '192.168.188.11';
@@ -23,53 +24,128 @@ export type Engine = z.infer<typeof EngineSchema>;
 export const HostRoleSchema = z.enum(['client', 'inference', 'any']);
 export type HostRole = z.infer<typeof HostRoleSchema>;
 
+const Action = z.enum(['allow', 'ask', 'deny']);
+
 const PermissionRuleSchema = z.strictObject({
   /** Tool name, `*` matches any run of characters. */
   tool: z.string().min(1).max(128),
   /** The same on the call's path, for tools that have one. */
   path: z.string().min(1).max(1_024).optional(),
-  action: z.enum(['allow', 'ask', 'deny']),
+  action: Action,
 });
 export type PermissionRule = z.infer<typeof PermissionRuleSchema>;
+
+/** A tool's name, as the keys of `permissions` have it; `*` matches any run of characters. */
+export const TOOL_KEY = /^[A-Za-z*][A-Za-z0-9_*-]{0,127}$/;
+
+/** Keys by host: `name`, `name:port`. */
+const KeysByHost = z.record(z.string().regex(/^[A-Za-z0-9[][A-Za-z0-9.:_[\]-]{0,254}$/), z.string().min(1).max(4_096));
+
+const Host = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[A-Za-z0-9.:_[\]-]+$/, 'must be a host name or address');
+
+/** A server of tools: a command that speaks over its standard streams, or an address. */
+export const McpServerSchema = z.union([
+  z.strictObject({
+    transport: z.literal('stdio').optional(),
+    command: z.string().min(1).max(4_096),
+    args: z.array(z.string().max(8_192)).max(256).default([]),
+    env: z.record(z.string().min(1).max(256), z.string().max(32_768)).default({}),
+  }),
+  z.strictObject({ transport: z.literal('http').optional(), url: z.url({ protocol: /^https?$/ }).max(2_048) }),
+]);
+export type McpServer = z.infer<typeof McpServerSchema>;
+export const McpNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'must be a short plain name');
+
+export const DefaultModeSchema = z.enum(['safe', 'auto', 'plan', 'review', 'research', 'dangerous', 'ci']);
+export type DefaultMode = z.infer<typeof DefaultModeSchema>;
+
+export const ProfileNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be a short plain name');
+
+/** A named set of settings, as `opta env` keeps them. */
+export const ProfileSchema = z.strictObject({
+  name: ProfileNameSchema,
+  connection: z.strictObject({
+    host: Host,
+    port: Port,
+    adminKey: z.string().min(1).optional(),
+    apiKey: z.string().min(1).optional(),
+    adminKeysByHost: KeysByHost.optional(),
+  }),
+  modelDefault: z.string().max(256),
+  provider: z.string().min(1).max(64),
+  defaultMode: DefaultModeSchema,
+  /** Milliseconds since 1970. */
+  updatedAt: z.number().int().min(0),
+});
+export type Profile = z.infer<typeof ProfileSchema>;
+
+/** A section: its own keys, and what the table of kept keys has for it. */
+const section = <S extends z.ZodRawShape>(name: string, shape: S) => z.strictObject({ ...keptIn(name), ...shape });
 
 /**
  * Objects are strict: a misspelt `permisions` must not silently lose a deny rule ([PM5]).
  */
-export const ConfigSchema = z.strictObject({
-  connection: z
-    .strictObject({
-      host: z
-        .string()
-        .min(1)
-        .max(255)
-        .regex(/^[A-Za-z0-9.:_[\]-]+$/, 'must be a host name or address')
-        .default(INFERENCE_HOST_DEFAULT),
-      port: Port.default(INFERENCE_PORT_DEFAULT),
-      apiKey: z.string().min(1).optional(),
-      /** Sent as `X-Admin-Key` when models are managed. */
-      adminKey: z.string().min(1).optional(),
-      /** The host is trusted without a proof of identity. */
-      trusted: z.boolean().optional(),
-      /** Nothing but loopback is ever contacted. */
-      loopbackOnly: z.boolean().optional(),
-    })
-    .prefault({}),
+export const ConfigSchema = section('', {
+  connection: section('connection', {
+    host: Host.default(INFERENCE_HOST_DEFAULT),
+    port: Port.default(INFERENCE_PORT_DEFAULT),
+    apiKey: z.string().min(1).optional(),
+    apiKeysByHost: KeysByHost.optional(),
+    /** Sent as `X-Admin-Key` when models are managed. */
+    adminKey: z.string().min(1).optional(),
+    adminKeysByHost: KeysByHost.optional(),
+    /** The host is trusted without a proof of identity. */
+    trusted: z.boolean().optional(),
+    /** Nothing but loopback is ever contacted. */
+    loopbackOnly: z.boolean().optional(),
+    inferenceTimeout: z.number().int().min(5_000).max(600_000).default(120_000),
+    retry: section('connection.retry', {
+      maxRetries: z.number().int().min(0).max(10).default(3),
+      backoffMs: z.number().int().min(100).max(60_000).default(250),
+    }).prefault({}),
+  }).prefault({}),
   /** Empty: the engine's own default. */
-  model: z.strictObject({ default: z.string().max(256).default('') }).prefault({}),
+  model: section('model', {
+    default: z.string().max(256).default(''),
+    embeddingModel: z.string().max(256).default(''),
+    rerankerModel: z.string().max(256).default(''),
+  }).prefault({}),
   engine: EngineSchema.default('lmx'),
+  defaultMode: DefaultModeSchema.default('safe'),
   permissions: z
-    .strictObject({
+    .object({
       deadlineMs: z.number().int().min(100).max(86_400_000).default(120_000),
       rules: z.array(PermissionRuleSchema).max(1_000).default([]),
     })
-    .prefault({}),
-  daemon: z
-    .strictObject({
-      port: ListenPort.default(DAEMON_PORT_DEFAULT),
-      allowedOrigins: z.array(Origin).max(100).default([]),
-      transport: z.enum(['auto', 'uws', 'ws']).default('auto'),
+    // `permissions.write_file: "deny"` is a rule too; see `toolRules`.
+    .catchall(Action)
+    .superRefine((said, issue) => {
+      for (const name of Object.keys(said))
+        if (!TOOL_KEY.test(name))
+          issue.addIssue({ code: 'custom', path: [name], message: 'must be the name of a tool' });
     })
     .prefault({}),
+  safety: section('safety', { diskHeadroomMb: z.number().int().min(1).max(1_048_576).default(64) }).prefault({}),
+  daemon: section('daemon', {
+    host: z
+      .string()
+      .regex(/^(127(\.\d{1,3}){3}|localhost|::1)$/, 'must be a loopback address: the daemon listens on no other')
+      .default('127.0.0.1'),
+    port: ListenPort.default(DAEMON_PORT_DEFAULT),
+    allowedOrigins: z.array(Origin).max(100).default([]),
+    transport: z.enum(['auto', 'uws', 'ws']).default('auto'),
+    maxSessions: z.number().int().min(1).max(10_000).default(10_000),
+    workerPoolSize: z.number().int().min(1).max(64).default(4),
+  }).prefault({}),
+  background: section('background', {
+    maxConcurrent: z.number().int().min(1).max(20).default(5),
+    defaultTimeout: z.number().int().min(0).max(86_400_000).default(300_000),
+    maxBufferSize: z.number().int().min(1_024).max(67_108_864).default(8_388_608),
+  }).prefault({}),
   hostPolicy: z
     .strictObject({
       role: HostRoleSchema.optional(),
@@ -77,6 +153,11 @@ export const ConfigSchema = z.strictObject({
       remoteAdmin: z.boolean().optional(),
     })
     .prefault({}),
+  mcp: section('mcp', { servers: z.record(McpNameSchema, McpServerSchema).default({}) }).prefault({}),
+  profiles: section('profiles', {
+    environments: z.record(ProfileNameSchema, ProfileSchema).default({}),
+    activeEnvironment: ProfileNameSchema.optional(),
+  }).prefault({}),
 });
 export type Config = z.infer<typeof ConfigSchema>;
 /** What a file or the flags may say: any part of it. */

@@ -28,7 +28,7 @@ describe('opta config', () => {
     const text = await config([]);
     expect(text).toMatchObject({ code: 0, stderr: '' });
     expect(text.stdout).toMatch(/^connection\.host +127\.0\.0\.1 {2}\(env\)\n/);
-    expect(text.stdout).toContain('connection.apiKey          (hidden)  (user)');
+    expect(text.stdout).toMatch(/^connection\.apiKey +\(hidden\) {2}\(user\)$/m);
     const json = await config(['list', '--json']);
     expect(json.stdout).toMatch(/^\{\n {2}"connection"/);
     expect(JSON.parse(json.stdout)).toMatchObject({ connection: { apiKey: '(hidden)' }, engine: 'lmx' });

@@ -53,7 +53,7 @@ test('[CF5] what means the same is taken over once, what does not is named, and 
     ],
   });
   const config = loadConfig({ env });
-  expect(config.connection).toEqual({ host: '127.0.0.1', port: 8080, apiKey: 'OLDSECRET' });
+  expect(config.connection).toMatchObject({ host: '127.0.0.1', port: 8080, apiKey: 'OLDSECRET' });
   expect(config.permissions.rules).toEqual([
     { tool: 'write_file', action: 'deny' },
     { tool: 'edit_file', action: 'ask' },

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { defaultOf, KEYS, nearest, redacted, typeOf } from '../../src/config/keys.ts';
+import { KEPT } from '../../src/config/kept.ts';
+import { defaultOf, KEYS, nearest, typeOf } from '../../src/config/keys.ts';
 import { ConfigSchema } from '../../src/config/schema.ts';
+import { redacted } from '../../src/config/secrets.ts';
 
 type Json = { type?: string; properties?: { [name: string]: Json } };
 
@@ -14,22 +16,40 @@ const keysOf = (schema: Json, prefix = ''): string[] =>
 
 test('every key of the schema has its row, and no row is without a key', () => {
   const schema = z.toJSONSchema(ConfigSchema, { io: 'input' }) as Json;
-  expect(KEYS.map((row) => row.key)).toEqual(keysOf(schema));
+  expect(KEYS.map((row) => row.key).sort()).toEqual(keysOf(schema).sort());
   for (const { key, text } of KEYS) expect(text, key).toMatch(/^[A-Z].*[.]$/);
 });
 
+const page = (name: string): string[] =>
+  readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8').split('\n');
+const cell = (text: string): string => text.replaceAll('|', 'or');
+const standardOf = (key: string): string => {
+  const value = defaultOf(key);
+  return value === undefined ? '–' : `\`${JSON.stringify(value)}\``;
+};
+const SECTIONS = [...new Set(KEYS.map(({ key }) => key.split('.')[0]))].join('|');
+const rowsOf = (name: string): string[] =>
+  page(name).filter((line) => new RegExp(`^\\| \`(?:${SECTIONS})(?:\\.[A-Za-z_.]+)?\` \\|`).test(line));
+
 test('docs/OPERATIONS.md has exactly the rows of the keys', () => {
-  const page = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
   const project = { counts: 'yes', narrows: '`deny`; others with trust', never: 'no' };
-  const rows = KEYS.map(({ key, text, env, project: may }) => {
-    const value = defaultOf(key);
-    const standard = value === undefined ? '–' : `\`${JSON.stringify(value)}\``;
-    const type = typeOf(key).replaceAll('|', 'or');
-    return `| \`${key}\` | ${type} | ${standard} | ${env ? `\`${env}\`` : '–'} | ${project[may]} | ${text.replaceAll('|', 'or')} |`;
+  const rows = KEYS.filter((row) => !row.kept).map(({ key, text, env, project: may }) => {
+    const cells = [cell(typeOf(key)), standardOf(key), env ? `\`${env}\`` : '–', project[may], cell(text)];
+    return `| \`${key}\` | ${cells.join(' | ')} |`;
   });
-  expect(
-    page.split('\n').filter((line) => /^\| `(engine`|(connection|model|permissions|daemon|hostPolicy)\.)/.test(line)),
-  ).toEqual(rows);
+  expect(rowsOf('OPERATIONS.md')).toEqual(rows);
+});
+
+test('[CF6] docs/KEPT-KEYS.md has exactly the rows of the kept keys', () => {
+  const rows = KEPT.map(
+    ({ key, instead = '' }) => `| \`${key}\` | ${cell(typeOf(key))} | ${standardOf(key)} | ${cell(instead)} |`,
+  );
+  expect(rowsOf('KEPT-KEYS.md')).toEqual(rows);
+});
+
+test('[CF6] the default of every kept key is a value that may be set', () => {
+  for (const { key, type, standard } of KEPT)
+    if (standard !== undefined) expect(type.safeParse(standard), key).toMatchObject({ success: true });
 });
 
 test('secrets are covered, and nothing else is', () => {

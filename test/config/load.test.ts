@@ -16,22 +16,37 @@ const write = (text: string): void => writeFileSync(join(home, 'config.json'), t
 const load = (env: { [name: string]: string } = {}, flags = {}) =>
   loadConfig({ env: { OPTA_HOME: home, ...env }, flags });
 
+/** What is there whoever says what. */
+const PATIENCE = { inferenceTimeout: 120_000, retry: { maxRetries: 3, backoffMs: 250 } };
+
 describe('precedence', () => {
   test('[CF1] without anything, the defaults stand', () => {
     expect(load()).toEqual({
-      connection: { host: INFERENCE_HOST_DEFAULT, port: 1234 },
-      model: { default: '' },
+      connection: { host: INFERENCE_HOST_DEFAULT, port: 1234, ...PATIENCE },
+      model: { default: '', embeddingModel: '', rerankerModel: '' },
       engine: 'lmx',
+      defaultMode: 'safe',
       permissions: { deadlineMs: 120_000, rules: [] },
-      daemon: { port: DAEMON_PORT_DEFAULT, allowedOrigins: [], transport: 'auto' },
+      safety: { diskHeadroomMb: 64 },
+      daemon: {
+        host: '127.0.0.1',
+        port: DAEMON_PORT_DEFAULT,
+        allowedOrigins: [],
+        transport: 'auto',
+        maxSessions: 10_000,
+        workerPoolSize: 4,
+      },
+      background: { maxConcurrent: 5, defaultTimeout: 300_000, maxBufferSize: 8 << 20 },
       hostPolicy: {},
+      mcp: { servers: {} },
+      profiles: { environments: {} },
     });
   });
 
   test('[CF1] flags win over the environment, that over the file, that over the defaults', () => {
     write('{"connection":{"host":"file.test","port":1},"model":{"default":"file"},"engine":"demo"}');
     const config = load({ OPTA_HOST: 'env.test', OPTA_PORT: '2' }, { connection: { host: 'flag.test' } });
-    expect(config.connection).toEqual({ host: 'flag.test', port: 2 });
+    expect(config.connection).toEqual({ host: 'flag.test', port: 2, ...PATIENCE });
     expect(config.model.default).toBe('file');
     expect(config.engine).toBe('demo');
   });
@@ -43,6 +58,7 @@ describe('precedence', () => {
       port: 1234,
       apiKey: 'k1',
       trusted: true,
+      ...PATIENCE,
     });
   });
 
@@ -51,6 +67,10 @@ describe('precedence', () => {
       OPTA_HOST: '127.0.0.1',
       OPTA_PORT: '5',
       OPTA_API_KEY: 'secret',
+      OPTA_ADMIN_KEYS_BY_HOST: 'box.test:99=k1==, other=k2',
+      OPTA_DISK_HEADROOM_MB: '128',
+      OPTA_DAEMON_HOST: 'localhost',
+      OPTA_DAEMON_TOOL_WORKERS: '2',
       OPTA_TRUSTED: 'yes',
       OPTA_LOOPBACK_ONLY: '1',
       OPTA_MODEL: 'm',
@@ -63,13 +83,20 @@ describe('precedence', () => {
       host: '127.0.0.1',
       port: 5,
       apiKey: 'secret',
+      adminKeysByHost: { 'box.test:99': 'k1==', other: 'k2' },
       trusted: true,
       loopbackOnly: true,
+      ...PATIENCE,
     });
     expect(config.model.default).toBe('m');
     expect(config.engine).toBe('lmx');
     expect(config.permissions.deadlineMs).toBe(500);
-    expect(config.daemon).toMatchObject({ port: 0, transport: 'ws' });
+    expect(config.daemon).toMatchObject({ host: 'localhost', port: 0, transport: 'ws', workerPoolSize: 2 });
+    expect(config.safety.diskHeadroomMb).toBe(128);
+    const admin = { OPTA_LMX_ADMIN_KEY: 'second' };
+    expect(load(admin).connection.adminKey).toBe('second');
+    expect(load({ ...admin, OPTA_ADMIN_KEY: 'first' }).connection.adminKey).toBe('first');
+    expect(load({ OPTA_ADMIN_KEYS_BY_HOST: '{"a":"b"}' }).connection.adminKeysByHost).toEqual({ a: 'b' });
     expect(load({ OPTA_LOOPBACK_ONLY: '0' }).connection.loopbackOnly).toBe(false);
   });
 });
@@ -111,7 +138,8 @@ describe('what is wrong is named', () => {
     ['{"connection":{"prot":1}}', 'connection.prot: unknown key, did you mean "connection.port"?'],
     ['{"deadlineMs":1}', 'deadlineMs: unknown key, did you mean "permissions.deadlineMs"?'],
     ['{"zzz":1}', 'zzz: unknown key'],
-    ['{"hooks":[]}', 'hooks: unknown key'],
+    ['{"gti":{}}', 'gti: unknown key, did you mean "git"?'],
+    ['{"git":{"autoCommmit":true}}', 'git.autoCommmit: unknown key, did you mean "git.autoCommit"?'],
     ['{"__proto__":{"a":1}}', '__proto__: unknown key'],
   ])('%s: %s', (text, expected) => {
     write(text);

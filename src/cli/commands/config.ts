@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { type Change, deleteKey, requireKey, resetFile, setKey } from '../../config/edit.ts';
-import { defaultOf, HIDDEN, KEYS, keyRow, redacted, typeOf, valueAt } from '../../config/keys.ts';
+import { valueAt } from '../../config/keys.ts';
 import { type Resolved, resolveConfig } from '../../config/load.ts';
 import { findProjectFile, PROJECT_FILE, projectConfig } from '../../config/project.ts';
+import { covered, redacted } from '../../config/secrets.ts';
+import { effective, explained, isSection, listed, listedKeys, noteOn, shown, textOf } from '../../config/shown.ts';
 import { decideTrust, readTrust } from '../../config/trust.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import type { Context } from '../context.ts';
@@ -67,27 +69,24 @@ const run = async (
 const resolved = (ctx: Context): Resolved =>
   resolveConfig({ env: ctx.env, file: ctx.paths.configFile, workspace: ctx.cwd });
 
-const shown = (value: unknown): string =>
-  value === undefined ? '(not set)' : typeof value === 'string' ? value || '(empty)' : JSON.stringify(value);
-
-const covered = (key: string, value: unknown): unknown => (keyRow(key)?.secret && value !== undefined ? HIDDEN : value);
-
-const list = ({ config, sourceOf }: Resolved): Said => {
-  const lines = KEYS.map(({ key }) => {
-    const { kind } = sourceOf(key);
-    const text = shown(covered(key, valueAt(config, key)));
-    return `${key.padEnd(26)} ${text}${kind === 'default' ? '' : `  (${kind})`}`;
+const list = (found: Resolved): Said => {
+  const lines = listedKeys(found).map((key) => {
+    const { kind } = found.sourceOf(key);
+    const text = shown(covered(key, effective(found.config, key)));
+    return `${key.padEnd(29)} ${text}${kind === 'default' ? '' : `  (${kind})`}`;
   });
-  return [redacted(config) as object, lines.join('\n')];
+  return [listed(found.config), lines.join('\n')];
 };
 
 /** The bare value, a secret's too: whoever asks for this key by name wants to use it. A section is printed as JSON. */
 const get = ({ config, sourceOf }: Resolved, key: string): Said => {
-  const isSection = KEYS.some((row) => row.key.startsWith(`${key}.`));
-  if (!isSection) requireKey(key);
-  const value = valueAt(isSection ? redacted(config) : config, key);
-  const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
-  return [{ key, value: value ?? null, source: isSection ? null : sourceOf(key).kind }, text];
+  if (isSection(key)) {
+    const value = valueAt(redacted(config), key) ?? null;
+    return [{ key, value, source: null }, textOf(value)];
+  }
+  requireKey(key);
+  const value = effective(config, key);
+  return [{ key, value: value ?? null, source: sourceOf(key).kind }, textOf(value)];
 };
 
 const PROJECT_MAY = {
@@ -96,36 +95,32 @@ const PROJECT_MAY = {
   never: 'a project cannot set it',
 } as const;
 
-const explain = ({ config, sourceOf }: Resolved, key: string): Said => {
+const explain = (found: Resolved, key: string): Said => {
   requireKey(key);
-  const { text: description = '', env = null, project = 'never' } = keyRow(key) ?? {};
-  const [value, standard, type, source] = [
-    covered(key, valueAt(config, key)),
-    defaultOf(key),
-    typeOf(key),
-    sourceOf(key),
-  ];
+  const body = explained(found, key);
+  const { source } = body;
   const lines = [
-    `${key} = ${shown(value)}`,
-    `  ${description}`,
+    `${key} = ${shown(body.value)}`,
+    `  ${body.description}`,
     `  from     ${source.kind}${source.from === null ? '' : ` (${source.from})`}`,
-    `  default  ${shown(standard)}`,
-    `  type     ${type}`,
-    `  env      ${env ?? '(none)'}`,
-    `  project  ${PROJECT_MAY[project]}`,
+    `  default  ${shown(body.default)}`,
+    `  type     ${body.type}`,
+    `  env      ${body.env ?? '(none)'}`,
+    `  project  ${PROJECT_MAY[body.project]}`,
   ];
-  const body = { key, value: value ?? null, source, default: standard ?? null, type, description, env, project };
   return [body, lines.join('\n')];
 };
 
 const changed = (ctx: Context, key: string, change: Change): Said => {
   const { config, sourceOf } = resolved(ctx);
   const [before, after] = [covered(key, change.before), covered(key, change.after)];
-  const effective = covered(key, valueAt(config, key));
+  const now = covered(key, effective(config, key));
   const { kind, from } = sourceOf(key);
-  const other = kind === 'env' || kind === 'project' ? ` (but ${from} says ${shown(effective)})` : '';
+  const other = kind === 'env' || kind === 'project' ? ` (but ${from} says ${shown(now)})` : '';
+  const note = noteOn(key);
+  if (note !== null && change.after !== undefined) ctx.output.err(`opta: ${note}\n`);
   return [
-    { key, before: before ?? null, after: after ?? null, effective: effective ?? null },
+    { key, before: before ?? null, after: after ?? null, effective: now ?? null },
     `${key}: ${shown(before)} → ${shown(after)}${other}`,
   ];
 };
