@@ -13,6 +13,7 @@ import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
 import { createOperationHost } from './operations/host.ts';
+import { keychainKeyAtStart } from './operations/secrets/inference-key.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
@@ -49,6 +50,11 @@ const run = async (): Promise<void> => {
   refuseModelFiles(hostPolicyOf(config), config);
   if (values['self-check']) return selfCheck(config);
   const adapter = chooseTransport(config.daemon.transport);
+  // A keyring is asked while the log is opened.
+  let keyless: string | null = null;
+  const storedKey = keychainKey(config, (why) => {
+    keyless = why;
+  });
   ensurePrivateDir(paths.configDir);
   ensurePrivateDir(paths.daemonDir);
   const lock = await acquireInstanceLock(paths.dataDir);
@@ -59,8 +65,11 @@ const run = async (): Promise<void> => {
 
   const store = privately(() => openLmdbStore({ path: paths.dataDir }));
   const tools = createTools({ clock: realClock, log });
-  const engine = createInference(engineOf(config), { log });
-  const admin = createAdmin(engineOf(config), { log });
+  const stored = await storedKey;
+  if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
+  const connection = engineOf(config, stored);
+  const engine = createInference(connection, { log });
+  const admin = createAdmin(connection, { log });
   const system = createSystem({
     daemonId,
     clock: realClock,
@@ -160,7 +169,8 @@ const privately = <T>(make: () => T): T => {
 /** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
 const selfCheck = async (config: Config): Promise<void> => {
   const { name: adapter, why } = chooseTransport(config.daemon.transport);
-  const inference = await checkInference(engineOf(config), config.model.default);
+  const stored = await keychainKey(config, () => undefined);
+  const inference = await checkInference(engineOf(config, stored), config.model.default);
   process.stdout.write(`${JSON.stringify({ transport: { adapter, why }, inference })}\n`);
 };
 
@@ -174,9 +184,15 @@ const flagsOf = (values: {
   ...(values.model === undefined ? {} : { model: { default: values.model } }),
 });
 
-const engineOf = (config: Config): EngineConfig => {
+/** [KY3] Asked for only where it is needed; `warn` is told why it could not be read. */
+const keychainKey = async (config: Config, warn: (why: string) => void): Promise<string | undefined> =>
+  config.engine === 'lmx' && config.connection.apiKey === undefined
+    ? keychainKeyAtStart({ paths: optaPaths(), env: process.env }, warn)
+    : undefined;
+
+const engineOf = (config: Config, stored: string | undefined): EngineConfig => {
   if (config.engine === 'demo') return { engine: 'demo' };
-  const { host, port, apiKey, adminKey, trusted, loopbackOnly } = config.connection;
+  const { host, port, apiKey = stored, adminKey, trusted, loopbackOnly } = config.connection;
   return {
     engine: 'lmx',
     host,

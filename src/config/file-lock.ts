@@ -5,6 +5,7 @@ import { OptaError } from '../protocol/errors.ts';
 
 const WAIT_MS = 5_000;
 const POLL_MS = 10;
+let calls = 0;
 
 /**
  * Runs `change` while no other process is inside the lock of the same file, so that two that read, change and write lose nothing
@@ -12,7 +13,9 @@ const POLL_MS = 10;
  */
 export const withFileLock = async <T>(file: string, change: () => T): Promise<T> => {
   const lock = `${file}.lock`;
-  const mine = `${lock}.${process.pid}`;
+  // Several may wait in one process, too.
+  calls += 1;
+  const mine = `${lock}.${process.pid}.${calls}`;
   const deadline = Date.now() + WAIT_MS;
   writeFileSync(mine, String(process.pid), { mode: 0o600 });
   try {

@@ -61,6 +61,8 @@ export const ERRORS = {
   'background-not-found': { status: 404, retryable: false, exit: 127 },
   'background-failed': { status: 500, retryable: false, exit: 1 },
   'loopback-only': { status: 403, retryable: false, exit: 3 },
+  /** The keyring of the system was to be used and cannot be. */
+  'keyring-unavailable': { status: 503, retryable: true, exit: 1 },
   'budget-exceeded': { status: 500, retryable: false, exit: 1 },
   // Tool outcomes.
   'tool-unknown': { status: 400, retryable: false, exit: 1 },
