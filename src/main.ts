@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { LIMITS } from './actors/limits.ts';
 import { createSystem } from './actors/system.ts';
+import { currentModel } from './config/default-model.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { loadConfig } from './config/load.ts';
 import { ensurePrivateDir, optaPaths, writePrivateFile } from './config/paths.ts';
@@ -46,7 +47,8 @@ const run = async (): Promise<void> => {
     },
   });
   const paths = optaPaths();
-  const config = loadConfig({ flags: flagsOf(values) });
+  const load = (): Config => loadConfig({ flags: flagsOf(values) });
+  const config = load();
   refuseModelFiles(hostPolicyOf(config), config);
   if (values['self-check']) return selfCheck(config);
   const adapter = chooseTransport(config.daemon.transport);
@@ -70,6 +72,7 @@ const run = async (): Promise<void> => {
   const connection = engineOf(config, stored);
   const engine = createInference(connection, { log });
   const admin = createAdmin(connection, { log });
+  const model = currentModel(paths.configFile, load);
   const system = createSystem({
     daemonId,
     clock: realClock,
@@ -83,7 +86,9 @@ const run = async (): Promise<void> => {
     rules: config.permissions.rules,
     workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,
-    defaultModel: config.model.default,
+    get defaultModel() {
+      return model();
+    },
     ...(process.env.OPTA_CHECK === '1' ? { check: checkRecord } : {}),
   });
   await new Promise<void>((resolve) => system.start(resolve));
@@ -99,7 +104,11 @@ const run = async (): Promise<void> => {
     version,
     facts: () => ({
       toolWorkers: tools.status(),
-      engine: { ...engine.status(), loopbackOnly: config.connection.loopbackOnly ?? false },
+      engine: {
+        ...engine.status(),
+        loopbackOnly: config.connection.loopbackOnly ?? false,
+        ...(admin ? { away: admin.away } : {}),
+      },
     }),
     ...(admin ? { lmx: { admin, mayAdminister: () => mayAdminister(config) } } : {}),
     operations: (call) =>

@@ -204,6 +204,8 @@ export interface LmxAdmin {
   run(call: LmxCall, done: Done<unknown>): void;
   /** Calls that have no answer yet. */
   readonly open: number;
+  /** Since when nothing has been heard of the host, as far as it was asked; null while it answers. */
+  readonly away: { since: string; reason: string } | null;
   /** Ends what waits with `shutting-down`, and refuses the rest. */
   close(): void;
 }

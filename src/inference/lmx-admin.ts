@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Done, LmxAdmin, LmxCall, Log } from '../actors/ports.ts';
 import { type ErrorCode, OptaError, QuotedError, toOptaError } from '../protocol/errors.ts';
-import { LMX_OPERATIONS } from '../protocol/operations/lmx.ts';
+import { LMX_OPERATIONS, type LmxOperationId } from '../protocol/operations/lmx.ts';
 import { systemClock } from './clock.ts';
 import { failureOf, fromServer } from './error-map.ts';
 import { readAnswer } from './lmx-answers.ts';
@@ -21,7 +21,33 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** Failures of this side: they are told in the table's own words. */
 const OURS = new Set<ErrorCode>(['loopback-only', 'lmx-untrusted']);
 /** What LMX knows by heart. Anything else looks at disks and networks. */
-const QUICK = new Set(['lmx.status', 'lmx.discovery', 'lmx.models', 'lmx.memory']);
+const QUICK = new Set<LmxOperationId>([
+  'lmx.status',
+  'lmx.discovery',
+  'lmx.models',
+  'lmx.memory',
+  'lmx.served',
+  'lmx.live',
+  'lmx.ready',
+  'lmx.health',
+]);
+/** Changes nothing and may take its time. */
+const COMPUTES = new Set<LmxOperationId>(['lmx.embeddings', 'lmx.rerank']);
+/** What LMX has outside of `/admin`. */
+const ELSEWHERE: { [id in LmxOperationId]?: string } = {
+  'lmx.discovery': '/.well-known/opta-lmx',
+  'lmx.live': '/healthz',
+  'lmx.ready': '/readyz',
+  'lmx.served': '/v1/models',
+  'lmx.embeddings': '/v1/embeddings',
+  'lmx.rerank': '/v1/rerank',
+  'lmx.agents': '/v1/agents/runs',
+  'lmx.agent': '/v1/agents/runs/:id',
+  'lmx.skills': '/v1/skills',
+  'lmx.skill': '/v1/skills/:id',
+  'lmx.tools': '/v1/skills/mcp/tools',
+  'lmx.collections': '/v1/rag/collections',
+};
 /** For servers that give no code. */
 const CODE_OF_STATUS: { [status: number]: string } = {
   401: 'unauthorized',
@@ -52,6 +78,7 @@ class Admin implements LmxAdmin {
   readonly #models: Kept<unknown>;
   readonly #closing = new AbortController();
   open = 0;
+  away: LmxAdmin['away'] = null;
 
   constructor(config: LmxAdminConfig) {
     this.#config = config;
@@ -73,7 +100,8 @@ class Admin implements LmxAdmin {
     if (this.open >= LIMITS.lmxCallsMax)
       return done(new OptaError('too-many-requests', `More than ${LIMITS.lmxCallsMax} calls wait for LMX`), null);
     this.open += 1;
-    const isRead = LMX_OPERATIONS[call.id].safety === 'read';
+    const isLong = COMPUTES.has(call.id);
+    const isRead = isLong || LMX_OPERATIONS[call.id].safety === 'read';
     const finish = (error: OptaError | null, value: unknown): void => {
       this.open -= 1;
       if (!isRead) this.#models.drop();
@@ -81,28 +109,34 @@ class Admin implements LmxAdmin {
       if (error || !isRead) this.#config.log[error ? 'warn' : 'info']('lmx administration', facts);
       done(error, value);
     };
-    const until = this.#clock.now() + (isRead ? LIMITS.lmxReadMs : LIMITS.lmxChangeMs);
+    const until = this.#clock.now() + (isRead && !isLong ? LIMITS.lmxReadMs : LIMITS.lmxChangeMs);
     const job = { call, isRead, question: this.#questionOf(call), until, tries: 1, finish };
     // A key for the administration is worth more than a prompt, so it takes the same proof ([IN2]).
     if (isLoopbackHost(this.#config.host)) this.#attempt(job);
     else this.#endpoint.identify((error) => (error ? finish(this.#told(error, true), null) : this.#attempt(job)));
   }
 
-  /** Below `/v3/lmx` the paths are LMX's own below `/admin`; it writes its fields in the other spelling. */
+  /** Below `/v3/lmx` the paths are LMX's own below `/admin`, but for a few; it writes its fields in the other spelling. */
   #questionOf({ id, item = '', fields = {} }: LmxCall): Question {
     const { method, paths } = LMX_OPERATIONS[id];
-    const under = paths[0].replace('/v3/lmx/', '/admin/').replace(':id', () => encodeURIComponent(item));
-    const path = id === 'lmx.discovery' ? '/.well-known/opta-lmx' : under;
-    const { adminKey } = this.#config;
+    const own = ELSEWHERE[id] ?? paths[0].replace('/v3/lmx/', '/admin/');
+    const path = own.replace(':id', () => encodeURIComponent(item));
     return {
       method,
       path: fields.includeInactive === true ? `${path}?include_inactive=true` : path,
-      headers: adminKey && path === under ? { 'x-admin-key': adminKey } : {},
+      headers: this.#keyFor(path),
       body: method === 'POST' ? snakeCase(fields) : undefined,
       deadlineMs: QUICK.has(id) ? LIMITS.lmxQuickMs : LIMITS.lmxChangeMs,
       answerBytesMax: LIMITS.lmxAnswerBytesMax,
       signal: this.#closing.signal,
     };
+  }
+
+  /** Each half of LMX has a key of its own, and what is open to everybody is sent none. */
+  #keyFor(path: string): { [name: string]: string } {
+    const { adminKey, apiKey } = this.#config;
+    if (path.startsWith('/admin/')) return adminKey ? { 'x-admin-key': adminKey } : {};
+    return path.startsWith('/v1/') && apiKey ? { authorization: `Bearer ${apiKey}` } : {};
   }
 
   #attempt(job: Job): void {
@@ -111,10 +145,13 @@ class Admin implements LmxAdmin {
     try {
       exchange(this.#config, { ...question, deadlineMs }, this.#clock, (error, answer) => {
         if (error) this.#endpoint.forget();
+        if (answer) this.away = null;
+        else if (!this.#closing.signal.aborted)
+          this.away ??= { since: new Date(this.#clock.now()).toISOString(), reason: error?.message ?? '' };
         // A refused connection has carried nothing, so even a change may be sent again. What was slow once is not asked again.
         const passes = error
           ? error.facts.socketCode === 'ECONNREFUSED' || (isRead && error.code === 'lmx-ws-closed')
-          : isRead && PASSING.has(answer?.status ?? 0);
+          : isRead && PASSING.has(answer?.status ?? 0) && !isSaid(job, answer);
         const waitMs = LIMITS.lmxRetryBaseMs * 2 ** (tries - 1);
         if (passes && tries < LIMITS.lmxTriesMax && !this.#closing.signal.aborted)
           this.#clock.setTimeout(() => this.#attempt({ ...job, tries: tries + 1 }), waitMs);
@@ -126,8 +163,10 @@ class Admin implements LmxAdmin {
     }
   }
 
-  #read({ call, isRead, finish }: Job, answer: Probed): void {
-    if (answer.status < 200 || answer.status > 299) return finish(this.#refusal(answer), null);
+  #read(job: Job, answer: Probed): void {
+    const { call, isRead, finish } = job;
+    if (isSaid(job, answer)) return finish(null, { status: answer.status, body: answer.body ?? null });
+    if (answer.status < 200 || answer.status > 299) return this.#refused(job, answer);
     let value: unknown;
     try {
       value = readAnswer(answer.body, call, this.#config);
@@ -135,6 +174,18 @@ class Admin implements LmxAdmin {
       return finish(this.#told(toOptaError(cause), isRead), null);
     }
     finish(null, value);
+  }
+
+  /** A server that knows no such path may be none of ours: then that is the reason, and not the path. */
+  #refused({ question, finish }: Job, answer: Probed): void {
+    const refusal = this.#refusal(answer);
+    if (answer.status !== 404 || !question.path.startsWith('/admin/') || refusal.code === 'no-model-loaded')
+      return finish(refusal, null);
+    this.#endpoint.identify((_, found) => {
+      if (found?.kind !== 'plain') return finish(refusal, null);
+      const text = `${placeOf(this.#config)} is an OpenAI-compatible server without an administration: its models are loaded and unloaded by its own means`;
+      finish(new QuotedError('lmx-no-admin', text, { status: 404, code: 'not_found' }, refusal.facts), null);
+    });
   }
 
   /** LMX refuses a request in its own words; what it could not do is a failure of the way to it, as clients know it. */
@@ -166,6 +217,10 @@ class Admin implements LmxAdmin {
     return new QuotedError(code, text, { status: 502, code: 'connection_error' }, facts);
   }
 }
+
+/** That it is not ready is an answer to this question. */
+const isSaid = ({ call }: Job, answer: Probed | null): boolean =>
+  call.id === 'lmx.ready' && (answer?.status === 200 || answer?.status === 503);
 
 const snakeCase = (fields: object): object =>
   Object.fromEntries(

@@ -11,6 +11,7 @@ const number = z.number().nullish();
 const gb = number.transform((n) => (typeof n === 'number' ? Math.round(n * BYTES_PER_GB) : undefined));
 const count = number.transform((n) => n ?? undefined);
 const Facts = z.looseObject({});
+const Body = z.union([Facts, z.array(z.unknown())]);
 
 const Status = z.looseObject({
   version: z.string().optional(),
@@ -54,7 +55,7 @@ const loading = (answer: unknown, { fields }: LmxCall) => {
 
 type Read = (answer: unknown, call: LmxCall, at: Address) => unknown;
 
-/** What LMX's answer means here; an operation that is not named passes an object on. Of an answer only what is used is checked. */
+/** What LMX's answer means here; an operation that is not named passes the answer on. Of an answer only what is used is checked. */
 const READS: { [id in LmxOperationId]?: Read } = {
   'lmx.status': (answer) => {
     const { version, uptime_seconds, models, memory: m } = Status.parse(answer);
@@ -97,7 +98,7 @@ const READS: { [id in LmxOperationId]?: Read } = {
 /** Throws `lmx-protocol`. */
 export const readAnswer: Read = (answer, call, at) => {
   try {
-    return READS[call.id]?.(answer, call, at) ?? Facts.parse(answer);
+    return READS[call.id]?.(answer, call, at) ?? Body.parse(answer);
   } catch (cause) {
     const details = cause instanceof z.ZodError ? { details: cause.issues } : {};
     throw new OptaError('lmx-protocol', 'answered with something that is not understood', details);

@@ -56,6 +56,8 @@ export const ERRORS = {
   'lmx-out-of-memory': { status: 507, retryable: true, exit: 1 },
   'lmx-protocol': { status: 502, retryable: true, exit: 1 },
   'lmx-request-rejected': { status: 502, retryable: false, exit: 1 },
+  /** An OpenAI-compatible server that is no LMX: its models are loaded and unloaded by other means. */
+  'lmx-no-admin': { status: 404, retryable: false, exit: 1 },
   /** The host on which this runs may not do this (docs/OPERATIONS.md, host policy). */
   'host-policy': { status: 403, retryable: false, exit: 77 },
   'background-not-found': { status: 404, retryable: false, exit: 127 },

@@ -5,17 +5,18 @@ import { type Operation, read } from './operation.ts';
 const fromLmx = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code.startsWith('lmx-'));
 /** What any route of the inference host may answer besides `COMMON_ERRORS`; see `QuotedError` for how it looks on the wire. */
 const READ_ERRORS: readonly ErrorCode[] = [...fromLmx, 'no-model-loaded', 'loopback-only'];
-const CHANGE_ERRORS: readonly ErrorCode[] = [
+const COMPUTE_ERRORS: readonly ErrorCode[] = [
   ...READ_ERRORS,
-  'outcome-unknown',
-  'host-policy',
   'read-only-token',
   'invalid-json',
   'unsupported-media-type',
 ];
+const CHANGE_ERRORS: readonly ErrorCode[] = [...COMPUTE_ERRORS, 'outcome-unknown', 'host-policy'];
 
 /** What LMX says is passed on; members that are not written here too. */
 const Said = z.looseObject({});
+/** Passed on as it is, whatever JSON it may be. */
+const AsItIs = z.unknown();
 const Model = z.looseObject({ model_id: z.string(), status: z.string() });
 /** Checked by the handler: an absent or empty one is told in the words that existing clients know. */
 const name = z.string().max(512).optional();
@@ -23,6 +24,9 @@ const item = z.object({ id: z.string() });
 
 const get = <R extends z.ZodType>(path: string, summary: string, response: R) =>
   ({ ...read, paths: [`/v3/lmx/${path}`], summary, response, errors: READ_ERRORS }) as const;
+/** Has the models compute something, and changes none of them: the host policy has no say in it. */
+const compute = (path: string, summary: string) =>
+  ({ ...get(path, summary, Said), method: 'POST', errors: COMPUTE_ERRORS, safety: 'write' }) as const;
 const change = <R extends z.ZodType>(path: string, summary: string, response: R) =>
   ({ ...get(path, summary, response), method: 'POST', errors: CHANGE_ERRORS, safety: 'write' }) as const;
 
@@ -76,6 +80,43 @@ export const LMX_OPERATIONS = {
     ...change('models/:id', 'Delete a model from its disk', Said),
     method: 'DELETE',
     params: item,
+  },
+  'lmx.served': get('served', 'Models as any OpenAI-compatible server lists them', Said),
+  'lmx.live': get('live', 'Whether it answers', Said),
+  'lmx.ready': get(
+    'ready',
+    'Whether it can serve: its own status, 200 or 503, and body',
+    z.object({ status: z.number(), body: z.unknown() }),
+  ),
+  'lmx.health': get('health', 'Its health, for whoever administers it', Said),
+  'lmx.device': get('device', 'The machine that it runs on', Said),
+  'lmx.stack': get('stack', 'Its roles, backends and helper nodes', Said),
+  'lmx.performance': { ...get('models/:id/performance', 'How a loaded model is run', Said), params: item },
+  'lmx.predictor': get('predictor', 'What its load predictor has seen', Said),
+  'lmx.helpers': get('helpers', 'Its helper nodes', Said),
+  'lmx.quantizations': get('quantize', 'Quantization jobs', AsItIs),
+  'lmx.quantization': { ...get('quantize/:id', 'One quantization job', Said), params: item },
+  'lmx.agents': get('agents', 'Agent runs', AsItIs),
+  'lmx.agent': { ...get('agents/:id', 'One agent run', Said), params: item },
+  'lmx.skills': get('skills', 'Skills', AsItIs),
+  'lmx.skill': { ...get('skills/:id', 'One skill', Said), params: item },
+  'lmx.tools': get('tools', 'Skills as MCP tools', AsItIs),
+  'lmx.collections': get('collections', 'Collections of documents', AsItIs),
+  'lmx.embeddings': {
+    ...compute('embeddings', 'Vectors for texts'),
+    body: z.object({
+      input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2_048)]),
+      model: z.string().min(1).max(512),
+    }),
+  },
+  'lmx.rerank': {
+    ...compute('rerank', 'Documents in the order in which they fit a query'),
+    body: z.object({
+      query: z.string().min(1),
+      documents: z.array(z.string()).min(1).max(1_000),
+      model: z.string().min(1).max(512),
+      topN: z.number().int().min(1).optional(),
+    }),
   },
 } as const satisfies Record<string, Operation>;
 

@@ -17,6 +17,10 @@ const NEEDS: { [id in LmxOperationId]?: string } = {
   'lmx.unload': 'modelId',
   'lmx.download': 'repoId',
   'lmx.delete': 'modelId',
+  'lmx.performance': 'modelId',
+  'lmx.quantization': 'jobId',
+  'lmx.agent': 'runId',
+  'lmx.skill': 'skill',
 };
 
 interface Input {
@@ -30,7 +34,8 @@ export const lmxHandlers = (deps: HandlerDeps): HandlersOf<LmxOperationId> => {
     const { lmx } = deps;
     if (!lmx)
       throw new OptaError('lmx-connection-refused', 'No LMX is configured: this daemon answers with its demo engine');
-    const refused = operation(id).safety === 'write' ? lmx.mayAdminister() : null;
+    // What may be refused by the host policy asks it first.
+    const refused = operation(id).errors.includes('host-policy') ? lmx.mayAdminister() : null;
     if (refused) throw refused;
     const need = NEEDS[id];
     if (need !== undefined) checkNeeded(need, body?.[need] ?? params.id, params.id !== undefined);

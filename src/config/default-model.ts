@@ -1,0 +1,29 @@
+import { statSync } from 'node:fs';
+import type { Config } from './schema.ts';
+
+/**
+ * The default model as the configuration says it now, so that a choice reaches a daemon that runs. The file is read when its stamp
+ * has changed; while it cannot be understood, what was chosen before holds.
+ */
+export const currentModel = (file: string, load: () => Config): (() => string) => {
+  let stamp = stampOf(file);
+  let model = load().model.default;
+  return () => {
+    const now = stampOf(file);
+    if (now === stamp) return model;
+    stamp = now;
+    try {
+      model = load().model.default;
+    } catch {
+      // Whoever changes it is told what is wrong with it.
+      return model;
+    }
+    return model;
+  };
+};
+
+/** A file is replaced in one step, so that each version is an inode of its own. */
+const stampOf = (file: string): string => {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? '' : `${stat.ino}:${stat.mtimeMs}:${stat.size}`;
+};
