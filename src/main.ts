@@ -8,12 +8,13 @@ import { createSystem } from './actors/system.ts';
 import { currentModel } from './config/default-model.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { loadConfig } from './config/load.ts';
-import { ensurePrivateDir, optaPaths, writePrivateFile } from './config/paths.ts';
+import { ensurePrivateDir, type OptaPaths, optaPaths, writePrivateFile } from './config/paths.ts';
 import { projectRules } from './config/project.ts';
 import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
 import { createOperationHost } from './operations/host.ts';
+import type { DaemonSelf, SelfCheck } from './operations/operation.ts';
 import { keychainKeyAtStart } from './operations/secrets/inference-key.ts';
 import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
@@ -50,7 +51,7 @@ const run = async (): Promise<void> => {
   const load = (): Config => loadConfig({ flags: flagsOf(values) });
   const config = load();
   refuseModelFiles(hostPolicyOf(config), config);
-  if (values['self-check']) return selfCheck(config);
+  if (values['self-check']) return void process.stdout.write(`${JSON.stringify(await selfCheck(config))}\n`);
   const adapter = chooseTransport(config.daemon.transport);
   // A keyring is asked while the log is opened.
   let keyless: string | null = null;
@@ -94,6 +95,7 @@ const run = async (): Promise<void> => {
   await new Promise<void>((resolve) => system.start(resolve));
 
   const host = values.host ?? '127.0.0.1';
+  let stop = (_why: string): void => undefined;
   const server = await startServer({
     runtime: system,
     adapter,
@@ -109,11 +111,12 @@ const run = async (): Promise<void> => {
         loopbackOnly: config.connection.loopbackOnly ?? false,
         ...(admin ? { away: admin.away } : {}),
       },
+      connection: { host: config.connection.host, port: config.connection.port },
     }),
     ...(admin ? { lmx: { admin, mayAdminister: () => mayAdminister(config) } } : {}),
     operations: (call) =>
       createOperationHost(
-        { call, paths, env: process.env, version },
+        { call, paths, env: process.env, version, daemon: ofItself(config, paths, () => stop('operation')) },
         { max: LIMITS.namedOperationsMax, deadlineMs: LIMITS.namedOperationMs },
       ),
     allowedOrigins: config.daemon.allowedOrigins,
@@ -146,7 +149,7 @@ const run = async (): Promise<void> => {
   const purging = setInterval(purge, LIMITS.purgeEveryMs);
   purge();
 
-  onStopSignal(async (signal) => {
+  stop = onStopSignal(async (signal) => {
     clearInterval(purging);
     log.info('daemon stopping', { signal });
     // First the files: nobody should be sent to a daemon that is on its way out.
@@ -176,12 +179,24 @@ const privately = <T>(make: () => T): T => {
 };
 
 /** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
-const selfCheck = async (config: Config): Promise<void> => {
+const selfCheck = async (config: Config): Promise<SelfCheck> => {
   const { name: adapter, why } = chooseTransport(config.daemon.transport);
   const stored = await keychainKey(config, () => undefined);
   const inference = await checkInference(engineOf(config, stored), config.model.default);
-  process.stdout.write(`${JSON.stringify({ transport: { adapter, why }, inference })}\n`);
+  return { transport: { adapter, why }, inference };
 };
+
+/** What the named operations ask of the daemon. The CLI's part is loaded when it is asked for. */
+const ofItself = (config: Config, paths: OptaPaths, stop: () => void): DaemonSelf => ({
+  stop,
+  selfCheck: () => selfCheck(config),
+  localServers: async () => {
+    const { findLocalServers, offerLine } = await import('./cli/local-servers.ts');
+    const found = await findLocalServers({ env: process.env, paths });
+    return found.map((server) => ({ ...server, offer: offerLine(server) }));
+  },
+  completions: async (shell) => (await import('./cli/completions/script.ts')).completionScript(shell),
+});
 
 const flagsOf = (values: {
   port?: string;
@@ -236,9 +251,9 @@ const closeAll = async (
 const CLOSE_MS = 3_000;
 
 /** A clean stop, once; a second signal ends the process at once. */
-const onStopSignal = (stop: (signal: string) => Promise<void>): void => {
+const onStopSignal = (stop: (signal: string) => Promise<void>): ((why: string) => void) => {
   let stopping = false;
-  const on = (signal: NodeJS.Signals): void => {
+  const on = (signal: string): void => {
     if (stopping) process.exit(130);
     stopping = true;
     const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2 + CLOSE_MS);
@@ -252,6 +267,9 @@ const onStopSignal = (stop: (signal: string) => Promise<void>): void => {
   };
   process.on('SIGTERM', on);
   process.on('SIGINT', on);
+  return (why) => {
+    if (!stopping) on(why);
+  };
 };
 
 /** An exception that nobody owns leaves unknown state behind: the daemon ends, and the log brings its sessions back (R15). */

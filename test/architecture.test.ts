@@ -17,7 +17,11 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['config/', ['config/', 'process-identity.ts', 'protocol/']],
   ['process-identity.ts', ['protocol/']],
   ['client/', ['client/', 'process-identity.ts', 'protocol/']],
-  ['operations/', ['operations/', 'config/', 'process-identity.ts', 'protocol/']],
+  // They tell of the daemon as its clients find it: the state file, and whether it answers.
+  [
+    'operations/',
+    ['operations/', 'client/daemon-state.ts', 'client/discover.ts', 'config/', 'process-identity.ts', 'protocol/'],
+  ],
   ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],

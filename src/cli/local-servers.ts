@@ -27,7 +27,9 @@ const ANSWER_BYTES_MAX = 1 << 20;
  * Those that answer on loopback now, but for the one that is configured already. They are offered to the person and never used by
  * themselves. None is looked for on a client-only host ([HP1]).
  */
-export const findLocalServers = async (ctx: Context): Promise<FoundServer[]> => {
+export const findLocalServers = async (
+  ctx: Pick<Context, 'env' | 'paths' | 'localServers'>,
+): Promise<FoundServer[]> => {
   const { config } = resolveConfig({ env: ctx.env, file: ctx.paths.configFile });
   if (!mayHostInference(hostPolicyOf(config, ctx.env))) return [];
   const asked = (ctx.localServers ?? LOCAL_SERVERS).filter(({ port }) => port !== config.connection.port);

@@ -1,11 +1,13 @@
 import { OptaError } from '../protocol/errors.ts';
-import type { OperationInfo } from '../protocol/operations/named.ts';
+import type { FoundOperation, OperationInfo } from '../protocol/operations/named.ts';
+import { ABSENT } from './absent.ts';
 import { CATALOGUE } from './catalogue.ts';
 import type { Operations, OperationWorld } from './operation.ts';
 
 /** The named operations as the daemon serves them; see `OperationHost` of the transport. */
 export interface NamedOperationHost {
   list(): OperationInfo[];
+  find(id: string): FoundOperation | undefined;
   /** Rejects with `timeout` after the operation's deadline; what it began may then still be under way. */
   run(id: string, input: unknown): Promise<unknown>;
   /** Runs that have no answer yet. */
@@ -19,11 +21,13 @@ export const createOperationHost = (
   catalogue: Operations = CATALOGUE,
 ): NamedOperationHost => {
   let open = 0;
+  const rowOf = (id: string) => (Object.hasOwn(catalogue, id) ? catalogue[id] : undefined);
   return {
     list: () =>
       Object.entries(catalogue).map(([id, { title, description, safety }]) => ({ id, title, description, safety })),
+    find: (id) => rowOf(id) ?? (Object.hasOwn(ABSENT, id) ? ABSENT[id] : undefined),
     run: async (id, input) => {
-      const row = Object.hasOwn(catalogue, id) ? catalogue[id] : undefined;
+      const row = rowOf(id);
       if (row === undefined) throw new OptaError('not-found', `Unknown operation ${id}`);
       if (open >= bounds.max) throw new OptaError('too-many-requests', `${open} operations run already`);
       open += 1;

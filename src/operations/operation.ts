@@ -13,6 +13,36 @@ export interface OperationWorld {
   version: string;
   /** Aborts when nobody waits for the answer any more, or its deadline has passed. */
   signal: AbortSignal;
+  /** The daemon that this runs in; absent beside one. */
+  daemon?: DaemonSelf;
+}
+
+/** What only the daemon itself knows and can do. */
+export interface DaemonSelf {
+  /** Stops it as a signal would: the answers that are under way still leave. */
+  stop(): void;
+  /** What it would say of itself to `opta doctor`. */
+  selfCheck(): Promise<SelfCheck>;
+  /** Inference servers on this machine that are not the configured one. */
+  localServers(): Promise<OfferedServer[]>;
+  /** The completion script of the CLI beside it. */
+  completions(shell: Shell): Promise<string>;
+}
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof SHELLS)[number];
+
+/** What carries the planes, and what the inference server answered. */
+export interface SelfCheck {
+  transport: { adapter: string; why: string };
+  inference: { place: string; ok: boolean; message: string; code?: string; models?: string[] | null };
+}
+
+export interface OfferedServer {
+  name: string;
+  port: number;
+  /** What to type to use it. */
+  offer: string;
 }
 
 /** One named operation: what `POST /v3/operations/:id` runs, and the command of the CLI with the same words. */
@@ -49,3 +79,9 @@ export const define = <I extends z.ZodType>({ run, ...row }: Definition<I>): Nam
 
 /** For operations that take nothing; what is given all the same is passed over, as the old daemon did. */
 export const nothing = z.object({});
+
+/** Throws when this does not run inside a daemon. */
+export const daemonSelf = ({ daemon }: OperationWorld): DaemonSelf => {
+  if (daemon) return daemon;
+  throw new OptaError('internal', 'Only the daemon itself can do this');
+};

@@ -75,8 +75,11 @@ export const ERRORS = {
   'daemon-unreachable': { status: 503, retryable: true, exit: 1 },
   /** Made by clients: after a power cut the log no longer has what was seen. */
   'log-rewound': { status: 409, retryable: true, exit: 1 },
+  /** A known word of other versions; the message says why it is not here, and what to do instead. */
+  'not-in-this-build': { status: 501, retryable: false, exit: 1 },
   'daemon-already-running': { status: 409, retryable: false, exit: 1 },
   'no-port': { status: 503, retryable: true, exit: 1 },
+  'no-service-manager': { status: 501, retryable: false, exit: 1 },
 } as const satisfies Record<string, ErrorRow>;
 
 interface ErrorRow {

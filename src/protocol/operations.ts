@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { BACKGROUND_OPERATIONS } from './operations/background.ts';
+import { BRIDGE_OPERATIONS } from './operations/bridge.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
 import { LMX_OPERATIONS } from './operations/lmx.ts';
 import { NAMED_OPERATIONS } from './operations/named.ts';
@@ -20,6 +21,7 @@ export const OPERATIONS = {
   ...BACKGROUND_OPERATIONS,
   ...LMX_OPERATIONS,
   ...NAMED_OPERATIONS,
+  ...BRIDGE_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

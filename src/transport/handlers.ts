@@ -1,5 +1,6 @@
 import type { Handlers } from './dispatch.ts';
 import { backgroundHandlers } from './handlers/background.ts';
+import { bridgeHandlers } from './handlers/bridge.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
 import type { HandlerDeps } from './handlers/deps.ts';
 import { lmxHandlers } from './handlers/lmx.ts';
@@ -23,4 +24,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...backgroundHandlers(deps),
   ...lmxHandlers(deps),
   ...namedHandlers(deps),
+  ...bridgeHandlers(deps),
 });

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { DaemonState } from '../../client/daemon-state.ts';
 import { discover } from '../../client/discover.ts';
+import { daemonRecord } from '../../operations/daemon-record.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { type DaemonFlags, daemonArgs, daemonLauncher, stopDaemon } from '../daemon-process.ts';
 import { EXIT, UsageError } from '../exit.ts';
@@ -142,24 +143,13 @@ const refuseLan = (options: { lan?: boolean }): void => {
 
 const place = (state: DaemonState): string => `http://${state.host}:${state.port} ${colour.dim(`(pid ${state.pid})`)}`;
 
-const HIDDEN = '(hidden, use --show-token)';
-
 const tokenLines = ({ token, observerToken }: DaemonState, indent: string): string =>
   [`token ${token}`, ...(observerToken === undefined ? [] : [`observer token ${observerToken}`])]
     .map((line) => `${indent}${line}\n`)
     .join('');
 
-/** The state as scripts know it; the tokens only for whoever asks for them. */
-const shown = (state: DaemonState, showToken: boolean | undefined): object => ({
-  pid: state.pid,
-  daemonId: state.daemonId,
-  host: state.host,
-  port: state.port,
-  token: showToken ? state.token : HIDDEN,
-  ...(state.observerToken === undefined ? {} : { observerToken: showToken ? state.observerToken : HIDDEN }),
-  startedAt: state.startedAt,
-  logsPath: state.logsPath,
-});
+const shown = (state: DaemonState, showToken: boolean | undefined): object =>
+  daemonRecord(state, showToken ? null : '(hidden, use --show-token)');
 
 const runtimeLine = (runtime: unknown): string => {
   const { sessionCount, activeTurnCount, queuedTurnCount } = (runtime ?? {}) as { [name: string]: unknown };

@@ -1,12 +1,11 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CHUNK_BYTES, lastLines, type Place, parseLine } from '../../operations/daemon-log.ts';
 import type { Context } from '../context.ts';
 import { EXIT, UsageError } from '../exit.ts';
 import { colour, oneLine } from '../output.ts';
 
-export const LOG_LINES_DEFAULT = 200;
 const FOLLOW_EVERY_MS = 200;
-const CHUNK_BYTES = 64 * 1024;
 
 export const logsCommand = async (
   ctx: Context,
@@ -22,61 +21,6 @@ export const logsCommand = async (
   if (lines.length === 0 && !options.follow) ctx.output.err(`No log yet: ${file}\n`);
   for (const line of lines) ctx.output.out(`${formatLine(line)}\n`);
   return options.follow ? follow(ctx, file, end) : EXIT.ok;
-};
-
-/** How far a file was read, and which file that was. */
-interface Place {
-  size: number;
-  id: number;
-}
-
-/**
- * The last `count` lines, read from the end: a log of gigabytes costs no more than its tail. With `whole`, a last line that
- * is still being written is left for later; `end` is where reading goes on, so that nothing falls between the two.
- */
-const lastLines = (file: string, count: number, whole: boolean): { lines: string[]; end: Place } => {
-  let fd: number;
-  try {
-    fd = openSync(file, 'r');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], end: { size: 0, id: 0 } };
-    throw cause;
-  }
-  try {
-    const { size, ino } = fstatSync(fd);
-    const tail = tailOf(fd, size, count);
-    const partial = whole ? tail.length - (tail.lastIndexOf(10) + 1) : 0;
-    const lines = tail.toString('utf8', 0, tail.length - partial).split('\n');
-    // The first one is cut unless the file was read to its beginning.
-    if (tail.length < size) lines.shift();
-    return { lines: lines.filter((line) => line.trim() !== '').slice(-count), end: { size: size - partial, id: ino } };
-  } finally {
-    closeSync(fd);
-  }
-};
-
-/** The end of the file, from its beginning or from before the last `count` line ends. */
-const tailOf = (fd: number, size: number, count: number): Buffer => {
-  const chunks: Buffer[] = [];
-  let newlines = 0;
-  for (let at = size; at > 0 && newlines <= count; ) {
-    const take = Math.min(CHUNK_BYTES, at);
-    const chunk = Buffer.alloc(take);
-    readSync(fd, chunk, 0, take, at - take);
-    at -= take;
-    newlines += chunk.reduce((n, byte) => (byte === 10 ? n + 1 : n), 0);
-    chunks.unshift(chunk);
-  }
-  return Buffer.concat(chunks);
-};
-
-const parseLine = (line: string): unknown => {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? value : { raw: line };
-  } catch {
-    return { raw: line };
-  }
 };
 
 /** Until Ctrl-C, or until nobody reads any more. A log that is rotated or cut is followed from its new beginning. */

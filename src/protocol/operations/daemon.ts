@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EVENT_STREAM, type Operation, read, readSession } from './operation.ts';
 
-const RuntimeFactsSchema = z.object({
+export const RuntimeFactsSchema = z.object({
   sessionCount: z.number(),
   activeTurnCount: z.number(),
   queuedTurnCount: z.number(),

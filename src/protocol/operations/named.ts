@@ -13,6 +13,12 @@ export const OperationInfoSchema = z.object({
 });
 export type OperationInfo = z.infer<typeof OperationInfoSchema>;
 
+/** An id that is known: one that runs here, or one that other versions run and this one, for a reason, does not. */
+export interface FoundOperation {
+  safety: Safety;
+  absent?: string;
+}
+
 /** What a run answers: its result, or why there is none. A failure comes with a status that is none of success. */
 export const OperationReplySchema = z.discriminatedUnion('ok', [
   z.object({ ok: z.literal(true), id: z.string(), safety: SafetySchema, result: z.unknown() }),
@@ -24,6 +30,8 @@ export const OperationReplySchema = z.discriminatedUnion('ok', [
   }),
 ]);
 export type OperationReply = z.infer<typeof OperationReplySchema>;
+
+export const RunSchema = z.strictObject({ input: z.unknown().optional(), confirmDangerous: z.boolean().optional() });
 
 /** What the CLI can do, for programs that have no CLI: one id each, run by the daemon on its own machine. */
 export const NAMED_OPERATIONS = {
@@ -40,10 +48,10 @@ export const NAMED_OPERATIONS = {
     paths: ['/v3/operations/:operationId'],
     params: z.object({ operationId: z.string() }),
     query: none,
-    body: z.strictObject({ input: z.unknown().optional(), confirmDangerous: z.boolean().optional() }),
+    body: RunSchema,
     nullIsEmpty: true,
     status: 200,
     response: OperationReplySchema,
-    errors: [...WRITE_ERRORS, 'not-found'],
+    errors: [...WRITE_ERRORS, 'not-found', 'not-in-this-build'],
   },
 } as const satisfies Record<string, Operation>;

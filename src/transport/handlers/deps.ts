@@ -2,7 +2,7 @@ import { LIMITS } from '../../actors/limits.ts';
 import type { Done, LmxAdmin } from '../../actors/ports.ts';
 import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
-import type { OperationInfo } from '../../protocol/operations/named.ts';
+import type { FoundOperation, OperationInfo } from '../../protocol/operations/named.ts';
 import { ask, type Timers } from '../ask.ts';
 import type { Latency } from '../latency.ts';
 import type { LoopDelay } from '../loop-delay.ts';
@@ -13,6 +13,8 @@ import type { SseStreams } from '../sse.ts';
 export interface HealthFacts {
   toolWorkers: { workers: number; busy: number; queued: number };
   engine: unknown;
+  /** The inference host that is configured. */
+  connection?: { host: string; port: number };
 }
 
 export interface HandlerDeps {
@@ -39,6 +41,8 @@ export interface HandlerDeps {
 /** The named operations; they are built on the control plane, so they come after it. */
 export interface OperationHost {
   list(): OperationInfo[];
+  /** Undefined for an id that nobody knows. */
+  find(id: string): FoundOperation | undefined;
   run(id: string, input: unknown): Promise<unknown>;
   /** Runs that have no answer yet. */
   readonly open: number;
@@ -46,6 +50,7 @@ export interface OperationHost {
 
 export const NO_OPERATIONS: OperationHost = {
   list: () => [],
+  find: () => undefined,
   run: () => Promise.reject(new OptaError('not-found', 'No operations here')),
   open: 0,
 };

@@ -4,10 +4,9 @@ import { dirname } from 'node:path';
 import { type HostPolicy, refuseModelFiles } from '../config/host-policy.ts';
 import { KEYS } from '../config/keys.ts';
 import type { Resolved } from '../config/load.ts';
+import type { OptaPaths } from '../config/paths.ts';
 import { ignoredLine } from '../config/project.ts';
 import type { Config } from '../config/schema.ts';
-import type { Context } from './context.ts';
-import { canAsk, wantsColour } from './output.ts';
 
 /** One line of `doctor`: what was found, and in `detail` what to type next. */
 export interface Check {
@@ -34,12 +33,11 @@ export const fail = (name: string, message: string, detail: string): Check => ({
 const SANDBOX =
   'unconfined: background processes run as you do; the file tools are held to the workspace of their session';
 
-export const machineChecks = (ctx: Context): Check[] => [
+export const machineChecks = (paths: OptaPaths): Check[] => [
   pass('Operating System', `${process.platform} ${release()}, ${process.arch}`),
   nodeCheck(process.versions.node),
-  ...folderChecks(ctx),
+  ...folderChecks(paths),
   pass('Sandbox', SANDBOX),
-  terminalCheck(ctx),
 ];
 
 const NODE_MIN = [20, 19] as const;
@@ -63,7 +61,7 @@ const NETWORK = new Map([
 const FREE_WARN_BYTES = 1 << 30;
 const FREE_FAIL_BYTES = 64 << 20;
 
-const folderChecks = ({ paths }: Context): Check[] => {
+const folderChecks = (paths: OptaPaths): Check[] => {
   const there = existing(paths.daemonDir);
   const { bavail, bsize, type } = statfsSync(there);
   const network = process.platform === 'linux' ? NETWORK.get(type >>> 0) : undefined;
@@ -104,16 +102,8 @@ const isUsable = (dir: string): boolean => {
   }
 };
 
-const terminalCheck = (ctx: Context): Check => {
-  const { isTTY = false, columns } = process.stdout;
-  const size = isTTY ? `terminal, ${columns} columns` : 'no terminal';
-  const colours = wantsColour(ctx.env, isTTY) ? 'colours' : 'no colours';
-  const asks = canAsk(ctx.env) ? 'questions are asked here' : 'what would be asked is denied';
-  return pass('Terminal', `${size}, ${colours}, ${asks}`);
-};
-
-export const configChecks = (ctx: Context, { project, sourceOf }: Resolved): Check[] => {
-  const user = existsSync(ctx.paths.configFile) ? ctx.paths.configFile : `no file at ${ctx.paths.configFile}`;
+export const configChecks = ({ configFile }: OptaPaths, { project, sourceOf }: Resolved): Check[] => {
+  const user = existsSync(configFile) ? configFile : `no file at ${configFile}`;
   const variables = KEYS.flatMap(({ key, env }) => (env && sourceOf(key).kind === 'env' ? [env] : []));
   const parts = [user, ...(project ? [project.file] : []), ...(variables.length > 0 ? [variables.join(', ')] : [])];
   const line = project && ignoredLine(project);
