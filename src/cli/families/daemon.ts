@@ -66,4 +66,16 @@ const addDaemonViews = (daemon: Command, ctx: Context, done: Done): void => {
       const { logsCommand } = await import('../commands/logs.ts');
       done(await logsCommand(ctx, options));
     });
+  for (const [name, text] of [
+    ['install', 'let the system start the daemon when you log in'],
+    ['uninstall', 'take that away again'],
+  ] as const)
+    daemon
+      .command(name)
+      .description(text)
+      .option('--json', 'as JSON')
+      .action(async (options: { json?: boolean }) => {
+        const { serviceCommand } = await import('../commands/service.ts');
+        done(await serviceCommand(ctx, name, options));
+      });
 };
