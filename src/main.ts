@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { LIMITS } from './actors/limits.ts';
+import { LIMITS, type Limits } from './actors/limits.ts';
 import { createSystem } from './actors/system.ts';
 import { currentModel } from './config/default-model.ts';
+import { hostKey } from './config/host-keys.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
-import { loadConfig } from './config/load.ts';
+import { type ConfigSources, type Resolved, resolveConfig } from './config/load.ts';
 import { ensurePrivateDir, type OptaPaths, optaPaths, writePrivateFile } from './config/paths.ts';
 import { projectRules } from './config/project.ts';
 import type { Config } from './config/schema.ts';
@@ -48,14 +49,15 @@ const run = async (): Promise<void> => {
     },
   });
   const paths = optaPaths();
-  const load = (): Config => loadConfig({ flags: flagsOf(values) });
-  const config = load();
+  const load = (): Resolved => resolveConfig({ flags: flagsOf(values) });
+  const settings = load();
+  const { config } = settings;
   refuseModelFiles(hostPolicyOf(config), config);
-  if (values['self-check']) return void process.stdout.write(`${JSON.stringify(await selfCheck(config))}\n`);
+  if (values['self-check']) return void process.stdout.write(`${JSON.stringify(await selfCheck(settings))}\n`);
   const adapter = chooseTransport(config.daemon.transport);
   // A keyring is asked while the log is opened.
   let keyless: string | null = null;
-  const storedKey = keychainKey(config, (why) => {
+  const storedKey = keychainKey(settings, (why) => {
     keyless = why;
   });
   ensurePrivateDir(paths.configDir);
@@ -63,23 +65,24 @@ const run = async (): Promise<void> => {
   const lock = await acquireInstanceLock(paths.dataDir);
   const daemonId = `daemon_${newId(8)}`;
   const [token, observerToken] = [newToken(), newToken()];
+  const limits = limitsOf(config);
   const log = fileLog(paths.logFile, daemonId);
   guardProcess(log);
 
-  const store = privately(() => openLmdbStore({ path: paths.dataDir }));
-  const tools = createTools({ clock: realClock, log });
+  const store = privately(() => openLmdbStore({ path: paths.dataDir, diskFreeBytesMin: limits.diskFreeBytesMin }));
+  const tools = createTools({ clock: realClock, log, jobsMax: limits.toolJobsMax });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
-  const connection = engineOf(config, stored);
+  const connection = engineOf(settings, stored);
   const engine = createInference(connection, { log });
   const admin = createAdmin(connection, { log });
-  const model = currentModel(paths.configFile, load);
+  const model = currentModel(paths.configFile, () => load().config);
   const system = createSystem({
     daemonId,
     clock: realClock,
     ids: realIds,
     log,
-    limits: LIMITS,
+    limits,
     store,
     inference: engine,
     tools,
@@ -94,7 +97,7 @@ const run = async (): Promise<void> => {
   });
   await new Promise<void>((resolve) => system.start(resolve));
 
-  const host = values.host ?? '127.0.0.1';
+  const host = values.host ?? config.daemon.host;
   let stop = (_why: string): void => undefined;
   const server = await startServer({
     runtime: system,
@@ -106,6 +109,7 @@ const run = async (): Promise<void> => {
     version,
     facts: () => ({
       toolWorkers: tools.status(),
+      limits,
       engine: {
         ...engine.status(),
         loopbackOnly: config.connection.loopbackOnly ?? false,
@@ -116,7 +120,7 @@ const run = async (): Promise<void> => {
     ...(admin ? { lmx: { admin, mayAdminister: () => mayAdminister(config) } } : {}),
     operations: (call) =>
       createOperationHost(
-        { call, paths, env: process.env, version, daemon: ofItself(config, paths, () => stop('operation')) },
+        { call, paths, env: process.env, version, daemon: ofItself(settings, paths, () => stop('operation')) },
         { max: LIMITS.namedOperationsMax, deadlineMs: LIMITS.namedOperationMs },
       ),
     allowedOrigins: config.daemon.allowedOrigins,
@@ -165,6 +169,21 @@ const run = async (): Promise<void> => {
   });
 };
 
+/** The bounds that a person may set, in place of those of `limits.ts`. */
+const limitsOf = ({ connection, permissions, safety, daemon, background }: Config): Limits => ({
+  ...LIMITS,
+  firstDeltaDeadlineMs: connection.inferenceTimeout,
+  streamRetriesMax: connection.retry.maxRetries,
+  streamRetryBaseMs: connection.retry.backoffMs,
+  permissionDeadlineMs: permissions.deadlineMs,
+  diskFreeBytesMin: safety.diskHeadroomMb * (1 << 20),
+  sessionsLiveMax: daemon.maxSessions,
+  toolJobsMax: daemon.workerPoolSize,
+  backgroundSessionMax: background.maxConcurrent,
+  backgroundTimeoutMs: background.defaultTimeout,
+  backgroundOutputCharsMax: background.maxBufferSize,
+});
+
 /** For people and their programs, or for whoever only looks on. */
 const newToken = (): string => randomBytes(24).toString('hex');
 
@@ -179,17 +198,18 @@ const privately = <T>(make: () => T): T => {
 };
 
 /** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
-const selfCheck = async (config: Config): Promise<SelfCheck> => {
+const selfCheck = async (settings: Resolved): Promise<SelfCheck> => {
+  const { config } = settings;
   const { name: adapter, why } = chooseTransport(config.daemon.transport);
-  const stored = await keychainKey(config, () => undefined);
-  const inference = await checkInference(engineOf(config, stored), config.model.default);
+  const stored = await keychainKey(settings, () => undefined);
+  const inference = await checkInference(engineOf(settings, stored), config.model.default);
   return { transport: { adapter, why }, inference };
 };
 
 /** What the named operations ask of the daemon. The CLI's part is loaded when it is asked for. */
-const ofItself = (config: Config, paths: OptaPaths, stop: () => void): DaemonSelf => ({
+const ofItself = (settings: Resolved, paths: OptaPaths, stop: () => void): DaemonSelf => ({
   stop,
-  selfCheck: () => selfCheck(config),
+  selfCheck: () => selfCheck(settings),
   localServers: async () => {
     const { findLocalServers, offerLine } = await import('./cli/local-servers.ts');
     const found = await findLocalServers({ env: process.env, paths });
@@ -198,25 +218,23 @@ const ofItself = (config: Config, paths: OptaPaths, stop: () => void): DaemonSel
   completions: async (shell) => (await import('./cli/completions/script.ts')).completionScript(shell),
 });
 
-const flagsOf = (values: {
-  port?: string;
-  engine?: string;
-  model?: string;
-}): NonNullable<Parameters<typeof loadConfig>[0]>['flags'] & object => ({
+const flagsOf = (values: { port?: string; engine?: string; model?: string }): NonNullable<ConfigSources['flags']> => ({
   ...(values.port === undefined ? {} : { daemon: { port: Number(values.port) } }),
   ...(values.engine === undefined ? {} : { engine: values.engine as Config['engine'] }),
   ...(values.model === undefined ? {} : { model: { default: values.model } }),
 });
 
 /** [KY3] Asked for only where it is needed; `warn` is told why it could not be read. */
-const keychainKey = async (config: Config, warn: (why: string) => void): Promise<string | undefined> =>
-  config.engine === 'lmx' && config.connection.apiKey === undefined
+const keychainKey = async (settings: Resolved, warn: (why: string) => void): Promise<string | undefined> =>
+  settings.config.engine === 'lmx' && hostKey(settings, 'apiKey') === undefined
     ? keychainKeyAtStart({ paths: optaPaths(), env: process.env }, warn)
     : undefined;
 
-const engineOf = (config: Config, stored: string | undefined): EngineConfig => {
+const engineOf = (settings: Resolved, stored: string | undefined): EngineConfig => {
+  const { config } = settings;
   if (config.engine === 'demo') return { engine: 'demo' };
-  const { host, port, apiKey = stored, adminKey, trusted, loopbackOnly } = config.connection;
+  const { host, port, trusted, loopbackOnly } = config.connection;
+  const [apiKey, adminKey] = [hostKey(settings, 'apiKey') ?? stored, hostKey(settings, 'adminKey')];
   return {
     engine: 'lmx',
     host,

@@ -3,10 +3,10 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { OptaError } from '../protocol/errors.ts';
 import { withFileLock } from './file-lock.ts';
-import { valueAt } from './keys.ts';
+import { KEYS, pathOf, valueAt } from './keys.ts';
 import { isLayer, type Layer, merge, parseLayer, readText, setAt } from './layer.ts';
 import { type Env, ensurePrivateDir, type OptaPaths, writePrivateFile } from './paths.ts';
-import { ConfigSchema, type PermissionRule } from './schema.ts';
+import { ConfigSchema, type PermissionRule, TOOL_KEY } from './schema.ts';
 
 /** What was taken over from the installation before this one; keys only, since values may be secret. */
 export interface Imported {
@@ -16,8 +16,30 @@ export interface Imported {
   left: string[];
 }
 
-/** Keys that mean the same in both. */
-const SAME = ['connection.host', 'connection.port', 'connection.apiKey', 'model.default'];
+/**
+ * [CF5] What could widen rights or run something if it ever counted stays behind; so does what belongs to this daemon. `defaultMode` is
+ * taken where it narrows; permissions, servers and profiles are looked at one by one.
+ */
+const mayTake = (key: string, value: unknown): boolean => {
+  if (key === 'defaultMode') return ['safe', 'plan', 'review', 'research', 'ci'].includes(String(value));
+  return !/^(?:hooks|engine|mcp\.servers|profiles\.environments|(?:permissions|daemon|hostPolicy)\..*|connection\.(?:trusted|loopbackOnly))$/.test(
+    key,
+  );
+};
+
+const membersOf = (old: Layer, key: string): [name: string, value: unknown][] => {
+  const table = valueAt(old, key);
+  return isLayer(table) ? Object.entries(table) : [];
+};
+
+/** Without the fields that profiles no longer have. */
+const profileOf = (name: string, old: unknown): unknown => {
+  if (!isLayer(old) || !isLayer(old.connection)) return old;
+  const { host, port, adminKey, apiKey, adminKeysByHost } = old.connection;
+  const { modelDefault = '', provider = 'lmx', defaultMode = 'safe', updatedAt = Date.now() } = old;
+  const connection = JSON.parse(JSON.stringify({ host, port, adminKey, apiKey, adminKeysByHost })) as Layer;
+  return { name, connection, modelDefault, provider, defaultMode, updatedAt };
+};
 
 /** Where the older program kept its settings, whatever its own pages said. */
 export const oldConfigFile = (env: Env): string => {
@@ -41,7 +63,7 @@ export const importOldConfig = async (paths: OptaPaths, env: Env): Promise<Impor
     if (!due()) return null;
     const old = readOld(from);
     const { layer, taken } = takenOver(old);
-    const left = leaves(old).filter((key) => !taken.includes(key));
+    const left = leaves(old).filter((key) => !taken.some((all) => key === all || key.startsWith(`${all}.`)));
     const report = { from, at: new Date().toISOString(), taken, left };
     if (taken.length > 0) writePrivateFile(paths.configFile, `${JSON.stringify(layer, null, 2)}\n`);
     writePrivateFile(paths.importFile, `${JSON.stringify(report, null, 2)}\n`);
@@ -69,19 +91,30 @@ const takenOver = (old: Layer): { layer: Layer; taken: string[] } => {
     layer = next;
     taken.push(key);
   };
-  for (const key of SAME) {
-    const value = valueAt(old, key);
-    if (value === undefined || value === '') continue;
+  const at = (path: string[], value: unknown): Layer => {
     const part: Layer = {};
-    setAt(part, key.split('.'), value);
-    take(key, part);
+    setAt(part, path, value);
+    return part;
+  };
+  for (const { key } of KEYS) {
+    const value = valueAt(old, key);
+    if (value === undefined || value === '' || !mayTake(key, value)) continue;
+    take(key, at(pathOf(key), value));
   }
-  const rules: PermissionRule[] = [];
+  for (const [name, server] of membersOf(old, 'mcp.servers'))
+    take(`mcp.servers.${name}`, at(['mcp', 'servers', name], server));
+  for (const [name, profile] of membersOf(old, 'profiles.environments'))
+    take(`profiles.environments.${name}`, at(['profiles', 'environments', name], profileOf(name, profile)));
   // An old `allow` asked all the same below a certain autonomy level: taking it over would widen what tools may do.
-  for (const [tool, action] of Object.entries(isLayer(old.permissions) ? old.permissions : {})) {
+  const rules: PermissionRule[] = [];
+  for (const [tool, action] of membersOf(old, 'permissions')) {
     if (action !== 'deny' && action !== 'ask') continue;
-    rules.push({ tool, action });
-    take(`permissions.${tool}`, { permissions: { rules: [...rules] } });
+    if (TOOL_KEY.test(tool)) take(`permissions.${tool}`, at(['permissions', tool], action));
+    else {
+      // A name that is no key here, such as one with a dot.
+      rules.push({ tool, action });
+      take(`permissions.${tool}`, at(['permissions', 'rules'], [...rules]));
+    }
   }
   return { layer, taken };
 };

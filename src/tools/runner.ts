@@ -40,8 +40,9 @@ export interface ToolRunner extends Tools {
   status(): { workers: number; busy: number; queued: number };
 }
 
-export const createTools = (world: { clock: Clock; log: Log }): ToolRunner => {
-  const pool = new Pool(world.clock, world.log);
+/** `jobsMax` is `LIMITS.toolJobsMax` unless said. */
+export const createTools = (world: { clock: Clock; log: Log; jobsMax?: number }): ToolRunner => {
+  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax);
   return {
     offered,
     plan,
@@ -56,15 +57,17 @@ const shuttingDown = (): ToolResult => failure(new OptaError('shutting-down', 't
 class Pool {
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #jobsMax: number;
   readonly #slots = new Set<Slot>();
   #queue: Job[] = [];
   #nextId = 1;
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
-  constructor(clock: Clock, log: Log) {
+  constructor(clock: Clock, log: Log, jobsMax: number) {
     this.#clock = clock;
     this.#log = log;
+    this.#jobsMax = jobsMax;
   }
 
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle {
@@ -115,7 +118,7 @@ class Pool {
   #dispatch(): void {
     while (this.#queue.length > 0 && !this.#closed) {
       const idle = this.#idle();
-      if (idle === null && this.#slots.size >= LIMITS.toolJobsMax) return;
+      if (idle === null && this.#slots.size >= this.#jobsMax) return;
       const job = this.#queue.shift()!;
       const slot = idle ?? this.#spawn(job);
       if (slot === null) continue;

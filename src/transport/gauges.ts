@@ -1,4 +1,4 @@
-import { LIMITS } from '../actors/limits.ts';
+import { LIMITS, type Limits } from '../actors/limits.ts';
 import type { Gauge } from '../actors/runtime.ts';
 import type { HealthFacts } from './handlers.ts';
 import type { TransportBounds, TransportUsage } from './port.ts';
@@ -12,6 +12,8 @@ export interface Carried {
   exports: number;
   attachments: ReadonlySet<SocketAttachment>;
   tools: HealthFacts['toolWorkers'];
+  /** The bounds as this daemon was started with. */
+  limits: Limits;
   /** Calls that wait for the inference host's administration. */
   lmxCalls: number;
   /** Named operations that run. */
@@ -26,6 +28,7 @@ export const transportGauges = ({
   exports,
   attachments,
   tools,
+  limits,
   lmxCalls,
   operations,
 }: Carried): Gauge[] => {
@@ -40,7 +43,7 @@ export const transportGauges = ({
   const of = (name: string, limit: keyof typeof LIMITS, value: number, help: string): Gauge => ({
     name,
     value,
-    max: limit in bounds ? bounds[limit as keyof TransportBounds] : LIMITS[limit],
+    max: limit in bounds ? bounds[limit as keyof TransportBounds] : limits[limit],
     limit,
     help,
   });

@@ -93,7 +93,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       facts: options.facts,
       ...(options.lmx ? { lmx: options.lmx } : {}),
       gauges: () => {
-        const tools = options.facts().toolWorkers;
+        const { toolWorkers: tools, limits = LIMITS } = options.facts();
         return transportGauges({
           usage: transport.usage(),
           bounds,
@@ -101,6 +101,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
           exports: exports.size,
           attachments: live,
           tools,
+          limits,
           lmxCalls: options.lmx?.admin.open ?? 0,
           operations: operations.open,
         });

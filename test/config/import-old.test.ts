@@ -18,8 +18,27 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 const OLD = {
   connection: { host: '127.0.0.1', port: 8080, apiKey: 'OLDSECRET', adminKey: 'ADMINSECRET', autoDiscover: false },
   model: { default: 'old-model', contextLimit: 4096 },
-  permissions: { write_file: 'deny', edit_file: 'ask', run_command: 'allow' },
+  permissions: { write_file: 'deny', edit_file: 'ask', run_command: 'allow', 'mcp.x': 'deny' },
   provider: { active: 'lmx' },
+  defaultMode: 'dangerous',
+  daemon: { port: 7777 },
+  git: { autoCommit: false },
+  safety: { circuitBreaker: { warnAt: 'x', pauseAt: 7 } },
+  mcp: { servers: { fs: { transport: 'stdio', command: 'fs-server', args: [], env: {} }, bad: { nothing: 1 } } },
+  profiles: {
+    activeEnvironment: 'lab',
+    environments: {
+      lab: {
+        name: 'lab',
+        connection: { host: 'lab.test', port: 1, protocol: 'http' },
+        modelDefault: 'm',
+        provider: 'lmx',
+        defaultMode: 'auto',
+        createdAt: 1,
+        updatedAt: 2,
+      },
+    },
+  },
   hooks: [{ event: 'error', command: 'rm -rf /' }],
 };
 const putOld = (content: unknown): string => {
@@ -39,16 +58,26 @@ test('[CF5] what means the same is taken over once, what does not is named, and 
       'connection.host',
       'connection.port',
       'connection.apiKey',
-      'model.default',
-      'permissions.write_file',
-      'permissions.edit_file',
-    ],
-    left: [
       'connection.adminKey',
+      'model.default',
+      'profiles.activeEnvironment',
       'connection.autoDiscover',
       'model.contextLimit',
-      'permissions.run_command',
       'provider.active',
+      'safety.circuitBreaker.pauseAt',
+      'git.autoCommit',
+      'mcp.servers.fs',
+      'profiles.environments.lab',
+      'permissions.write_file',
+      'permissions.edit_file',
+      'permissions.mcp.x',
+    ],
+    left: [
+      'permissions.run_command',
+      'defaultMode',
+      'daemon.port',
+      'safety.circuitBreaker.warnAt',
+      'mcp.servers.bad.nothing',
       'hooks',
     ],
   });
@@ -57,7 +86,11 @@ test('[CF5] what means the same is taken over once, what does not is named, and 
   expect(config.permissions.rules).toEqual([
     { tool: 'write_file', action: 'deny' },
     { tool: 'edit_file', action: 'ask' },
+    { tool: 'mcp.x', action: 'deny' },
   ]);
+  expect(config).toMatchObject({ defaultMode: 'safe', daemon: { port: 9999 }, git: { autoCommit: false } });
+  expect(config.mcp.servers).toEqual({ fs: { transport: 'stdio', command: 'fs-server', args: [], env: {} } });
+  expect(config.profiles.environments.lab).toMatchObject({ connection: { host: 'lab.test', port: 1 }, updatedAt: 2 });
   expect(statSync(optaPaths(env).configFile).mode & 0o777).toBe(0o600);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(OLD);
   const line = importLine(report as never, optaPaths(env));
@@ -105,7 +138,7 @@ test('[CF5] the command line says it once, on stderr', async () => {
     },
   };
   const first = await cli(home, ['config', 'list', '--json'], asUser);
-  expect(first.stderr).toMatch(/took over connection\.host.*left .*provider\.active/);
+  expect(first.stderr).toMatch(/took over connection\.host.*left .*hooks/);
   expect(JSON.parse(first.stdout).connection).toMatchObject({ port: 8080, apiKey: '(hidden)' });
   const second = await cli(home, ['config', 'get', 'connection.apiKey'], asUser);
   expect(second).toMatchObject({ code: 0, stdout: 'OLDSECRET\n', stderr: '' });

@@ -7,6 +7,7 @@ import { OptaError } from '../../protocol/errors.ts';
 import { IdempotencyKeySchema, type Overrides } from '../../protocol/turn.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
 import { type Context, daemonOf } from '../context.ts';
+import { asksNobody, withDefaultMode } from '../default-mode.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
 import { offerLine, offersFor } from '../local-servers.ts';
 import { parseDevice, parseMode, parseProvider } from '../options.ts';
@@ -23,7 +24,7 @@ export interface DoOptions {
   format: string;
   quiet?: boolean;
   output?: string;
-  mode: string;
+  mode?: string;
   commit: boolean;
   checkpoints: boolean;
   auto?: boolean;
@@ -63,6 +64,8 @@ interface Job {
   format: Format;
   mode: ReturnType<typeof parseMode>;
   overrides: Overrides;
+  /** Nobody is asked, even at a terminal. */
+  unattended: boolean;
   options: DoOptions;
   outputPath?: string;
   /** Of a new session, where a flag, the environment or the project names one. */
@@ -78,13 +81,15 @@ const formatOf = ({ quiet, format }: DoOptions): Format => {
 };
 
 /** Everything that can be refused is refused before anything is started. */
-const prepare = async (ctx: Context, words: readonly string[], options: DoOptions, format: Format): Promise<Job> => {
-  const provider = options.provider === undefined ? undefined : parseProvider(options.provider);
-  const device = options.device === undefined ? undefined : parseDevice(options.device);
-  const mode = parseMode(options.mode);
-  checkKey(options);
+const prepare = async (ctx: Context, words: readonly string[], given: DoOptions, format: Format): Promise<Job> => {
+  const provider = given.provider === undefined ? undefined : parseProvider(given.provider);
+  const device = given.device === undefined ? undefined : parseDevice(given.device);
+  checkKey(given);
   const task = await readTask(words);
-  const model = options.model ?? sessionModel(await sessionSettings(ctx, format !== 'quiet'));
+  const settings = await sessionSettings(ctx, format !== 'quiet');
+  const options = withDefaultMode(given, settings.config.defaultMode, 'do');
+  const mode = parseMode(options.mode);
+  const model = options.model ?? sessionModel(settings);
   const outputPath = options.output === undefined ? undefined : writablePath(ctx.cwd, options.output);
   if (!mode.known) ctx.output.err(`opta: unknown mode "${options.mode}", using do\n`);
   if (options.addDir?.length)
@@ -94,6 +99,7 @@ const prepare = async (ctx: Context, words: readonly string[], options: DoOption
     format,
     mode,
     options,
+    unattended: asksNobody(settings.config.defaultMode),
     overrides: overridesOf(options, provider, mode.ceo),
     ...(model === undefined ? {} : { model }),
     ...(outputPath === undefined ? {} : { outputPath }),
@@ -167,7 +173,7 @@ const converse = async (
   const session = await openSession(ctx, job, http);
   ids.session_id = session.sessionId;
   const printer = new TurnPrinter(ctx.output, job.format);
-  const interactive = canAsk(ctx.env) && job.format !== 'quiet';
+  const interactive = canAsk(ctx.env) && job.format !== 'quiet' && !job.unattended;
   const desk = new PermissionDesk(
     http,
     session.sessionId,

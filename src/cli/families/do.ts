@@ -15,7 +15,7 @@ export const addDo = (program: Command, ctx: Context, done: Done): void => {
     .option('-f, --format <type>', 'text, json or jsonl (the event log)', 'text')
     .option('-q, --quiet', 'print nothing but errors')
     .option('-o, --output <path>', 'write the result to a file as well')
-    .option('--mode <slug>', 'chat, plan, review, research, do or ceo', 'do')
+    .option('--mode <slug>', 'chat, plan, review, research, do or ceo (default: do, or what defaultMode says)')
     .option('--no-commit', 'do not commit changes')
     .option('--no-checkpoints', 'do not keep checkpoints')
     .option('-a, --auto', 'allow edits without asking')

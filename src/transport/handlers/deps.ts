@@ -1,4 +1,4 @@
-import { LIMITS } from '../../actors/limits.ts';
+import { LIMITS, type Limits } from '../../actors/limits.ts';
 import type { Done, LmxAdmin } from '../../actors/ports.ts';
 import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
@@ -15,6 +15,8 @@ export interface HealthFacts {
   engine: unknown;
   /** The inference host that is configured. */
   connection?: { host: string; port: number };
+  /** The bounds as this daemon was started with; those of `limits.ts` when absent. */
+  limits?: Limits;
 }
 
 export interface HandlerDeps {

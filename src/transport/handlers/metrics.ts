@@ -7,7 +7,10 @@ import type { HandlerDeps } from './deps.ts';
 export const levels = (deps: HandlerDeps): { limits: Gauge[]; settings: { [name: string]: number } } => {
   const limits = [...deps.runtime.metrics(), ...deps.gauges()];
   const filled = new Set(limits.map((g) => g.limit));
-  return { limits, settings: Object.fromEntries(Object.entries(LIMITS).filter(([name]) => !filled.has(name))) };
+  return {
+    limits,
+    settings: Object.fromEntries(Object.entries(deps.facts().limits ?? LIMITS).filter(([name]) => !filled.has(name))),
+  };
 };
 
 /** The page that Prometheus reads. Seconds and bytes, as it wants them. */
