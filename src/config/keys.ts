@@ -107,7 +107,7 @@ const REAL: readonly KeyRow[] = [
     names: HOST_KEY,
   }),
   row('hostPolicy.remoteAdmin', 'Allow models of a remote inference host to be changed from here.'),
-  row('mcp.servers', 'Servers of tools by name: {command, args, env} or {url}.', {
+  row('mcp.servers', 'Servers of tools by name: {command, args, env} or {url, headers}.', {
     names: /^[A-Za-z0-9][A-Za-z0-9_.-]*$/,
   }),
   row('profiles.environments', 'What opta env keeps, by name.'),

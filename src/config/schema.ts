@@ -55,7 +55,11 @@ export const McpServerSchema = z.union([
     args: z.array(z.string().max(8_192)).max(256).default([]),
     env: z.record(z.string().min(1).max(256), z.string().max(32_768)).default({}),
   }),
-  z.strictObject({ transport: z.literal('http').optional(), url: z.url({ protocol: /^https?$/ }).max(2_048) }),
+  z.strictObject({
+    transport: z.literal('http').optional(),
+    url: z.url({ protocol: /^https?$/ }).max(2_048),
+    headers: z.record(z.string().min(1).max(256), z.string().max(32_768)).optional(),
+  }),
 ]);
 export type McpServer = z.infer<typeof McpServerSchema>;
 export const McpNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'must be a short plain name');

@@ -5,9 +5,9 @@ export const HIDDEN = '(hidden)';
 
 /** Names whose text is a secret wherever it stands, and names of tables whose every text is one. */
 const SECRET = /(?:^|api_?|admin_?)key$|(?:token|secret|password)$/i;
-const SECRETS = /^(?:env|(?:api|admin)KeysByHost)$/;
+const SECRETS = /^(?:env|headers|(?:api|admin)KeysByHost)$/;
 
-/** The same configuration with its secrets covered, the environment of servers among them. */
+/** The same configuration with its secrets covered, the environment and the headers of servers among them. */
 export const redacted = (config: unknown): unknown => {
   if (!isLayer(config)) return config;
   const { permissions, ...rest } = config;

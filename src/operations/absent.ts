@@ -43,10 +43,7 @@ export const ABSENT: { readonly [id: string]: Required<FoundOperation> } = {
   'serve.stop': absent('write', SERVE),
   'serve.restart': absent('write', SERVE),
   'serve.logs': absent('read', SERVE),
-  'models.browse.library': absent(
-    'read',
-    'it has no library of models; a download names its repository',
-  ),
+  'models.browse.library': absent('read', 'it has no library of models; a download names its repository'),
   'audio.transcribe': absent('read', AUDIO),
   'audio.tts': absent('read', AUDIO),
 };

@@ -65,6 +65,8 @@ export const ERRORS = {
   'loopback-only': { status: 403, retryable: false, exit: 3 },
   /** The keyring of the system was to be used and cannot be. */
   'keyring-unavailable': { status: 503, retryable: true, exit: 1 },
+  /** A server of tools could not be started, reached or understood. */
+  'mcp-failed': { status: 502, retryable: true, exit: 1 },
   'budget-exceeded': { status: 500, retryable: false, exit: 1 },
   // Tool outcomes.
   'tool-unknown': { status: 400, retryable: false, exit: 1 },

@@ -1,0 +1,119 @@
+import { homedir } from 'node:os';
+import type { Client, Transport } from '@modelcontextprotocol/client';
+import type { Env } from '../../config/paths.ts';
+import type { McpServer } from '../../config/schema.ts';
+import { OptaError } from '../../protocol/errors.ts';
+import { guardedFetch } from './loopback-fetch.ts';
+import { isHttp, type StdioServer } from './servers.ts';
+import { GroupTransport } from './stdio.ts';
+
+export interface Tool {
+  name: string;
+  description: string;
+}
+
+export interface Probed {
+  server: { name: string; version: string };
+  tools: Tool[];
+  latencyMs: number;
+}
+
+export interface ProbeWorld {
+  env: Env;
+  version: string;
+  loopbackOnly: boolean;
+  timeoutMs: number;
+  /** Where a server's command runs. */
+  cwd?: string;
+  signal?: AbortSignal;
+}
+
+const CLOSE_MS = 2_000;
+
+/**
+ * Starts or reaches a server of tools, asks for its tools, and leaves nothing behind. Rejects with `mcp-failed`, `timeout` or
+ * `loopback-only`. What a command that is started reaches is its own affair: `OPTA_LOOPBACK_ONLY` binds Opta.
+ */
+export const probe = async (server: McpServer, world: ProbeWorld): Promise<Probed> => {
+  const sdk = await import('@modelcontextprotocol/client');
+  const late = AbortSignal.timeout(world.timeoutMs);
+  const signal = world.signal === undefined ? late : AbortSignal.any([late, world.signal]);
+  let refused: OptaError | null = null;
+  const transport = isHttp(server)
+    ? new sdk.StreamableHTTPClientTransport(new URL(server.url), {
+        fetch: guardedFetch(world.loopbackOnly, (error) => {
+          refused = error;
+        }),
+        ...(server.headers ? { requestInit: { headers: server.headers } } : {}),
+      })
+    : await stdioOf(sdk, server, world);
+  // Over HTTP a server of the newer protocol is found out without harm; some that speak by their streams die of the question.
+  const client = new sdk.Client(
+    { name: 'opta', version: world.version },
+    { versionNegotiation: { mode: isHttp(server) ? 'auto' : 'legacy' } },
+  );
+  const begun = performance.now();
+  try {
+    const tools = await Promise.race([ask(client, transport, world.timeoutMs, signal), aborted(signal)]);
+    const { name = '', version = '' } = client.getServerVersion() ?? {};
+    return { server: { name, version }, tools, latencyMs: Math.round(performance.now() - begun) };
+  } catch (cause) {
+    if (refused !== null) throw refused;
+    const { timeoutMs } = world;
+    if (late.aborted) throw new OptaError('timeout', `It did not answer within ${timeoutMs} ms`, { timeoutMs });
+    const ended = transport instanceof GroupTransport ? transport.ended : null;
+    throw new OptaError('mcp-failed', ended ?? reasonOf(cause));
+  } finally {
+    await closed(client, transport);
+  }
+};
+
+const ask = async (client: Client, transport: Transport, timeout: number, signal: AbortSignal): Promise<Tool[]> => {
+  await client.connect(transport, { timeout, signal });
+  if (client.getServerCapabilities()?.tools === undefined) return [];
+  const { tools } = await client.listTools(undefined, { timeout, signal });
+  return tools.map(({ name, description = '' }) => ({ name, description }));
+};
+
+/** For a library that does not hear the signal while it connects. */
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const give = (): void => reject(new Error('given up'));
+    if (signal.aborted) give();
+    else signal.addEventListener('abort', give, { once: true });
+  });
+
+const stdioOf = async (
+  sdk: typeof import('@modelcontextprotocol/client'),
+  server: StdioServer,
+  { env, cwd = env.HOME || homedir() }: ProbeWorld,
+): Promise<Transport> => {
+  const { getDefaultEnvironment, StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
+  // No process groups there, and commands such as npx are scripts, which the library knows how to start.
+  if (process.platform === 'win32')
+    return new StdioClientTransport({
+      ...server,
+      env: { ...getDefaultEnvironment(), ...server.env },
+      cwd,
+      stderr: 'ignore',
+    });
+  return new GroupTransport(sdk, server, { env: getDefaultEnvironment(), cwd });
+};
+
+const closed = async (client: Client, transport: Transport): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS);
+  });
+  // Both: a client that never connected does not know its transport.
+  await Promise.race([Promise.allSettled([client.close(), transport.close()]), late]);
+  clearTimeout(timer);
+};
+
+/** `fetch` hides what happened in its cause. */
+const reasonOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause);
+  const inner = cause.cause instanceof Error ? cause.cause : cause;
+  const { code } = inner as NodeJS.ErrnoException;
+  return inner !== cause ? `${cause.message}: ${inner.message || code}` : cause.message;
+};
