@@ -47,7 +47,7 @@ export const fakeAdmin = (): FakeAdmin => {
 
 const take = (admin: FakeAdmin, req: IncomingMessage, res: ServerResponse, text: string): boolean => {
   const path = req.url ?? '';
-  if (!path.startsWith('/admin/')) return false;
+  if (!path.startsWith('/admin/') && !Object.hasOwn(ANSWERS, `${req.method} ${path}`)) return false;
   const body: unknown = text === '' ? null : JSON.parse(text);
   const call: SeenAdminCall = { method: req.method ?? '', path, headers: req.headers, body };
   admin.seen.push(call);
@@ -124,6 +124,40 @@ const ANSWERS: { [call: string]: (body: { [name: string]: unknown } | null) => u
     { repo_id: 'org/other-model', local_path: '/models/other', size_bytes: 123, downloaded_at: 1_760_000_000 },
   ],
   'GET /admin/models/downloads': () => ({ downloads: [] }),
+  'GET /healthz': () => ({ status: 'ok', version: '0.0.0-fake' }),
+  'GET /readyz': () => ({ status: 'ready', version: '0.0.0-fake', models_loaded: 1 }),
+  'GET /admin/health': () => ({ status: 'ok', memory_usage_percent: 12.5, models_loaded: 1, in_flight_requests: 0 }),
+  'GET /admin/device': () => ({ hardware: { hostname: 'fake', memory_gb: 64 }, identity: { name: 'Fake' } }),
+  'GET /admin/stack': () => ({ roles: {}, helper_nodes: {}, loaded_models: ['fake-model'], default_model: null }),
+  'GET /admin/models/fake-model/performance': () => ({
+    model_id: 'fake-model',
+    backend_type: 'fake',
+    request_count: 0,
+  }),
+  'GET /admin/predictor': () => ({ total_accesses: 3, unique_models: 1, predicted_next: null }),
+  'GET /admin/helpers': () => ({ configured_count: 0, all_healthy: true }),
+  'GET /admin/quantize': () => ({ jobs: [] }),
+  'GET /admin/quantize/q_1': () => ({ id: 'q_1', status: 'completed' }),
+  'GET /v1/skills': () => [{ name: 'shout', version: 1 }],
+  'GET /v1/skills/shout': () => ({ name: 'shout', description: 'Says it louder' }),
+  'GET /v1/skills/mcp/tools': () => ({ tools: [] }),
+  'GET /v1/agents/runs': () => ({ runs: [], total: 0 }),
+  'GET /v1/agents/runs/r_1': () => ({ id: 'r_1', status: 'completed' }),
+  'GET /v1/rag/collections': () => ({ collections: [] }),
+  'POST /v1/embeddings': (body) => ({
+    object: 'list',
+    data: [{ object: 'embedding', embedding: [0.25, -0.5], index: 0 }],
+    model: body?.model,
+    usage: { prompt_tokens: 2, total_tokens: 2 },
+  }),
+  'POST /v1/rerank': (body) => ({
+    results: ((body?.documents ?? []) as string[])
+      .map((text, index) => ({ index, relevance_score: text.length / 100, document: { text } }))
+      .sort((a, b) => b.relevance_score - a.relevance_score)
+      .slice(0, (body?.top_n as number | undefined) ?? 1_000),
+    model: body?.model,
+    usage: { total_tokens: 7 },
+  }),
   'POST /admin/models/load': (body) => ({
     success: true,
     model_id: body?.model_id,
