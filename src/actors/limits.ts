@@ -161,6 +161,9 @@ export const LIMITS = {
   namedOperationsMax: 16,
   /** One named operation, unless its row says another. */
   namedOperationMs: 60_000,
+  /** Requests that wait for their turn to end (`POST /v1/chat`), each with the text so far; and how long one does. */
+  chatWaitsMax: 256,
+  chatWaitMs: 30 * 60_000,
   streamPingMs: 15_000,
   /** A health stream says the same again after this. */
   healthStreamEveryMs: 5_000,

@@ -316,7 +316,7 @@ export interface Reader {
 /** Who an attachment says that it is. */
 export interface Who {
   role: Role;
-  via: 'ws' | 'sse';
+  via: 'ws' | 'sse' | 'http';
   clientId?: string;
   writerId?: string;
 }

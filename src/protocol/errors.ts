@@ -20,6 +20,8 @@ export const ERRORS = {
   'session-not-found': { status: 404, retryable: false, exit: 127 },
   'permission-not-found': { status: 404, retryable: false, exit: 127 },
   'permission-resolved': { status: 409, retryable: false, exit: 1 },
+  /** A turn needs a permission, and nobody is attached who may give it. */
+  'permission-unattended': { status: 409, retryable: false, exit: 77 },
   'state-conflict': { status: 409, retryable: false, exit: 1 },
   /** The idempotency key was used for another request ([TQ5]). */
   'idempotency-mismatch': { status: 409, retryable: false, exit: 1 },
@@ -113,7 +115,8 @@ export class OptaError extends Error {
 
 /**
  * A failure that goes out under a status and a code which this table does not hold: another server's own words, or those of an
- * older contract. The table still classes it: `code` gives `retryable` and the exit code, and stands in the body as `cause`.
+ * older contract. The table still classes it: `code` gives `retryable` and the exit code, and stands in the body as `cause` when the
+ * two differ.
  */
 export class QuotedError extends OptaError {
   readonly quoted: { status: number; code: string };
@@ -150,7 +153,7 @@ export interface ErrorBody {
 
 export const errorBody = (e: OptaError): ErrorBody => ({
   error: e.message,
-  ...(e instanceof QuotedError ? { code: e.quoted.code, cause: e.code } : { code: e.code }),
+  ...(e instanceof QuotedError && e.quoted.code !== e.code ? { code: e.quoted.code, cause: e.code } : { code: e.code }),
   retryable: errorRow(e.code).retryable,
   ...e.facts,
 });

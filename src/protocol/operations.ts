@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { BACKGROUND_OPERATIONS } from './operations/background.ts';
 import { BRIDGE_OPERATIONS } from './operations/bridge.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
+import { LEGACY_OPERATIONS } from './operations/legacy.ts';
 import { LMX_OPERATIONS } from './operations/lmx.ts';
 import { NAMED_OPERATIONS } from './operations/named.ts';
 import type { Operation } from './operations/operation.ts';
@@ -22,6 +23,7 @@ export const OPERATIONS = {
   ...LMX_OPERATIONS,
   ...NAMED_OPERATIONS,
   ...BRIDGE_OPERATIONS,
+  ...LEGACY_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

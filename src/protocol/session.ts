@@ -93,7 +93,8 @@ export const PresenceEntrySchema = z.object({
   role: RoleSchema,
   clientId: z.string().optional(),
   writerId: z.string().optional(),
-  via: z.enum(['ws', 'sse']),
+  /** `http`: a request that waits for a turn to end. */
+  via: z.enum(['ws', 'sse', 'http']),
   since: z.string(),
   /** Last `seq` that was given to it, and how many it is behind the head. */
   cursor: z.number().int(),

@@ -19,8 +19,20 @@ export interface StreamAnswer {
   open(out: ResponseStream): StreamEnd;
 }
 
+/** Who waits for the answer, as far as a handler has to know. */
+export interface Caller {
+  /** `told` is called once when nobody waits any more. */
+  whenGone(told: () => void): void;
+}
+
+/** Sockets and the daemon itself: their commands hold whether or not the answer is heard. */
+const STAYS: Caller = { whenGone: () => undefined };
+
 export type HandlersOf<Ids extends OperationId> = {
-  [K in Ids]: (input: OperationInput<K>) => Answer<OperationOutput<K>> | Promise<Answer<OperationOutput<K>>>;
+  [K in Ids]: (
+    input: OperationInput<K>,
+    caller: Caller,
+  ) => Answer<OperationOutput<K>> | Promise<Answer<OperationOutput<K>>>;
 };
 export type Handlers = HandlersOf<OperationId>;
 
@@ -41,7 +53,11 @@ export interface DispatchDeps {
   checkAnswers: boolean;
 }
 
-export type Dispatch = <K extends OperationId>(id: K, raw: RawInput) => Promise<Outcome<OperationOutput<K>>>;
+export type Dispatch = <K extends OperationId>(
+  id: K,
+  raw: RawInput,
+  caller?: Caller,
+) => Promise<Outcome<OperationOutput<K>>>;
 
 /**
  * The one door of both planes: validates, calls, and turns every failure into an `OptaError`. It never throws.
@@ -51,16 +67,16 @@ export type Dispatch = <K extends OperationId>(id: K, raw: RawInput) => Promise<
  */
 export const dispatcher =
   (deps: DispatchDeps): Dispatch =>
-  async (id, raw) => {
+  async (id, raw, caller = STAYS) => {
     const startedAt = performance.now();
     try {
-      const answer = await deps.handlers[id](parseInput(id, raw));
+      const answer = await deps.handlers[id](parseInput(id, raw), caller);
       if (deps.checkAnswers) checkAnswer(id, answer);
       return { ok: true, status: operation(id).status, answer };
     } catch (fault) {
       return { ok: false, error: known(fault, id, deps) };
     } finally {
-      deps.latency.add(performance.now() - startedAt);
+      if (!operation(id).waits) deps.latency.add(performance.now() - startedAt);
     }
   };
 
@@ -70,18 +86,24 @@ export const parseInput = <K extends OperationId>(id: K, raw: RawInput): Operati
   const query = parse(row.query, raw.query, 'Invalid query');
   const empty = raw.body === undefined || (raw.body === null && row.nullIsEmpty === true);
   const body =
-    row.body === null ? undefined : parse(row.body, empty ? {} : raw.body, row.bodyFault ?? 'Invalid request body');
+    row.body === null
+      ? undefined
+      : parse(row.body, empty ? {} : raw.body, row.bodyFault ?? INVALID_BODY, row.bodyFaultField);
   return { params, query, body } as OperationInput<K>;
 };
 
-const parse = (schema: z.ZodType, value: unknown, message: string): unknown => {
+/** `about`: the field that `message` speaks of, when it does not speak of all. */
+const parse = (schema: z.ZodType, value: unknown, message: string, about?: string): unknown => {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
-  const named = message === INVALID_ID ? (OTHER_ID[String(issues[0]?.path[0])] ?? message) : message;
+  const field = issues[0]?.path[0];
+  const other = about !== undefined && field !== undefined && issues.every(({ path }) => path[0] !== about);
+  const named = message === INVALID_ID ? (OTHER_ID[String(field)] ?? message) : other ? INVALID_BODY : message;
   throw new OptaError('invalid-request', named, { details: issues });
 };
 
+const INVALID_BODY = 'Invalid request body';
 const INVALID_ID = 'Invalid session id';
 /** Parameters besides a session's id. */
 const OTHER_ID: { [name: string]: string } = { requestId: 'Invalid request id', turnId: 'Invalid turn id' };

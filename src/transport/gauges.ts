@@ -10,6 +10,8 @@ export interface Carried {
   bounds: TransportBounds;
   streams: SseStreams;
   exports: number;
+  /** Requests that wait for their turn to end. */
+  waits: number;
   attachments: ReadonlySet<SocketAttachment>;
   tools: HealthFacts['toolWorkers'];
   /** The bounds as this daemon was started with. */
@@ -26,6 +28,7 @@ export const transportGauges = ({
   bounds,
   streams,
   exports,
+  waits,
   attachments,
   tools,
   limits,
@@ -52,6 +55,7 @@ export const transportGauges = ({
     of('connections', 'connectionsMax', usage.connections, 'Connections of clients'),
     of('streams', 'streamsMax', streams.size, 'Event streams over HTTP'),
     of('exports', 'exportsMax', exports, 'Logs that are being written out'),
+    of('chatWaits', 'chatWaitsMax', waits, 'Requests that wait for their turn to end'),
     of('socketCommands', 'socketCommandsMax', commands, 'Commands of one socket that wait for their answer'),
     of('socketBytes', 'socketBytesMax', backlog, 'Bytes that one client has not taken'),
     of('readerBytes', 'readerBytesMax', backlog, 'The same; above this it is fed from the log'),

@@ -3,6 +3,7 @@ import { backgroundHandlers } from './handlers/background.ts';
 import { bridgeHandlers } from './handlers/bridge.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
 import type { HandlerDeps } from './handlers/deps.ts';
+import { legacyHandlers } from './handlers/legacy.ts';
 import { lmxHandlers } from './handlers/lmx.ts';
 import { namedHandlers } from './handlers/named.ts';
 import { sessionHandlers } from './handlers/sessions.ts';
@@ -25,4 +26,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...lmxHandlers(deps),
   ...namedHandlers(deps),
   ...bridgeHandlers(deps),
+  ...legacyHandlers(deps),
 });

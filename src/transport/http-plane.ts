@@ -2,7 +2,7 @@ import { LIMITS } from '../actors/limits.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { type OperationId, operation } from '../protocol/operations.ts';
 import { type Auth, type Right, readOnly } from './auth.ts';
-import type { Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
+import type { Caller, Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
 import { withHeaderFields } from './header-fields.ts';
 import type { Access } from './origin.ts';
 import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from './port.ts';
@@ -36,7 +36,7 @@ export const httpPlane =
         deps.onFault('answer', fault);
         return errorResponse(head, new OptaError('internal', 'Internal error'));
       };
-      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw).catch(broken);
+      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, exchange).catch(broken);
       void answered.then((r) => {
         if (!('open' in r)) reply(r);
         else if (head.method === 'HEAD') reply({ ...r, body: '' });
@@ -50,7 +50,7 @@ export const httpPlane =
       else {
         exchange.body(LIMITS.requestBytesMax, (bytes) => {
           try {
-            run(call, parseBody(head, bytes));
+            run(call, parseBody(head, bytes, operation(call.id).looseType));
           } catch (fault) {
             // The rest of a body that is too large is still on its way, and nobody will read it.
             fail(fault, bytes === 'too-large');
@@ -102,8 +102,9 @@ const answer = async (
   head: RequestHead,
   id: OperationId,
   raw: RawInput,
+  caller: Caller,
 ): Promise<Response | Streamed> => {
-  const outcome = await deps.dispatch(id, raw);
+  const outcome = await deps.dispatch(id, raw, caller);
   if (!outcome.ok) return errorResponse(head, outcome.error, operation(id).failureStatus);
   const { answer: a, status } = outcome;
   const type = 'type' in a ? (['content-type', a.type] as const) : JSON_TYPE;
@@ -163,12 +164,12 @@ const queryObject = (query: URLSearchParams): { [name: string]: unknown } => {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-const parseBody = (head: RequestHead, bytes: Uint8Array | 'too-large' | 'busy'): unknown => {
+const parseBody = (head: RequestHead, bytes: Uint8Array | 'too-large' | 'busy', anyType = false): unknown => {
   if (bytes === 'too-large') throw tooLarge();
   if (bytes === 'busy') throw new OptaError('too-many-requests', 'Too many request bodies at once');
   if (bytes.byteLength === 0) return undefined;
   const type = head.headers.get('content-type');
-  if (type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type.trim())) {
+  if (!anyType && type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type.trim())) {
     throw new OptaError('unsupported-media-type', 'Unsupported media type: send application/json');
   }
   try {

@@ -42,6 +42,8 @@ export interface Exchange {
    * has gone, or asked for the head alone (HEAD).
    */
   stream(head: Omit<Response, 'body'>, end: StreamEnd): ResponseStream | null;
+  /** `told` is called once when the client goes away before it has an answer, and at once when it is gone already. */
+  whenGone(told: () => void): void;
 }
 
 /** The body of one answer, for as long as it takes. A stream whose backlog is above `socketBytesMax` is cut. */

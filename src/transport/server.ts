@@ -28,6 +28,8 @@ export interface ServerOptions {
   /** `first` 0 asks for any free port. */
   ports: { first: number; fallback: readonly number[] };
   version: string;
+  /** Of a new session, when one is configured; `GET /health` names it. */
+  model?: string;
   /** Facts of `/v3/health` that only the composition root knows; asked at each request. */
   facts(): HealthFacts;
   lmx?: InferenceHost;
@@ -79,6 +81,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const loop = new LoopDelay();
   const streams = new SseStreams(timers);
   const exports = new Set<ResponseStream>();
+  const waits = new Set<object>();
   const live = new Set<SocketAttachment>();
   let operations = NO_OPERATIONS;
   const dispatch = dispatcher({
@@ -99,6 +102,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
           bounds,
           streams,
           exports: exports.size,
+          waits: waits.size,
           attachments: live,
           tools,
           limits,
@@ -108,6 +112,8 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       },
       streams,
       exports,
+      waits,
+      ...(options.model === undefined ? {} : { model: options.model }),
       loop,
       now,
       timers,

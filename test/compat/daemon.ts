@@ -71,26 +71,52 @@ export interface RealDaemon {
   /** Opens an answer that does not end. */
   listen(what: Ask): Promise<Listening>;
   connect(path: string): Promise<Client>;
+  readonly pid: number;
+  /** Sends the signal and waits for the end of the process; its files stay. */
+  end(signal: NodeJS.Signals): Promise<End>;
+  /** Another process in the same home, once the last one has ended. */
+  restart(): Promise<void>;
+  /** Ends it and removes its home. */
   stop(): Promise<void>;
+}
+
+export interface End {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+interface Ready {
+  port: number;
+  token: string;
+  daemonId: string;
 }
 
 /** The daemon as users run it: its own process, from source, in a folder of its own, with `lmxPort` as its inference server. */
 export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}): Promise<RealDaemon> => {
   const home = tempDir();
+  // Every answer and every recorded event is also checked against its schema on the way out.
+  const all = cliEnv(home, { OPTA_ENGINE: 'lmx', OPTA_PORT: String(lmxPort), OPTA_CHECK: '1', ...env });
+  try {
+    return new Daemon(home, all, await spawnIn(home, all));
+  } catch (cause) {
+    removeDir(home);
+    throw cause;
+  }
+};
+
+/** Once it has written its own state. */
+const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<{ child: ChildProcess; ready: Ready }> => {
   const args = ['--import', import.meta.resolve('tsx'), MAIN, '--port', '0'];
-  const child = spawn(process.execPath, args, {
-    cwd: home,
-    // Every answer and every recorded event is also checked against its schema on the way out.
-    env: cliEnv(home, { OPTA_ENGINE: 'lmx', OPTA_PORT: String(lmxPort), OPTA_CHECK: '1', ...env }),
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(process.execPath, args, { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (part: Buffer) => {
     said = (said + part).slice(-4_000);
   });
-  const state = (): { port: number; token: string; daemonId: string } | null => {
+  const state = (): Ready | null => {
     try {
-      return JSON.parse(readFileSync(join(home, 'daemon', 'state.json'), 'utf8'));
+      const found = JSON.parse(readFileSync(join(home, 'daemon', 'state.json'), 'utf8')) as Ready & { pid: number };
+      // One that was killed leaves its own behind.
+      return found.pid === child.pid ? found : null;
     } catch {
       // Not written yet.
       return null;
@@ -100,58 +126,87 @@ export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}):
     await until(() => state() !== null || child.exitCode !== null, 'the daemon to be ready', 20_000);
     const ready = state();
     if (!ready) throw new Error(`the daemon ended with ${child.exitCode}: ${said}`);
-    return daemonAt(ready, home, child);
+    return { child, ready };
   } catch (cause) {
     child.kill('SIGKILL');
-    removeDir(home);
     throw cause;
   }
 };
 
-const daemonAt = (
-  { port, token, daemonId }: { port: number; token: string; daemonId: string },
-  home: string,
-  child: ChildProcess,
-): RealDaemon => {
-  const clients = new Set<WebSocket>();
-  const filled = (text: string): string => text.replaceAll('$TOKEN', token);
-  const withToken = (what: Ask): Ask => ({
-    ...what,
-    path: filled(what.path),
-    headers: Object.fromEntries(Object.entries(what.headers ?? {}).map(([name, value]) => [name, filled(value)])),
-  });
-  const ask = (what: Ask) => askHttp(port, withToken(what));
-  const authed = (what: Ask) => ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${token}` } });
-  return {
-    port,
-    token,
-    daemonId,
-    home,
-    ask,
-    authed,
-    get: (path) => authed({ path }),
-    listen: (what) => listenHttp(port, withToken(what)),
-    post: (path, body) => authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) }),
-    connect: async (path) => {
-      const ws = new WebSocket(`ws://127.0.0.1:${port}${filled(path)}`);
-      clients.add(ws);
-      const client = follow(ws);
-      await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
-      return client;
-    },
-    stop: async () => {
-      for (const ws of clients) ws.terminate();
-      const gone = new Promise((resolve) => child.once('close', resolve));
-      if (child.exitCode === null) {
-        child.kill('SIGTERM');
-        const late = setTimeout(() => child.kill('SIGKILL'), 8_000);
-        await gone;
-        clearTimeout(late);
-      }
-      removeDir(home);
-    },
+class Daemon implements RealDaemon {
+  readonly home: string;
+  readonly #env: NodeJS.ProcessEnv;
+  #child: ChildProcess;
+  #ready: Ready;
+  readonly #clients = new Set<WebSocket>();
+
+  constructor(home: string, env: NodeJS.ProcessEnv, { child, ready }: { child: ChildProcess; ready: Ready }) {
+    this.home = home;
+    this.#env = env;
+    this.#child = child;
+    this.#ready = ready;
+  }
+
+  get port(): number {
+    return this.#ready.port;
+  }
+  get token(): string {
+    return this.#ready.token;
+  }
+  get daemonId(): string {
+    return this.#ready.daemonId;
+  }
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  #filled(text: string): string {
+    return text.replaceAll('$TOKEN', this.token);
+  }
+  #withToken(what: Ask): Ask {
+    const headers = Object.entries(what.headers ?? {}).map(([name, value]) => [name, this.#filled(value)]);
+    return { ...what, path: this.#filled(what.path), headers: Object.fromEntries(headers) };
+  }
+
+  ask = (what: Ask) => askHttp(this.port, this.#withToken(what));
+  authed = (what: Ask) => this.ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${this.token}` } });
+  get = (path: string) => this.authed({ path });
+  post = (path: string, body?: unknown) =>
+    this.authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) });
+  listen = (what: Ask) => listenHttp(this.port, this.#withToken(what));
+
+  connect = async (path: string): Promise<Client> => {
+    const ws = new WebSocket(`ws://127.0.0.1:${this.port}${this.#filled(path)}`);
+    this.#clients.add(ws);
+    const client = follow(ws);
+    await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
+    return client;
   };
-};
+
+  end = async (signal: NodeJS.Signals): Promise<End> => {
+    const child = this.#child;
+    const gone = new Promise((resolve) => child.once('close', resolve));
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      const late = setTimeout(() => child.kill('SIGKILL'), 8_000);
+      await gone;
+      clearTimeout(late);
+    }
+    return { code: child.exitCode, signal: child.signalCode };
+  };
+
+  restart = async (): Promise<void> => {
+    const { child, ready } = await spawnIn(this.home, this.#env);
+    this.#child = child;
+    this.#ready = ready;
+  };
+
+  stop = async (): Promise<void> => {
+    for (const ws of this.#clients) ws.terminate();
+    await this.end('SIGTERM');
+    removeDir(this.home);
+  };
+}
 
 const ANSWER_DEADLINE_MS = 10_000;
 

@@ -174,6 +174,11 @@ export const DIFFERENCES = {
     what: 'One background process too many is 429 and retryable, and the bound of five is for each session.',
     why: '[BG5] It is a limit like the others; counted over all sessions, one of them starved the rest.',
   },
+  'legacy-chat': {
+    plane: 'legacy',
+    what: 'POST /v1/chat answers; it was 404.',
+    why: 'It was promised to scripts from before v3, and announced by `opta server`, after its route was gone.',
+  },
   'background-folder': {
     plane: 'background',
     what: 'Without a cwd a command runs in the workspace, or in the home folder of the user, not where the daemon was started.',
@@ -181,7 +186,7 @@ export const DIFFERENCES = {
   },
 } as const;
 
-export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files';
+export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

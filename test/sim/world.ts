@@ -200,6 +200,7 @@ export class World {
         gauges: () => [],
         streams: new SseStreams(clock),
         exports: new Set<never>(),
+        waits: new Set<never>(),
         loop: new LoopDelay(),
         now: clock.now,
         timers: clock,

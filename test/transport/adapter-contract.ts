@@ -111,6 +111,32 @@ const exchangeContract = (adapter: () => TransportAdapter): void => {
     expect(w.faults).toEqual([]);
   });
 
+  test('[SH5] a client that leaves before its answer is told of, once; one that was answered is not', async () => {
+    const told: string[] = [];
+    let kept: Exchange | null = null;
+    w.http = (h, e) => {
+      e.whenGone(() => void told.push(h.path));
+      if (h.path === '/answered') e.reply(OK('one'));
+      else if (h.path === '/body') e.body(1_000, () => undefined);
+      else kept = e;
+    };
+    expect((await raw(w.port, [get('/answered')], ends('one'))).text).toMatch(/one$/);
+    await raw(w.port, [get('/waits')], { waitMs: 30 });
+    await raw(w.port, [post('x', '/body')], { waitMs: 30 });
+    await until('the adapter noticed', () => w.t.usage().exchanges === 0);
+    expect(told).toEqual(['/waits', '/body']);
+    // Who asks later hears it at once, and a bug in there stays with its own connection.
+    (kept as Exchange | null)?.whenGone(() => void told.push('late'));
+    expect(told.at(-1)).toBe('late');
+    w.http = (_h, e) =>
+      e.whenGone(() => {
+        throw new Error('bug');
+      });
+    await raw(w.port, [get('/throws')], { waitMs: 30 });
+    await until('the fault is told', () => w.faults.length === 1);
+    expect(w.faults).toEqual(['gone']);
+  });
+
   test('[SV1] a handler that throws ends its own connection only', async () => {
     const seen = w.accept();
     w.http = (h, e) => {

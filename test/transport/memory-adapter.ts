@@ -54,6 +54,7 @@ export const memoryAdapter = (): MemoryAdapter => {
           asked.reply ??= response;
         },
         stream: (top, end) => asked.begin(top, end),
+        whenGone: (told) => asked.whenGone(told),
       });
       return asked;
     },
@@ -64,12 +65,18 @@ class MemoryExchange implements Asked {
   reply: Response | null = null;
   stream: MemoryStream | null = null;
   #gone = false;
+  #told: (() => void) | null = null;
 
   begin(head: Omit<Response, 'body'>, end: StreamEnd): ResponseStream | null {
     if (this.#gone || this.reply) return null;
     this.reply = { ...head, body: '' };
     this.stream = new MemoryStream(end);
     return this.stream;
+  }
+
+  whenGone(told: () => void): void {
+    this.#told = told;
+    if (this.#gone) told();
   }
 
   header(name: string): string | undefined {
@@ -80,6 +87,7 @@ class MemoryExchange implements Asked {
 
   leave(): void {
     this.#gone = true;
+    if (!this.reply) this.#told?.();
     this.stream?.cut();
   }
 }

@@ -66,7 +66,14 @@ export const DAEMON_OPERATIONS = {
     summary: 'The process answers',
     paths: ['/health'],
     open: true,
-    response: z.object({ status: z.literal('ok'), version: z.string(), daemon: z.literal(true) }),
+    response: z.object({
+      status: z.literal('ok'),
+      version: z.string(),
+      daemon: z.literal(true),
+      /** Added, as `opta server` had them before v3: the model of a new session, empty when none is configured; whole seconds. */
+      model: z.string(),
+      uptime: z.number().int(),
+    }),
   },
   readyz: {
     ...read,

@@ -15,6 +15,12 @@ export interface Operation {
   body: z.ZodType | null;
   /** What a wrong body is called; `Invalid request body` unless existing clients know another wording. */
   bodyFault?: string;
+  /** The one field that `bodyFault` speaks of, or its absence; what is wrong with another field is called as usual. */
+  bodyFaultField?: string;
+  /** The body is JSON whatever its content type says: `curl -d` calls everything a form. */
+  looseType?: true;
+  /** Answered when a turn ends, however long that takes: no measure of the daemon. */
+  waits?: true;
   /** A JSON `null` counts as `{}`. */
   nullIsEmpty?: true;
   /**

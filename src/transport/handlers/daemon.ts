@@ -9,8 +9,17 @@ import { levels, prometheusPage } from './metrics.ts';
 
 export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMON_OPERATIONS> => {
   const { runtime } = deps;
+  const startedAt = performance.now();
   return {
-    health: () => ({ body: { status: 'ok', version: deps.version, daemon: true } }),
+    health: () => ({
+      body: {
+        status: 'ok',
+        version: deps.version,
+        daemon: true,
+        model: deps.model ?? '',
+        uptime: Math.floor((performance.now() - startedAt) / 1_000),
+      },
+    }),
     readyz: () => ({ body: { ready: true, state: readyState(runtime.health()) } }),
     'v3.health': () => ({ body: healthBody(deps) }),
     'health.stream': healthStream(deps),

@@ -31,6 +31,10 @@ export interface HandlerDeps {
   streams: SseStreams;
   /** Logs that are being written out. */
   exports: Set<ResponseStream>;
+  /** Requests that wait for their turn to end. */
+  waits: Set<object>;
+  /** Of a new session, when one is configured. */
+  model?: string;
   loop: LoopDelay;
   now(): number;
   timers: Timers;

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { Body, type BodyPool, type BodyResult } from '../body.ts';
+import { Gone } from '../gone.ts';
 import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from '../port.ts';
 import { UwsStream } from './stream.ts';
 
@@ -57,13 +58,19 @@ export class UwsExchange implements Exchange {
   #open = true;
   #body: Body | null = null;
   #stream: UwsStream | null = null;
+  readonly #gone: Gone;
 
   constructor(res: HttpResponse, isHead: boolean, pool: ExchangePool) {
     this.#res = res;
     this.#isHead = isHead;
     this.#pool = pool;
+    this.#gone = new Gone(pool);
     pool.live.add(this);
-    res.onAborted(() => this.#end());
+    res.onAborted(() => {
+      const waited = this.#open;
+      this.#end();
+      if (waited) this.#gone.happen();
+    });
   }
 
   body(bytesMax: number, done: (body: BodyResult) => void): void {
@@ -92,6 +99,10 @@ export class UwsExchange implements Exchange {
       if (this.#isHead) this.#res.endWithoutBody();
     });
     return this.#stream;
+  }
+
+  whenGone(told: () => void): void {
+    this.#gone.when(told);
   }
 
   /** Ends the connection without an answer, or in the middle of it. */

@@ -1,6 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import { Body, type BodyPool, type BodyResult } from '../body.ts';
+import { Gone } from '../gone.ts';
 import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from '../port.ts';
 import type { HttpBounds } from './adapter.ts';
 import { NodeStream } from './stream.ts';
@@ -49,11 +50,13 @@ export class NodeExchange implements Exchange {
   #open = true;
   #body: Body | null = null;
   #stream: NodeStream | null = null;
+  readonly #gone: Gone;
 
   constructor(req: IncomingMessage, res: ServerResponse, pool: ExchangePool) {
     this.#req = req;
     this.#res = res;
     this.#pool = pool;
+    this.#gone = new Gone(pool);
     pool.live.add(this);
     // A client that breaks off is no fault; `close` follows.
     res.on('error', () => undefined);
@@ -94,6 +97,10 @@ export class NodeExchange implements Exchange {
     return this.#stream;
   }
 
+  whenGone(told: () => void): void {
+    this.#gone.when(told);
+  }
+
   isOn(net: NetSocket): boolean {
     return this.#req.socket === net;
   }
@@ -131,12 +138,14 @@ export class NodeExchange implements Exchange {
   /** The exchange is over, whatever became of it. */
   over(): void {
     if (!this.#pool.live.has(this)) return;
+    const waited = this.#open;
     this.#open = false;
     this.#body?.drop();
     this.#pool.live.delete(this);
     const stream = this.#stream;
     this.#stream = null;
     stream?.closed();
+    if (waited) this.#gone.happen();
   }
 }
 
