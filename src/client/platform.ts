@@ -60,5 +60,5 @@ export interface PlatformSocket {
 }
 
 /** `host:port` as a URL has it. */
-export const authority = ({ host, port }: DaemonAddress): string =>
+export const authority = ({ host, port }: Pick<DaemonAddress, 'host' | 'port'>): string =>
   `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;

@@ -29,7 +29,7 @@ export interface ServerOptions {
   ports: { first: number; fallback: readonly number[] };
   version: string;
   /** Of a new session, when one is configured; `GET /health` names it. */
-  model?: string;
+  model?(): string;
   /** Facts of `/v3/health` that only the composition root knows; asked at each request. */
   facts(): HealthFacts;
   lmx?: InferenceHost;

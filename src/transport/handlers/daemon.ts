@@ -16,7 +16,7 @@ export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMO
         status: 'ok',
         version: deps.version,
         daemon: true,
-        model: deps.model ?? '',
+        model: deps.model?.() ?? '',
         uptime: Math.floor((performance.now() - startedAt) / 1_000),
       },
     }),

@@ -34,7 +34,7 @@ export interface HandlerDeps {
   /** Requests that wait for their turn to end. */
   waits: Set<object>;
   /** Of a new session, when one is configured. */
-  model?: string;
+  model?(): string;
   loop: LoopDelay;
   now(): number;
   timers: Timers;
