@@ -60,6 +60,7 @@ const PACKAGE_FENCES: readonly [name: RegExp, where: RegExp][] = [
   [/^lmdb$/, /^storage\//],
   [/^xstate/, /^actors\//],
   [/^commander$/, /^cli\//],
+  [/^ajv/, /^cli\//],
   [/^@napi-rs\/keyring$/, /^operations\//],
   [/^@modelcontextprotocol\//, /^operations\//],
   [/^reblessed$/, /^tui\//],

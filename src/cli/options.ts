@@ -1,4 +1,5 @@
 import { isLoopbackHost } from '../client/daemon-state.ts';
+import { parseSince } from '../operations/since.ts';
 import type { Mode } from '../protocol/turn.ts';
 import { UsageError } from './exit.ts';
 
@@ -67,6 +68,20 @@ export const parseDuration = (text: string): number => {
   // Above this a timer would fire at once.
   if (ms < 1 || ms > 2_147_483_647) throw new UsageError(`Invalid duration "${text}": expected e.g. 30s, 10m, 2h`);
   return ms;
+};
+
+/** A point in time, in ms. */
+export const parseSinceTime = (text: string): number => {
+  const ms = parseSince(text);
+  if (ms === null) throw new UsageError(`Invalid time "${text}": expected e.g. 2026-01-31, 7d, 2w or 1m`);
+  return ms;
+};
+
+const SOURCES: readonly string[] = ['local', 'lmx', 'hybrid'];
+
+export const parseSource = (text: string): string => {
+  if (SOURCES.includes(text)) return text;
+  throw new UsageError(`Unknown source "${text}": ${SOURCES.join(', ')}`);
 };
 
 const MODES: readonly string[] = ['chat', 'do', 'plan', 'review', 'research'] satisfies Mode[];

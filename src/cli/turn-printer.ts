@@ -16,9 +16,13 @@ export class TurnPrinter {
   #atLineStart = true;
   #tty = process.stdout.isTTY === true;
 
-  constructor(output: Output, format: 'text' | 'json' | 'jsonl' | 'quiet') {
+  #says: boolean;
+
+  /** Without `says` the model's text is left to whoever judges it. */
+  constructor(output: Output, format: 'text' | 'json' | 'jsonl' | 'quiet', says = true) {
     this.#output = output;
     this.#format = format;
+    this.#says = says;
   }
 
   /** A reader of stdout that is slower than the model holds the attachment back; the daemon's log is the buffer. */
@@ -87,7 +91,7 @@ export class TurnPrinter {
   }
 
   #text(text: string): void {
-    if (text === '') return;
+    if (text === '' || !this.#says) return;
     // What goes to a file or a program keeps its bytes; what goes to a terminal must not steer it.
     this.#output.out(this.#tty ? printable(text) : text);
     this.#atLineStart = text.endsWith('\n');

@@ -83,6 +83,8 @@ export const ERRORS = {
   'not-in-this-build': { status: 501, retryable: false, exit: 1 },
   'daemon-already-running': { status: 409, retryable: false, exit: 1 },
   'no-port': { status: 503, retryable: true, exit: 1 },
+  /** `opta do --json-schema`: the turn was done, but its answer is not what was asked for. */
+  'schema-mismatch': { status: 422, retryable: false, exit: 1 },
   'no-service-manager': { status: 501, retryable: false, exit: 1 },
 } as const satisfies Record<string, ErrorRow>;
 

@@ -32,6 +32,7 @@ test('sessions list --json is an array of the known shape, [] when there is noth
     created: '2026-01-01T00:00:00.000Z',
     messageCount: 0,
     toolCallCount: 0,
+    updated: expect.any(String),
   });
   expect(JSON.parse(four.stdout)).toHaveLength(4);
   expect(text.stdout).toContain('title 2');

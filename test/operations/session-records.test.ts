@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  findSessions,
-  listItem,
-  parseSince,
-  type SessionRow,
-  sessionIdOf,
-  tagsOf,
-} from '../../src/operations/session-records.ts';
+import { findSessions, listItem, type SessionRow, sessionIdOf, tagsOf } from '../../src/operations/session-records.ts';
+import { parseSince } from '../../src/operations/since.ts';
 import type { Call } from '../../src/protocol/operations.ts';
 
 const row = (sessionId: string, more: Partial<SessionRow> = {}): SessionRow => ({

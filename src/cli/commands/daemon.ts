@@ -35,8 +35,10 @@ const warnOfOtherEngine = async (ctx: Context, wanted: string | undefined): Prom
   }
 };
 
-export const stopDaemonCommand = async (ctx: Context): Promise<number> => {
-  ctx.output.out(`${STOPPED[await stopDaemon(ctx.paths)]}\n`);
+export const stopDaemonCommand = async (ctx: Context, options: { json?: boolean } = {}): Promise<number> => {
+  const how = await stopDaemon(ctx.paths);
+  if (options.json) ctx.output.pretty({ running: false, stopped: how !== 'not-running', how });
+  else ctx.output.out(`${STOPPED[how]}\n`);
   return EXIT.ok;
 };
 

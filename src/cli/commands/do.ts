@@ -1,17 +1,19 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { Submitted } from '../../client/control.ts';
 import { requireDaemon } from '../../client/discover.ts';
-import { type DaemonHttp, daemonHttp } from '../../client/http.ts';
+import { type DaemonHttp, daemonHttp, type NewTurn } from '../../client/http.ts';
 import type { TurnView } from '../../client/turn-view.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { IdempotencyKeySchema, type Overrides } from '../../protocol/turn.ts';
+import { type AnswerSchema, loadAnswerSchema } from '../answer-schema.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { asksNobody, withDefaultMode } from '../default-mode.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
 import { offerLine, offersFor } from '../local-servers.ts';
 import { parseDevice, parseMode, parseProvider } from '../options.ts';
-import { canAsk } from '../output.ts';
+import { canAsk, colour } from '../output.ts';
 import { sessionModel, sessionSettings } from '../settings.ts';
 import { readTask } from '../stdin.ts';
 import { TurnPrinter } from '../turn-printer.ts';
@@ -35,6 +37,9 @@ export interface DoOptions {
   idempotencyKey?: string;
   /** Milliseconds. */
   timeout?: number;
+  detach?: boolean;
+  /** A file, or the schema itself. */
+  jsonSchema?: string;
 }
 
 type Format = 'text' | 'json' | 'jsonl' | 'quiet';
@@ -52,7 +57,8 @@ export const runDo = async (ctx: Context, words: readonly string[], options: DoO
   try {
     format = formatOf(options);
     const job = await prepare(ctx, words, options, format);
-    const view = await execute(ctx, job, ids);
+    if (options.detach) return await submitOnly(ctx, job, ids);
+    const view = await execute(ctx, job, ids, converse);
     return await finish(ctx, job, view, ids);
   } catch (cause) {
     return await fail(ctx, cause, format, options, ids);
@@ -61,6 +67,8 @@ export const runDo = async (ctx: Context, words: readonly string[], options: DoO
 
 interface Job {
   task: string;
+  /** What the answer has to be. */
+  schema?: AnswerSchema;
   format: Format;
   mode: ReturnType<typeof parseMode>;
   overrides: Overrides;
@@ -85,6 +93,8 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
   const provider = given.provider === undefined ? undefined : parseProvider(given.provider);
   const device = given.device === undefined ? undefined : parseDevice(given.device);
   checkKey(given);
+  if (given.detach) checkDetached(given);
+  const schema = given.jsonSchema === undefined ? undefined : await loadAnswerSchema(given.jsonSchema, ctx.cwd);
   const task = await readTask(words);
   const settings = await sessionSettings(ctx, format !== 'quiet');
   const options = withDefaultMode(given, settings.config.defaultMode, 'do');
@@ -101,6 +111,7 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
     options,
     unattended: asksNobody(settings.config.defaultMode),
     overrides: overridesOf(options, provider, mode.ceo),
+    ...(schema === undefined ? {} : { schema }),
     ...(model === undefined ? {} : { model }),
     ...(outputPath === undefined ? {} : { outputPath }),
     env: device
@@ -115,6 +126,13 @@ const checkKey = ({ idempotencyKey, session }: DoOptions): void => {
     throw new UsageError('--idempotency-key goes with --session: a key counts within one session');
   const bad = IdempotencyKeySchema.safeParse(idempotencyKey).error;
   if (bad) throw new UsageError(`Invalid --idempotency-key: ${bad.issues[0]?.message}`);
+};
+
+/** What is only known at the end of a turn cannot be asked of a command that does not wait for it. */
+const checkDetached = (options: DoOptions): void => {
+  const flags = { '--output': options.output, '--timeout': options.timeout, '--json-schema': options.jsonSchema };
+  const [flag] = Object.entries(flags).find(([, value]) => value !== undefined) ?? [];
+  if (flag !== undefined) throw new UsageError(`${flag} does not go with --detach, which leaves before the end`);
 };
 
 const overridesOf = (o: DoOptions, provider: string | undefined, ceo: boolean): Overrides => ({
@@ -137,7 +155,10 @@ const writablePath = (cwd: string, path: string): string => {
   return full;
 };
 
-const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
+type Use<T> = (ctx: Context, job: Job, ids: Ids, http: DaemonHttp, control: AbortController) => Promise<T>;
+
+/** With the daemon, started if need be; a signal or the deadline ends it early and is then the cause, whatever else broke. */
+const execute = async <T extends TurnView | Submitted>(ctx: Context, job: Job, ids: Ids, use: Use<T>): Promise<T> => {
   const control = new AbortController();
   const ended = endings(ctx, job, control);
   let http: DaemonHttp | undefined;
@@ -150,12 +171,8 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
       );
     }
     http = daemonHttp(state, () => requireDaemon(ctx.paths.stateFile));
-    const view = await converse(ctx, job, ids, http, control);
-    // A turn that finished first is done, whoever wanted it to end ([CX3]).
-    if (view.end?.outcome === 'cancelled') throw ended.reason() ?? new OptaError('cancelled', view.end.message);
-    return view;
+    return await use(ctx, job, ids, http, control);
   } catch (cause) {
-    // Whatever else broke on the way out, the cause is the deadline or the person.
     throw ended.reason() ?? cause;
   } finally {
     ended.dispose();
@@ -163,16 +180,20 @@ const execute = async (ctx: Context, job: Job, ids: Ids): Promise<TurnView> => {
   }
 };
 
-const converse = async (
-  ctx: Context,
-  job: Job,
-  ids: Ids,
-  http: DaemonHttp,
-  control: AbortController,
-): Promise<TurnView> => {
+const newTurn = ({ task, schema, mode, overrides, options }: Job): NewTurn => ({
+  clientId: 'legacy-http',
+  writerId: 'legacy-http',
+  content: schema === undefined ? task : `${task}\n\n${schema.request}`,
+  mode: mode.mode,
+  overrides,
+  ...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
+});
+
+const converse: Use<TurnView> = async (ctx, job, ids, http, control) => {
   const session = await openSession(ctx, job, http);
   ids.session_id = session.sessionId;
-  const printer = new TurnPrinter(ctx.output, job.format);
+  // An answer that has to obey a schema is a result when it does.
+  const printer = new TurnPrinter(ctx.output, job.format, job.schema === undefined);
   const interactive = canAsk(ctx.env) && job.format !== 'quiet' && !job.unattended;
   const desk = new PermissionDesk(
     http,
@@ -185,14 +206,7 @@ const converse = async (
     address: () => requireDaemon(ctx.paths.stateFile),
     sessionId: session.sessionId,
     afterSeq: session.seq ?? 0,
-    turn: {
-      clientId: 'legacy-http',
-      writerId: 'legacy-http',
-      content: job.task,
-      mode: job.mode.mode,
-      overrides: job.overrides,
-      ...(job.options.idempotencyKey === undefined ? {} : { idempotencyKey: job.options.idempotencyKey }),
-    },
+    turn: newTurn(job),
     signal: control.signal,
     onAttached: (attachment) => printer.throttle(attachment),
     onTurn: (turnId) => {
@@ -208,7 +222,31 @@ const converse = async (
     onNotice: (text) => printer.notice(text),
     onReplay: (caughtUp) => desk.after(caughtUp),
   });
+  // A turn that finished first is done, whoever wanted it to end ([CX3]).
+  if (view.end?.outcome === 'cancelled') throw new OptaError('cancelled', view.end.message);
   return view.model === '' ? { ...view, model: session.model } : view;
+};
+
+/** `--detach`: the turn is accepted, and that is all that is waited for. */
+const submitOnly = async (ctx: Context, job: Job, ids: Ids): Promise<number> => {
+  const { queued } = await execute(ctx, job, ids, async (_ctx, _job, _ids, http, { signal }) => {
+    const { sessionId } = await openSession(ctx, job, http);
+    ids.session_id = sessionId;
+    const answer = await http.submitTurn(sessionId, newTurn(job), { signal });
+    ids.turn_id = answer.turnId;
+    return answer;
+  });
+  ids.status = 'accepted';
+  if (isJson(job.format)) {
+    const type = job.format === 'jsonl' ? { type: 'result' } : {};
+    ctx.output.json({ ...type, ...ids, queued, exit_code: EXIT.ok });
+  }
+  if (job.format !== 'text') return EXIT.ok;
+  ctx.output.out(`session ${ids.session_id}\nturn ${ids.turn_id}\n`);
+  ctx.output.err(
+    colour.dim(`what it does: opta why ${ids.session_id}; what it said: opta sessions show ${ids.session_id}\n`),
+  );
+  return EXIT.ok;
 };
 
 const TITLE_CHARS_MAX = 80;
@@ -269,18 +307,22 @@ const finish = async (ctx: Context, job: Job, view: TurnView, ids: Ids): Promise
   if (end.outcome !== 'done') {
     return emitFailure(ctx, job.format, job.outputPath, end, exitCodeOf(end.code), ids);
   }
+  const answer = job.schema === undefined ? {} : { data: job.schema.read(view.text) };
   const result = {
     result: view.text,
     tool_calls: view.toolCalls,
     model: view.model,
     exit_code: EXIT.ok,
     ...ids,
+    ...answer,
   };
+  const text = 'data' in answer ? `${JSON.stringify(answer.data, null, 2)}\n` : null;
   if (job.outputPath !== undefined) {
-    writeFileSync(job.outputPath, isJson(job.format) ? `${JSON.stringify(result)}\n` : view.text);
+    writeFileSync(job.outputPath, isJson(job.format) ? `${JSON.stringify(result)}\n` : (text ?? view.text));
   }
   if (job.format === 'json') ctx.output.json(result);
   if (job.format === 'jsonl') ctx.output.json({ type: 'result', ...result });
+  if (job.format === 'text' && text !== null) ctx.output.out(text);
   return EXIT.ok;
 };
 
@@ -299,7 +341,7 @@ const emitFailure = async (
   ctx: Context,
   format: Format,
   path: string | undefined,
-  error: { message: string; code: string },
+  error: { message: string; code: string; facts?: object },
   exitCode: number,
   ids: Ids,
 ): Promise<number> => {
@@ -310,6 +352,8 @@ const emitFailure = async (
     code: error.code,
     ...(offers.length > 0 ? { offers } : {}),
     ...ids,
+    // What was said, for whoever wants it all the same.
+    ...(error.code === 'schema-mismatch' ? error.facts : {}),
   };
   if (isJson(format)) {
     ctx.output.json(format === 'jsonl' ? { type: 'result', ...body } : body);

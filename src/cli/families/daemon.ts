@@ -42,9 +42,10 @@ const addDaemonViews = (daemon: Command, ctx: Context, done: Done): void => {
   daemon
     .command('stop')
     .description('stop the daemon')
-    .action(async () => {
+    .option('--json', 'as JSON')
+    .action(async (options: { json?: boolean }) => {
       const { stopDaemonCommand } = await import('../commands/daemon.ts');
-      done(await stopDaemonCommand(ctx));
+      done(await stopDaemonCommand(ctx, options));
     });
   daemon
     .command('status')

@@ -24,6 +24,8 @@ export const addDo = (program: Command, ctx: Context, done: Done): void => {
     .option('--add-dir <path>', 'extra context directory (repeatable)', repeat)
     .option('--session <id>', 'continue this session')
     .option('--idempotency-key <key>', 'with --session: the same key again is the same turn, and prints its result')
+    .option('--detach', 'leave when the task is accepted, and print its ids')
+    .option('--json-schema <file|json>', 'the answer has to be JSON that is valid against this schema')
     .option('--timeout <duration>', 'cancel after this long, e.g. 30s, 10m', parseDuration)
     .action(async (words: string[], options: DoOptions) => {
       const { runDo } = await import('../commands/do.ts');
