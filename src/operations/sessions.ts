@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { OptaError } from '../protocol/errors.ts';
 import { SessionIdSchema } from '../protocol/ids.ts';
 import { define, type Operations } from './operation.ts';
-import { exportRecord, findSessions, listItem, parseSince, sessionIdOf } from './session-records.ts';
+import { exportRecord, findSessions, listItem, sessionIdOf } from './session-records.ts';
+import { parseSince } from './since.ts';
 
 const LIST_MAX = 1_000;
 

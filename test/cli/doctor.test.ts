@@ -29,7 +29,7 @@ const doctor = async (env: NodeJS.ProcessEnv = {}, args: string[] = []) => {
   return { run, body, check: (name: string) => body.checks.find((c) => c.name === name) };
 };
 
-describe('opta doctor', () => {
+describe('opta doctor', { timeout: 120_000 }, () => {
   test('[AU1] the shape that scripts know, exit 0, and no file or daemon is made', async () => {
     const { run, body, check } = await doctor();
     expect(run).toMatchObject({ code: 0, stderr: '' });

@@ -184,9 +184,19 @@ export const DIFFERENCES = {
     what: 'Without a cwd a command runs in the workspace, or in the home folder of the user, not where the daemon was started.',
     why: 'Nothing depends on where a daemon was started.',
   },
+  'no-bridge': {
+    plane: 'bridge',
+    what: 'POST /v3/bridge/connect is refused with 501 and not-in-this-build.',
+    why: 'No machine elsewhere can be connected, and a client should not wait for one.',
+  },
+  'no-auth-callback': {
+    plane: 'bridge',
+    what: 'GET /auth/callback is 404.',
+    why: 'There are no accounts, and the old route changed state without a token.',
+  },
 } as const;
 
-export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy';
+export type Plane = 'bridge' | 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

@@ -136,6 +136,12 @@ const SCENARIOS: { [recording: string]: Scenario } = {
       },
     }),
   },
+  '36-bridge-and-device': {
+    accepted: [
+      ...[5, 9, 11].map((step): Accepted => ({ step, why: 'issue-shapes', status: 400 })),
+      { step: 15, why: 'no-auth-callback', status: 404 },
+    ],
+  },
 };
 const SCRIPTED = { error: { message: 'scripted failure', code: 'scripted' } };
 
