@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { isLoopbackHost } from '../client/daemon-state.ts';
 import { hostPolicyOf, mayHostInference } from '../config/host-policy.ts';
 import { resolveConfig } from '../config/load.ts';
 import type { Context } from './context.ts';
@@ -32,8 +33,16 @@ export const findLocalServers = async (
 ): Promise<FoundServer[]> => {
   const { config } = resolveConfig({ env: ctx.env, file: ctx.paths.configFile });
   if (!mayHostInference(hostPolicyOf(config, ctx.env))) return [];
-  const asked = (ctx.localServers ?? LOCAL_SERVERS).filter(({ port }) => port !== config.connection.port);
-  const answers = await Promise.all(asked.map(async (server) => ({ ...server, models: await modelsAt(server.port) })));
+  const { host, port: used } = config.connection;
+  const others = (ctx.localServers ?? LOCAL_SERVERS).filter(({ port }) => !isLoopbackHost(host) || port !== used);
+  return answering(others);
+};
+
+/** Those of them that answer on loopback now. */
+export const answering = async (servers: readonly LocalServer[]): Promise<FoundServer[]> => {
+  const answers = await Promise.all(
+    servers.map(async (server) => ({ ...server, models: await modelsAt(server.port) })),
+  );
   return answers.flatMap(({ models, ...server }) => (models === null ? [] : [{ ...server, models }]));
 };
 

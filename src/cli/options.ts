@@ -1,25 +1,13 @@
 import { isLoopbackHost } from '../client/daemon-state.ts';
 import { parseSince } from '../operations/since.ts';
+import { invalidProvider, providerOf } from '../config/providers.ts';
 import type { Mode } from '../protocol/turn.ts';
 import { UsageError } from './exit.ts';
 
-/** Canonical provider names, and the aliases that scripts use for them. */
-const PROVIDERS: { [canonical: string]: string[] } = {
-  lmx: ['local', 'local_lmx', 'local-lmx'],
-  anthropic: ['claude', 'claude-code'],
-  gemini: ['google'],
-  openai: ['codex', 'minimax'],
-  opencode_zen: ['opencode-zen', 'opencode', 'opencodezen', 'zen'],
-};
-
 export const parseProvider = (text: string): string => {
-  const name = text.trim().toLowerCase();
-  for (const [canonical, aliases] of Object.entries(PROVIDERS)) {
-    if (name === canonical || aliases.includes(name)) return canonical;
-  }
-  const aliases = Object.values(PROVIDERS).flat().join(', ');
-  const canonical = Object.keys(PROVIDERS).join(', ');
-  throw new UsageError(`Invalid provider "${text}". Providers: ${canonical}. Aliases: ${aliases}.`, 1);
+  const name = providerOf(text);
+  if (name === undefined) throw new UsageError(invalidProvider(text), 1);
+  return name;
 };
 
 export interface Device {

@@ -61,3 +61,21 @@ export const shown = (value: unknown): string => {
   if (typeof value === 'string') return value || '(empty)';
   return isLayer(value) && Object.keys(value).length === 0 ? '(none)' : JSON.stringify(value);
 };
+
+const PROJECT_MAY = {
+  counts: 'a project may set it',
+  narrows: 'deny rules of a project always count, others once its file is trusted',
+  never: 'a project cannot set it',
+} as const;
+
+/** The same for people. */
+export const explanation = (of: ReturnType<typeof explained>): string =>
+  [
+    `${of.key} = ${shown(of.value)}`,
+    `  ${of.description}`,
+    `  from     ${of.source.kind}${of.source.from === null ? '' : ` (${of.source.from})`}`,
+    `  default  ${shown(of.default)}`,
+    `  type     ${of.type}`,
+    `  env      ${of.env ?? '(none)'}`,
+    `  project  ${PROJECT_MAY[of.project]}`,
+  ].join('\n');

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { deleteKey, resetFile, setKey } from '../../src/config/edit.ts';
+import { deleteKey, editFile, resetFile, setKey } from '../../src/config/edit.ts';
 import { withFileLock } from '../../src/config/file-lock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { optaPaths } from '../../src/config/paths.ts';
@@ -41,6 +41,22 @@ describe('setting a key', () => {
     ['daemon.allowedOrigins', 'https://a.test, http://b.test:81', ['https://a.test', 'http://b.test:81']],
     ['daemon.allowedOrigins', '[]', []],
     ['permissions.rules', '[{"tool":"*","action":"deny"}]', [{ tool: '*', action: 'deny' }]],
+    ['permissions.write_file', 'deny', 'deny'],
+    ['connection.fallbackHosts', 'a.test, b.test', ['a.test', 'b.test']],
+    ['connection.fallbackHosts', '["a.test"]', ['a.test']],
+    ['connection.fallbackHosts', '', []],
+    ['connection.adminKeysByHost', 'a.test=k==, b:99=k2', { 'a.test': 'k==', 'b:99': 'k2' }],
+    ['connection.adminKeysByHost', '{"a.test":"k"}', { 'a.test': 'k' }],
+    ['connection.adminKeysByHost.some.host.test', 'k', 'k'],
+    ['safety.compactAt', '0.25', 0.25],
+    ['git.autoCommit', 'false', false],
+    ['mcp.servers.fs', '{"command":"x","args":["a"]}', { command: 'x', args: ['a'] }],
+    [
+      'mcp.servers.web',
+      '{"transport":"http","url":"http://127.0.0.1:1/mcp"}',
+      expect.objectContaining({ transport: 'http' }),
+    ],
+    ['research.providers.exa.timeoutMs', '5000', 5000],
   ])('[CF4] %s %s is read as the type of the key', async (key, value, expected) => {
     expect(await set(key, value)).toEqual({ before: undefined, after: expected });
     expect(statSync(file()).mode & 0o777).toBe(0o600);
@@ -55,6 +71,14 @@ describe('setting a key', () => {
     ['daemon.allowedOrigins', 'https://a.test/path', 'invalid-request', /origin/],
     ['conection.port', '1', 'not-found', /Did you mean "connection\.port"/],
     ['__proto__.x', '1', 'not-found', /Unknown configuration key/],
+    ['research.__proto__.x', '1', 'not-found', /Unknown configuration key/],
+    ['connection.adminKeysByHost.__proto__', 'k', 'not-found', /Unknown configuration key/],
+    ['connection.adminKeysByHost', 'not a map', 'invalid-request', /expected JSON object/],
+    ['permissions.write_file', 'maybe', 'invalid-request', /expected allow \| ask \| deny/],
+    ['daemon.host', '0.0.0.0', 'invalid-request', /expected text/],
+    ['mcp.servers.fs', '{"command":""}', 'invalid-request', /expected JSON object/],
+    ['mcp.servers.fs', '{"url":"file:///etc/passwd"}', 'invalid-request', /expected JSON object/],
+    ['profiles.environments', '{"x":{"name":"x"}}', 'invalid-request', /environments\.x/],
   ])('[CF4] %s %s is refused, and the file is as it was', async (key, value, code, message) => {
     writeFileSync(file(), '{"model":{"default":"m"}}');
     await expect(set(key, value)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
@@ -113,6 +137,18 @@ describe('setting a key', () => {
     });
     expect(readdirSync(home)).toEqual(['config.json']);
   });
+});
+
+test('[CF4] an empty table says nothing, and is taken away; several keys change in one step or not at all', async () => {
+  await set('connection.adminKeysByHost', 'a=k');
+  expect(await set('connection.adminKeysByHost', '{}')).toEqual({ before: { a: 'k' }, after: undefined });
+  expect(JSON.parse(text())).toEqual({});
+  const both = editFile(paths(), env(), (layer) => {
+    layer.engine = 'demo';
+    layer.nothing = 1;
+  });
+  await expect(both).rejects.toMatchObject({ code: 'invalid-request' });
+  expect(JSON.parse(text())).toEqual({});
 });
 
 describe('the lock of a file', () => {

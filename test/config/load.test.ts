@@ -2,7 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config/load.ts';
+import { judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
+import { hostKey } from '../../src/config/host-keys.ts';
+import { loadConfig, resolveConfig } from '../../src/config/load.ts';
 import { ensurePrivateDir, optaPaths, writePrivateFile } from '../../src/config/paths.ts';
 import { DAEMON_PORT_DEFAULT, INFERENCE_HOST_DEFAULT } from '../../src/config/schema.ts';
 
@@ -99,6 +101,52 @@ describe('precedence', () => {
     expect(load({ OPTA_ADMIN_KEYS_BY_HOST: '{"a":"b"}' }).connection.adminKeysByHost).toEqual({ a: 'b' });
     expect(load({ OPTA_LOOPBACK_ONLY: '0' }).connection.loopbackOnly).toBe(false);
   });
+});
+
+describe('the key for the configured host', () => {
+  const keyFor = (
+    connection: object,
+    env: { [name: string]: string } = {},
+    kind: 'apiKey' | 'adminKey' = 'adminKey',
+  ) => {
+    write(JSON.stringify({ connection: { host: 'Box.test', port: 99, ...connection } }));
+    return hostKey(resolveConfig({ env: { OPTA_HOME: home, ...env } }), kind);
+  };
+  const byHost = (table: object) => ({ adminKey: 'all', adminKeysByHost: table });
+
+  test('[CF6] one for this host comes first, with its port before without, whatever the case; another host never gets it', () => {
+    expect(keyFor(byHost({ 'box.test': 'mine', 'other.test': 'theirs' }))).toBe('mine');
+    expect(keyFor(byHost({ 'box.test': 'mine', 'BOX.test:99': 'exact' }))).toBe('exact');
+    expect(keyFor(byHost({ 'other.test': 'theirs' }))).toBe('all');
+    expect(keyFor({ adminKeysByHost: { 'other.test': 'theirs' } })).toBeUndefined();
+    expect(keyFor({ apiKeysByHost: { 'box.test': 'mine' } }, {}, 'apiKey')).toBe('mine');
+  });
+
+  test('[CF1][CF6] what the environment says for all comes before a table in a file, and its own table before both', () => {
+    const table = byHost({ 'box.test': 'mine' });
+    expect(keyFor(table, { OPTA_ADMIN_KEY: 'env' })).toBe('env');
+    expect(keyFor(table, { OPTA_ADMIN_KEY: 'env', OPTA_ADMIN_KEYS_BY_HOST: 'box.test=envhost' })).toBe('envhost');
+  });
+});
+
+test('[CF6][PM5] permissions by tool stand before the rules, which may say more of a path; a deny stays final', () => {
+  write(
+    '{"permissions":{"write_file":"ask","run_*":"deny","rules":[{"tool":"write_file","path":"tmp/*","action":"allow"}]}}',
+  );
+  const { config, sourceOf } = resolveConfig({ env: { OPTA_HOME: home } });
+  expect(config.permissions.rules).toEqual([
+    { tool: 'write_file', action: 'ask' },
+    { tool: 'run_*', action: 'deny' },
+    { tool: 'write_file', path: 'tmp/*', action: 'allow' },
+  ]);
+  expect(sourceOf('permissions.write_file')).toMatchObject({ kind: 'user' });
+  const judged = (tool: string, path: string) =>
+    judge(turnPolicy('do', { dangerous: true }, config.permissions.rules), tool, 'write', path).action;
+  expect([judged('write_file', 'a'), judged('write_file', 'tmp/a'), judged('run_command', 'a')]).toEqual([
+    'ask',
+    'allow',
+    'deny',
+  ]);
 });
 
 describe('what is wrong is named', () => {

@@ -115,6 +115,24 @@ describe('what a project decides', () => {
     expect(statSync(optaPaths(env).trustFile).mode & 0o777).toBe(0o600);
   });
 
+  test('[CF2][CF6] it denies by tool without trust; it allows by tool, and sets every other key of the old program, never or with trust', async () => {
+    put(repo, {
+      permissions: { write_file: 'deny', edit_file: 'allow' },
+      git: { autoCommit: true },
+      defaultMode: 'dangerous',
+      mcp: { servers: { evil: { command: 'evil' } } },
+    });
+    expect(read()).toMatchObject({ rules: [{ tool: 'write_file', action: 'deny' }] });
+    expect(read()?.never).toEqual(expect.arrayContaining(['defaultMode', 'mcp.servers', 'git.autoCommit']));
+    expect(resolveConfig({ env, workspace: repo }).config).toMatchObject({ defaultMode: 'safe', mcp: { servers: {} } });
+    await trust(true);
+    expect(read()?.rules).toEqual([
+      { tool: 'write_file', action: 'deny' },
+      { tool: 'edit_file', action: 'allow' },
+    ]);
+    expect(resolveConfig({ env, workspace: repo }).config).toMatchObject({ defaultMode: 'safe', mcp: { servers: {} } });
+  });
+
   test("[PM5][CF1] the user's rules stay, and the project's stand behind them", () => {
     mkdirSync(env.OPTA_HOME as string);
     const mine = { tool: 'edit_file', action: 'deny' };

@@ -4,11 +4,23 @@ import { valueAt } from '../../config/keys.ts';
 import { type Resolved, resolveConfig } from '../../config/load.ts';
 import { findProjectFile, PROJECT_FILE, projectConfig } from '../../config/project.ts';
 import { covered, redacted } from '../../config/secrets.ts';
-import { effective, explained, isSection, listed, listedKeys, noteOn, shown, textOf } from '../../config/shown.ts';
+import {
+  effective,
+  explained,
+  explanation,
+  isSection,
+  listed,
+  listedKeys,
+  noteOn,
+  shown,
+  textOf,
+} from '../../config/shown.ts';
 import { decideTrust, readTrust } from '../../config/trust.ts';
 import { OptaError } from '../../protocol/errors.ts';
+import { configMenu } from '../config-menu.ts';
 import type { Context } from '../context.ts';
 import { EXIT, reportFailure, UsageError } from '../exit.ts';
+import { canAsk } from '../output.ts';
 import { importOnce } from '../settings.ts';
 
 export interface ConfigOptions {
@@ -27,6 +39,10 @@ export const configCommand = async (
   options: ConfigOptions,
 ): Promise<number> => {
   try {
+    if (MENU.includes(action) && !options.json && canAsk(ctx.env)) {
+      await importOnce(ctx);
+      return await configMenu(ctx);
+    }
     const [body, text] = await run(ctx, action, key, value, options.revoke ?? false);
     if (options.json) ctx.output.pretty(body);
     else ctx.output.out(`${text}\n`);
@@ -39,7 +55,10 @@ export const configCommand = async (
   }
 };
 
-const ACTIONS = 'get, set, list, delete, reset, explain, path or trust';
+/** Names of the menu; without a terminal it is the list. */
+const MENU = ['menu', 'interactive', 'settings'];
+
+const ACTIONS = 'get, set, list, delete, reset, explain, path, trust or menu';
 
 const run = async (
   ctx: Context,
@@ -51,7 +70,7 @@ const run = async (
   if (action === 'path') return paths(ctx);
   if (action === 'trust') return trust(ctx, key, revoke);
   await importOnce(ctx);
-  if (['list', 'menu', 'interactive', 'settings'].includes(action)) return list(resolved(ctx));
+  if (action === 'list' || MENU.includes(action)) return list(resolved(ctx));
   if (action === 'reset') {
     const reset = await resetFile(ctx.paths);
     return [{ reset }, reset ? `Reset; the old file is ${ctx.paths.configFile}.bak` : 'There is nothing to reset'];
@@ -66,7 +85,7 @@ const run = async (
   return changed(ctx, key, await setKey(ctx.paths, ctx.env, key, value));
 };
 
-const resolved = (ctx: Context): Resolved =>
+export const resolved = (ctx: Context): Resolved =>
   resolveConfig({ env: ctx.env, file: ctx.paths.configFile, workspace: ctx.cwd });
 
 const list = (found: Resolved): Said => {
@@ -89,26 +108,10 @@ const get = ({ config, sourceOf }: Resolved, key: string): Said => {
   return [{ key, value: value ?? null, source: sourceOf(key).kind }, textOf(value)];
 };
 
-const PROJECT_MAY = {
-  counts: 'a project may set it',
-  narrows: 'deny rules of a project always count, others once its file is trusted',
-  never: 'a project cannot set it',
-} as const;
-
 const explain = (found: Resolved, key: string): Said => {
   requireKey(key);
   const body = explained(found, key);
-  const { source } = body;
-  const lines = [
-    `${key} = ${shown(body.value)}`,
-    `  ${body.description}`,
-    `  from     ${source.kind}${source.from === null ? '' : ` (${source.from})`}`,
-    `  default  ${shown(body.default)}`,
-    `  type     ${body.type}`,
-    `  env      ${body.env ?? '(none)'}`,
-    `  project  ${PROJECT_MAY[body.project]}`,
-  ];
-  return [body, lines.join('\n')];
+  return [body, explanation(body)];
 };
 
 const changed = (ctx: Context, key: string, change: Change): Said => {
