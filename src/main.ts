@@ -228,7 +228,7 @@ const flagsOf = (values: { port?: string; engine?: string; model?: string }): No
 /** [KY3] Asked for only where it is needed; `warn` is told why it could not be read. */
 const keychainKey = async (settings: Resolved, warn: (why: string) => void): Promise<string | undefined> =>
   settings.config.engine === 'lmx' && hostKey(settings, 'apiKey') === undefined
-    ? keychainKeyAtStart({ paths: optaPaths(), env: process.env }, warn)
+    ? keychainKeyAtStart({ paths: optaPaths(), env: process.env, warn })
     : undefined;
 
 const engineOf = (settings: Resolved, stored: string | undefined): EngineConfig => {

@@ -1,6 +1,6 @@
 import { isLoopbackHost } from '../client/daemon-state.ts';
-import { parseSince } from '../operations/since.ts';
 import { invalidProvider, providerOf } from '../config/providers.ts';
+import { parseSince } from '../operations/since.ts';
 import type { Mode } from '../protocol/turn.ts';
 import { UsageError } from './exit.ts';
 

@@ -12,8 +12,8 @@ import { Secrets, type SecretsWorld } from './secrets/secrets.ts';
 
 const CONFIG_KEY = 'connection.apiKey';
 
-const found = ({ paths, env }: SecretsWorld): Promise<InferenceKey | null> =>
-  inferenceKey({ paths, env }, resolveConfig({ env, file: paths.configFile }));
+const found = (world: SecretsWorld): Promise<InferenceKey | null> =>
+  inferenceKey(world, resolveConfig({ env: world.env, file: world.paths.configFile }));
 
 export interface KeyShown {
   /** Covered, unless it was to be revealed; '' when there is none. */

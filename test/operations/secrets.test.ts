@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { optaPaths } from '../../src/config/paths.ts';
 import { keychainDelete, keychainSet, keychainStatus } from '../../src/operations/keychain.ts';
 import { copyText } from '../../src/operations/secrets/clipboard.ts';
+import { keychainKeyAtStart } from '../../src/operations/secrets/inference-key.ts';
 import { type Keyring, type KeyringAnswer, systemKeyring } from '../../src/operations/secrets/keyring.ts';
 import { keyFrom, masked, providerOf } from '../../src/operations/secrets/providers.ts';
 import { Secrets } from '../../src/operations/secrets/secrets.ts';
@@ -210,7 +211,14 @@ describe.runIf(process.platform === 'linux')('the keyring of the system, on Linu
     ).rejects.toMatchObject({ code: 'keyring-unavailable', message: 'it did not answer within 8000 ms' });
     expect(Date.now() - begun).toBeLessThan(12_000);
     expect(calls).toBeGreaterThan(0);
+    const warned: string[] = [];
+    const world = { ...worldOf(env), warn: (why: string) => warned.push(why) };
+    const start = Date.now();
+    expect(await keychainKeyAtStart(world)).toBe(undefined);
+    expect(Date.now() - start).toBeLessThan(5_000);
+    expect(warned).toEqual(['Secret Service cannot be used: it did not answer within 1500 ms']);
     expect(await new Secrets(worldOf(env)).set('lmx', 'k')).toMatchObject({ backend: 'file', store: fileOf() });
+    expect(await keychainKeyAtStart(world)).toBe('k');
   }, 60_000);
 
   const real = ['dbus-run-session', 'gnome-keyring-daemon'].every((name) => spawnSync('which', [name]).status === 0);

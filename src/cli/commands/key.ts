@@ -1,8 +1,10 @@
 import { copyKey, createKey, showKey } from '../../operations/key.ts';
 import type { Copied } from '../../operations/secrets/clipboard.ts';
+import type { SecretsWorld } from '../../operations/secrets/secrets.ts';
 import { toOptaError } from '../../protocol/errors.ts';
 import type { Context } from '../context.ts';
 import { EXIT, reportFailure } from '../exit.ts';
+import { oneLine } from '../output.ts';
 
 export interface KeyOptions {
   json?: boolean;
@@ -15,7 +17,7 @@ export interface KeyOptions {
 export const keyCreateCommand = async (ctx: Context, options: KeyOptions): Promise<number> => {
   const { json = false, value, remote = true, copy = true } = options;
   try {
-    const made = await createKey(ctx, { remote, copy, ...(value === undefined ? {} : { value }) });
+    const made = await createKey(world(ctx), { remote, copy, ...(value === undefined ? {} : { value }) });
     if (made.overriddenBy !== undefined)
       ctx.output.err(`opta: ${made.overriddenBy} is set and has the last word over this key\n`);
     if (json) ctx.output.pretty(made);
@@ -35,7 +37,7 @@ export const keyCreateCommand = async (ctx: Context, options: KeyOptions): Promi
 export const keyShowCommand = async (ctx: Context, options: KeyOptions): Promise<number> => {
   const { json = false, reveal = false, copy = false } = options;
   try {
-    const shown = await showKey(ctx, reveal, copy);
+    const shown = await showKey(world(ctx), reveal, copy);
     if (json) ctx.output.pretty(shown);
     else if (!shown.configured) ctx.output.out('No inference key is set\n');
     // Bare, so that a script can use it.
@@ -51,7 +53,7 @@ export const keyShowCommand = async (ctx: Context, options: KeyOptions): Promise
 export const keyCopyCommand = async (ctx: Context, { json = false }: KeyOptions): Promise<number> => {
   let copied: Copied;
   try {
-    copied = await copyKey(ctx);
+    copied = await copyKey(world(ctx));
   } catch (cause) {
     return reportFailure(ctx.output, cause, json, { ok: false, message: toOptaError(cause).message });
   }
@@ -62,3 +64,9 @@ export const keyCopyCommand = async (ctx: Context, { json = false }: KeyOptions)
   else ctx.output.err(`error: ${copied.message}\n`);
   return exitCode;
 };
+
+const world = (ctx: Context): SecretsWorld => ({
+  paths: ctx.paths,
+  env: ctx.env,
+  warn: (why) => ctx.output.err(`opta: there may be a key that cannot be read: ${oneLine(why, 400)}\n`),
+});

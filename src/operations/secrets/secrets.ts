@@ -24,6 +24,8 @@ export interface StoreInfo {
 export interface SecretsWorld {
   paths: OptaPaths;
   env: Env;
+  /** Told why a keyring that should have been asked for a key gave no answer; then it may hold one all the same. */
+  warn?: (why: string) => void;
 }
 
 const READ: KeyringWait = { aliveMs: 3_000, totalMs: 6_000 };
@@ -42,12 +44,14 @@ export class Secrets {
   /** Why the keyring is not asked, or null. */
   readonly #unasked: string | null;
   readonly #forced: boolean;
+  readonly #warn: ((why: string) => void) | undefined;
 
-  constructor({ paths, env }: SecretsWorld, keyring: Keyring = systemKeyring(env)) {
+  constructor({ paths, env, warn }: SecretsWorld, keyring: Keyring = systemKeyring(env)) {
     const mode = modeOf(env);
     this.#paths = paths;
     this.#keyring = keyring;
     this.#forced = mode === 'os';
+    this.#warn = warn;
     // An installation of its own neither sees nor changes the keys of another.
     this.#service = env.OPTA_HOME ? `${SERVICE} ${paths.configDir}` : SERVICE;
     this.#unasked = unaskedBecause(mode, env, keyring);
@@ -60,7 +64,11 @@ export class Secrets {
     const inFile = this.#forced ? undefined : readSecrets(this.#paths).get(accountOf(provider));
     if (inFile !== undefined) return { key: inFile, from: 'file' };
     const answers = await this.#try([{ op: 'get', account: accountOf(provider) }], wait);
-    const key = 'why' in answers ? null : answers.answers[0];
+    if ('why' in answers) {
+      if (this.#backend === 'os') this.#warn?.(`${this.#keyring.name} cannot be used: ${answers.why}`);
+      return null;
+    }
+    const [key] = answers.answers;
     return typeof key === 'string' && key !== '' ? { key, from: 'os' } : null;
   }
 
