@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type CliResult, cli, removeDir, tempDir } from '../support/cli.ts';
 import { type FakeLmx, type FakeLmxOptions, startFakeLmx } from '../support/fake-lmx.ts';
 import { fakeAdmin } from '../support/fake-lmx-admin.ts';
 import { fakeModels } from '../support/fake-lmx-models.ts';
 import { type RealDaemon, startDaemon } from './daemon.ts';
+
+// Each step is a process of its own.
+vi.setConfig({ testTimeout: 120_000 });
 
 /** The commands that look at the inference host, with hosts of several kinds, and with none. */
 let open: { stop?(): Promise<void>; close?(): Promise<void> }[] = [];
@@ -119,7 +122,7 @@ describe('[MD5] opta status, health and serve', () => {
       code: 0,
       body: { running: true, adminAuthorized: false, host: '127.0.0.1', port: lmx.port, error: expect.any(String) },
     });
-  }, 120_000);
+  });
 
   test('a host that is away is exit 3, with the time since when; serve says that it does not run, which is no failure', async () => {
     const port = await deadPort();
@@ -150,7 +153,7 @@ describe('[MD5] opta status, health and serve', () => {
     await aHost({ port, ...fakeAdmin().options });
     expect(await json(daemon.home, port, ['status'])).toMatchObject({ code: 0 });
     expect((await daemon.get('/v3/health')).body).toMatchObject({ engine: { away: null } });
-  }, 120_000);
+  });
 
   test('a host that does not answer is exit 3 too, and within the time that the command has', async () => {
     const admin = fakeAdmin();
@@ -160,7 +163,7 @@ describe('[MD5] opta status, health and serve', () => {
     const began = Date.now();
     expect(await json(daemon.home, lmx.port, ['status'])).toMatchObject({ code: 3, body: { exit_code: 3 } });
     expect(Date.now() - began).toBeLessThan(15_000);
-  }, 120_000);
+  });
 
   test('health starts nothing, and exits 1 when a check fails', async () => {
     const home = tempDir();
@@ -191,7 +194,7 @@ describe('[MD5] opta status, health and serve', () => {
     const daemon = await aDaemon(lmx.port);
     const well = await json(daemon.home, lmx.port, ['health']);
     expect(well).toMatchObject({ code: 0, body: { summary: { passed: 3, warnings: 0, failures: 0 } } });
-  }, 120_000);
+  });
 });
 
 describe('[MD4] hosts of other kinds', () => {
@@ -235,7 +238,7 @@ describe('[MD4] hosts of other kinds', () => {
       status: 404,
       body: { code: 'not_found', cause: 'lmx-no-admin' },
     });
-  }, 120_000);
+  });
 
   test('[HP1] from a client-only host models are read and chosen, and every change is exit 77 before the host hears of it', async () => {
     const models = fakeModels(['acme/one'], ['acme/one', 'acme/two']);
@@ -263,7 +266,7 @@ describe('[MD4] hosts of other kinds', () => {
       body: { code: 'host-policy' },
     });
     expect(await run('embed', 'a', 'text', '-m', 'e')).toMatchObject({ code: 0 });
-  }, 120_000);
+  });
 
   test('without any host: exit 3, and nothing is made up', async () => {
     const daemon = await aDaemon(1, { OPTA_ENGINE: 'demo' });
@@ -272,7 +275,7 @@ describe('[MD4] hosts of other kinds', () => {
         args,
         { code: 3, body: { error: expect.stringContaining('demo engine') } },
       ]);
-  }, 120_000);
+  });
 });
 
 test('[MD6] embed and rerank give the answer of the host, unchanged; out of reach is exit 3', async () => {
@@ -319,7 +322,7 @@ test('[MD6] embed and rerank give the answer of the host, unchanged; out of reac
   open = open.filter((each) => each !== lmx);
   expect(await run('embed', 'x', '-m', 'vec')).toMatchObject({ code: 3, body: { exit_code: 3 } });
   expect(await run('rerank', 'q', '-d', 'a')).toMatchObject({ code: 3, body: { exit_code: 3 } });
-}, 120_000);
+});
 
 test('[MD7] --device is for a daemon that the command starts; one that asks another host is never asked in its place', async () => {
   const near = await aHost({ models: ['near'], ...fakeModels(['near'], []).admin.options });
@@ -351,4 +354,4 @@ test('[MD7] --device is for a daemon that the command starts; one that asks anot
     await opta(home, near.port, ['daemon', 'stop']);
     removeDir(home);
   }
-}, 120_000);
+});

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CLI_COMMAND, type CliResult, cli, cliEnv, until } from '../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { type FakeModels, fakeModels } from '../support/fake-lmx-models.ts';
@@ -10,6 +10,9 @@ import { type RealDaemon, startDaemon } from './daemon.ts';
 /** `opta models` as scripts know it, over the real daemon and an inference host that keeps account. */
 const LOADED = ['acme/Big-32B', 'other/small'];
 const ON_DISK = ['acme/Big-32B', 'acme/big-4B', 'third/coder'];
+// Each step is a process of its own.
+vi.setConfig({ testTimeout: 120_000 });
+
 let models: FakeModels;
 let lmx: FakeLmx;
 let daemon: RealDaemon;
@@ -193,7 +196,7 @@ describe('[MD3] changing', () => {
     expect((await daemon.post('/v3/sessions', {})).body).toMatchObject({ model: 'third/coder' });
     writeFileSync(file, '{}');
     expect((await daemon.post('/v3/sessions', {})).body).toMatchObject({ model: '' });
-  }, 120_000);
+  });
 
   test('load, unload, swap, download and delete do one thing each, and are remembered', async () => {
     expect(await json('models', 'load', 'coder', '--backend', 'gguf')).toEqual(
@@ -227,7 +230,7 @@ describe('[MD3] changing', () => {
       { id: 'third/coder', lastAction: 'unload' },
     ]);
     expect(await json('models', 'dashboard')).toMatchObject(good({ counts: { historyOnly: 2 } }));
-  }, 120_000);
+  });
 
   test('a load that takes longer than its answer is waited for and not sent again', async () => {
     models.onLoad = { status: 202, body: { status: 'loading', model_id: 'third/coder' } };
@@ -236,7 +239,7 @@ describe('[MD3] changing', () => {
     setTimeout(() => models.loaded.push('third/coder'), 300);
     expect(await run).toMatchObject(good({ id: 'third/coder', status: 'loaded' }));
     expect(sent()).toHaveLength(1);
-  }, 120_000);
+  });
 
   test('a download that a load has to wait for is confirmed and followed', async () => {
     const download_required = { status: 'download_required', model_id: 'third/coder', confirmation_token: 't' };
@@ -250,7 +253,7 @@ describe('[MD3] changing', () => {
     expect(stderr).toContain('Loading third/coder');
     expect(stderr).toContain('Downloading: 50 %');
     expect(sent()[1]).toBe('POST /admin/models/load/confirm {"confirmation_token":"t"}');
-  }, 120_000);
+  });
 
   test('what the host refuses is exit 1 in its words; half a swap says which half', async () => {
     expect(await json('models', 'download', 'no/downloads')).toEqual(
@@ -262,7 +265,7 @@ describe('[MD3] changing', () => {
     expect([code, body]).toEqual([1, expect.objectContaining({ code: 'lmx-out-of-memory' })]);
     expect((body as { error: string }).error).toMatch(/^other\/small was unloaded, and third\/coder did not load: /);
     expect(models.loaded).toEqual(['acme/Big-32B']);
-  }, 120_000);
+  });
 
   test('aliases need no host: set, list, used as a name, taken away', async () => {
     expect(await json('models', 'alias', 'fast', 'other/small')).toEqual(
@@ -275,5 +278,5 @@ describe('[MD3] changing', () => {
     });
     expect(await json('models', 'unalias', 'fast')).toEqual(good({ deleted: 'fast', model: 'other/small' }));
     expect(await json('models', 'unalias', 'fast')).toEqual(bad(127, 'not-found'));
-  }, 120_000);
+  });
 });
