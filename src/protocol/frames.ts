@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RequestIdSchema, SessionIdSchema } from './ids.ts';
+import { ClientIdSchema, RequestIdSchema, SessionIdSchema, WriterIdSchema } from './ids.ts';
 import { type PresenceEntry, RoleSchema } from './session.ts';
 import type { SessionState } from './session-state.ts';
 import { CancelSchema, DecisionSchema, SubmitTurnSchema } from './turn.ts';
@@ -44,6 +44,13 @@ export const InboundFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ping'), requestId }),
 ]);
 export type InboundFrame = z.infer<typeof InboundFrameSchema>;
+
+/** Who a socket says that it is, in its URL. */
+export const SocketWhoSchema = z.object({
+  role: RoleSchema.optional(),
+  clientId: ClientIdSchema.optional(),
+  writerId: WriterIdSchema.optional(),
+});
 
 export interface AckFrame {
   type: 'ack';

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { API_OPERATIONS } from './operations/api.ts';
 import { BACKGROUND_OPERATIONS } from './operations/background.ts';
 import { BRIDGE_OPERATIONS } from './operations/bridge.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
@@ -24,6 +25,7 @@ export const OPERATIONS = {
   ...NAMED_OPERATIONS,
   ...BRIDGE_OPERATIONS,
   ...LEGACY_OPERATIONS,
+  ...API_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

@@ -1,9 +1,9 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { LIMITS } from '../actors/limits.ts';
 import { type ErrorCode, errorBody, errorRow, OptaError, toOptaError } from '../protocol/errors.ts';
-import { ClientIdSchema, SessionIdSchema, WriterIdSchema } from '../protocol/ids.ts';
+import { SocketWhoSchema } from '../protocol/frames.ts';
+import { SessionIdSchema } from '../protocol/ids.ts';
 import { cursorOf } from '../protocol/operations.ts';
-import { RoleSchema } from '../protocol/session.ts';
 import type { Auth, Right } from './auth.ts';
 import type { Access } from './origin.ts';
 import type { RequestHead, Response, Socket, SocketEnd } from './port.ts';
@@ -56,7 +56,7 @@ const open = (deps: EventPlaneDeps, head: RequestHead, query: URLSearchParams, s
     const error = new OptaError('missing-session', 'Invalid session id', { details: id.error.issues });
     return refuse(socket, error, 'invalid session id');
   }
-  const who = WhoSchema.safeParse(Object.fromEntries(WHO.flatMap((name) => given(query, name))));
+  const who = SocketWhoSchema.safeParse(Object.fromEntries(WHO.flatMap((name) => given(query, name))));
   if (!who.success) {
     const error = new OptaError('invalid-request', 'Invalid query', { details: who.error.issues });
     return refuse(socket, error, 'invalid query', 'missing-session');
@@ -65,11 +65,6 @@ const open = (deps: EventPlaneDeps, head: RequestHead, query: URLSearchParams, s
 };
 
 const WHO = ['role', 'clientId', 'writerId'] as const;
-const WhoSchema = z.object({
-  role: RoleSchema.optional(),
-  clientId: ClientIdSchema.optional(),
-  writerId: WriterIdSchema.optional(),
-});
 
 /** An empty parameter counts as absent. */
 const given = (query: URLSearchParams, name: string): [string, string][] => {
@@ -81,7 +76,7 @@ const given = (query: URLSearchParams, name: string): [string, string][] => {
 const startOf = (
   sessionId: string,
   query: URLSearchParams,
-  { role, clientId, writerId }: z.infer<typeof WhoSchema>,
+  { role, clientId, writerId }: z.infer<typeof SocketWhoSchema>,
   right: Right,
 ): SocketStart => ({
   sessionId,

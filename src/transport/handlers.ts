@@ -1,4 +1,5 @@
 import type { Handlers } from './dispatch.ts';
+import { apiHandlers } from './handlers/api.ts';
 import { backgroundHandlers } from './handlers/background.ts';
 import { bridgeHandlers } from './handlers/bridge.ts';
 import { daemonHandlers } from './handlers/daemon.ts';
@@ -27,4 +28,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...namedHandlers(deps),
   ...bridgeHandlers(deps),
   ...legacyHandlers(deps),
+  ...apiHandlers(),
 });

@@ -52,6 +52,7 @@ export const NAMED_OPERATIONS = {
     nullIsEmpty: true,
     status: 200,
     response: OperationReplySchema,
+    failsInResponse: true,
     errors: [...WRITE_ERRORS, 'not-found', 'not-in-this-build'],
   },
 } as const satisfies Record<string, Operation>;

@@ -37,6 +37,10 @@ export interface Operation {
   failureStatus?: 503;
   /** Codes that this operation adds to `COMMON_ERRORS`. */
   errors: readonly ErrorCode[];
+  /** A failure may have another server's status and code, as `QuotedError` has them. */
+  quotes?: true;
+  /** A failure may be told in the operation's own `response`, under a status of failure. */
+  failsInResponse?: true;
   /** `read`: may be repeated at will, also with an observer's token. `write`: changes something. */
   safety: 'read' | 'write';
 }

@@ -5,6 +5,7 @@ import { LMX_OPERATIONS, type LmxOperationId } from '../../protocol/operations/l
 import { type OperationInput, type OperationOutput, operation } from '../../protocol/operations.ts';
 import type { Answer, HandlersOf } from '../dispatch.ts';
 import { type HandlerDeps, within } from './deps.ts';
+import { isKnown } from './etag.ts';
 
 /** The administration keeps its own deadlines; this one is for an answer that it owes. */
 const ASK_MS = LIMITS.lmxChangeMs + LIMITS.askDeadlineMs;
@@ -74,6 +75,5 @@ const tagged = (models: Models, known = ''): Answer<Models> => {
   const json = JSON.stringify(models);
   const etag = `"${createHash('sha256').update(json).digest('hex').slice(0, 16)}"`;
   const headers = [['etag', etag]] as const;
-  const tags = known.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return tags.includes(etag) || tags.includes('*') ? { text: '', type: '', status: 304, headers } : { json, headers };
+  return isKnown(etag, known) ? { text: '', type: '', status: 304, headers } : { json, headers };
 };
