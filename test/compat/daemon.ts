@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { cliEnv, removeDir, tempDir, until } from '../support/cli.ts';
+import { type Described, describedBy, Witness } from './described.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -63,6 +64,9 @@ export interface RealDaemon {
   readonly token: string;
   readonly daemonId: string;
   readonly home: string;
+  /** What it says of itself, which all that passes here is held against. */
+  readonly described: Described;
+  /** Throws for an answer that is not as described. */
   ask(what: Ask): Promise<Answer>;
   /** With the token in its header. */
   authed(what: Ask): Promise<Answer>;
@@ -76,7 +80,7 @@ export interface RealDaemon {
   end(signal: NodeJS.Signals): Promise<End>;
   /** Another process in the same home, once the last one has ended. */
   restart(): Promise<void>;
-  /** Ends it and removes its home. */
+  /** Ends it and removes its home. Throws when a frame or a stream was not as described. */
   stop(): Promise<void>;
 }
 
@@ -91,13 +95,19 @@ interface Ready {
   daemonId: string;
 }
 
+interface Spawned {
+  child: ChildProcess;
+  ready: Ready;
+}
+
 /** The daemon as users run it: its own process, from source, in a folder of its own, with `lmxPort` as its inference server. */
 export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}): Promise<RealDaemon> => {
   const home = tempDir();
   // Every answer and every recorded event is also checked against its schema on the way out.
   const all = cliEnv(home, { OPTA_ENGINE: 'lmx', OPTA_PORT: String(lmxPort), OPTA_CHECK: '1', ...env });
   try {
-    return new Daemon(home, all, await spawnIn(home, all));
+    const spawned = await spawnIn(home, all);
+    return new Daemon(home, all, spawned, await descriptionsOf(spawned));
   } catch (cause) {
     removeDir(home);
     throw cause;
@@ -105,7 +115,7 @@ export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}):
 };
 
 /** Once it has written its own state. */
-const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<{ child: ChildProcess; ready: Ready }> => {
+const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<Spawned> => {
   const args = ['--import', import.meta.resolve('tsx'), MAIN, '--port', '0'];
   const child = spawn(process.execPath, args, { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
@@ -133,15 +143,30 @@ const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<{ child: C
   }
 };
 
+const descriptionsOf = async ({ child, ready: { port, token } }: Spawned): Promise<Described> => {
+  const headers = { authorization: `Bearer ${token}` };
+  const get = async (path: string) => (await askHttp(port, { path, headers })).text;
+  try {
+    return describedBy(await get('/v3/openapi.json'), await get('/v3/asyncapi.json'));
+  } catch (cause) {
+    child.kill('SIGKILL');
+    throw cause;
+  }
+};
+
 class Daemon implements RealDaemon {
   readonly home: string;
+  readonly described: Described;
+  readonly #witness: Witness;
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess;
   #ready: Ready;
   readonly #clients = new Set<WebSocket>();
 
-  constructor(home: string, env: NodeJS.ProcessEnv, { child, ready }: { child: ChildProcess; ready: Ready }) {
+  constructor(home: string, env: NodeJS.ProcessEnv, { child, ready }: Spawned, described: Described) {
     this.home = home;
+    this.described = described;
+    this.#witness = new Witness(described);
     this.#env = env;
     this.#child = child;
     this.#ready = ready;
@@ -168,17 +193,18 @@ class Daemon implements RealDaemon {
     return { ...what, path: this.#filled(what.path), headers: Object.fromEntries(headers) };
   }
 
-  ask = (what: Ask) => askHttp(this.port, this.#withToken(what));
+  ask = async (what: Ask) => this.#witness.answer(what, await askHttp(this.port, this.#withToken(what)));
   authed = (what: Ask) => this.ask({ ...what, headers: { ...what.headers, authorization: `Bearer ${this.token}` } });
   get = (path: string) => this.authed({ path });
   post = (path: string, body?: unknown) =>
     this.authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) });
-  listen = (what: Ask) => listenHttp(this.port, this.#withToken(what));
+  listen = async (what: Ask) => this.#witness.stream(what, await listenHttp(this.port, this.#withToken(what)));
 
   connect = async (path: string): Promise<Client> => {
     const ws = new WebSocket(`ws://127.0.0.1:${this.port}${this.#filled(path)}`);
     this.#clients.add(ws);
     const client = follow(ws);
+    this.#witness.socket(ws);
     await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
     return client;
   };
@@ -205,6 +231,7 @@ class Daemon implements RealDaemon {
     for (const ws of this.#clients) ws.terminate();
     await this.end('SIGTERM');
     removeDir(this.home);
+    this.#witness.settle();
   };
 }
 
