@@ -70,6 +70,7 @@ const BUDGET = { fileLinesMax: 400, dependenciesMax: 18 };
 
 /** Lines of code a part may have (docs/decisions/0009). A file belongs to the first part that names its beginning. */
 const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
+  ['machine descriptions', /^protocol\/describe\//, 1_300],
   ['core', /^(?:protocol|actors|storage|transport)\//, 12_000],
   ['inference', /^inference\//, 2_400],
   ['tools', /^tools\//, 2_600],

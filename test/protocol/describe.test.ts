@@ -80,6 +80,13 @@ describe('the descriptions', () => {
   test('[DS1] what JSON Schema cannot say is refused, not left out', () => {
     const book = new SchemaBook();
     expect(() => book.of(z.object({ at: z.date() }), 'output')).toThrow(/Date/);
+    const Tree = z.object({
+      get parts() {
+        return z.array(Tree);
+      },
+    });
+    expect(() => book.of(z.object({ tree: Tree }), 'output')).toThrow(/needs a name/);
+    expect(() => book.of(Tree, 'output')).toThrow(/needs a name/);
     // Only where a query value is looked at for being a number: what comes out of a transform is described as what goes in.
     expect(book.parameter(z.string().transform((text) => new Date(text)))).toEqual({ type: 'string' });
   });

@@ -101,7 +101,8 @@ const referring = (json: unknown, renamed: ReadonlyMap<string, string>): unknown
   const { $ref, ...rest } = json as Json;
   const members = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, referring(value, renamed)]));
   if (typeof $ref !== 'string') return '$ref' in json ? { ...members, $ref } : members;
-  const name = $ref.slice('#/$defs/'.length);
+  const name = /^#\/\$defs\/(?!__)(.+)$/.exec($ref)?.[1];
+  if (name === undefined) throw new Error('A schema that holds itself needs a name in src/protocol/describe/names.ts');
   const ref = refTo(renamed.get(name) ?? name);
   // AsyncAPI passes over what stands beside a reference.
   return Object.keys(members).length === 0 ? ref : { ...members, allOf: [ref] };
