@@ -69,9 +69,15 @@ describe('the check', () => {
     const notFound = (code: string) => wrong({ status: 404, text: failure(code) }, '/v3/sessions/x');
     expect(notFound('session-not-found')).toEqual([]);
     expect(notFound('background-not-found')[0]).toContain('/code must be equal to one of the allowed values');
-    expect(closed({ properties: { a: { allOf: [{ properties: {} }] } } })).toEqual({
-      properties: { a: { allOf: [{ properties: {} }] } },
-      additionalProperties: false,
+    const schemas = { A: { properties: { a: {} } }, B: { properties: { b: { properties: {} } } } };
+    const both = { allOf: [{ $ref: '#/schemas/A' }, { oneOf: [{ $ref: '#/schemas/B' }] }] };
+    const shut = { additionalProperties: false };
+    expect(closed({ schemas, both }, { schemas, both })).toEqual({
+      schemas: { A: { ...schemas.A, ...shut }, B: { properties: { b: { properties: {}, ...shut } }, ...shut } },
+      both: {
+        allOf: [schemas.A, { oneOf: [{ properties: { b: { properties: {}, ...shut } } }] }],
+        unevaluatedProperties: false,
+      },
     });
   });
 

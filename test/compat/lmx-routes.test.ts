@@ -269,7 +269,7 @@ describe('23 failures', () => {
     } finally {
       for (const daemon of daemons) await daemon.stop();
     }
-  });
+  }, 90_000);
 });
 
 everyDifferenceIsTold('lmx');

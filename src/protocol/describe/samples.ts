@@ -84,7 +84,8 @@ export const sampleOf = (book: SchemaBook, schema: Json, name = '', depth = 0): 
   const known = BY_NAME[name];
   for (const value of known === undefined ? [] : [known, String(known)]) if (fits(value, json)) return value;
   if (Array.isArray(json.enum)) return json.enum[0];
-  const [first] = (json.oneOf ?? json.anyOf ?? json.allOf ?? []) as Json[];
+  if (Array.isArray(json.allOf)) return wholeOf(json.allOf.map((part) => sampleOf(book, part, name, depth)));
+  const [first] = (json.oneOf ?? json.anyOf ?? []) as Json[];
   if (first) return sampleOf(book, first, name, depth);
   switch (typeOf(json)) {
     case 'object': {
@@ -105,6 +106,10 @@ export const sampleOf = (book: SchemaBook, schema: Json, name = '', depth = 0): 
       return json.type === 'null' ? null : {};
   }
 };
+
+/** The parts of an object as one; of anything else the first says enough. */
+const wholeOf = (parts: readonly unknown[]): unknown =>
+  parts.every((p) => typeof p === 'object' && p !== null) ? Object.assign({}, ...parts) : parts[0];
 
 const typeOf = ({ type }: Json): unknown => (Array.isArray(type) ? type[0] : type);
 
