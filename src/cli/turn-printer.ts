@@ -17,6 +17,7 @@ export class TurnPrinter {
   #tty = process.stdout.isTTY === true;
 
   #says: boolean;
+  #noticed = '';
 
   /** Without `says` the model's text is left to whoever judges it. */
   constructor(output: Output, format: 'text' | 'json' | 'jsonl' | 'quiet', says = true) {
@@ -36,6 +37,7 @@ export class TurnPrinter {
   }
 
   record(record: LogRecord, text: string): void {
+    this.#noticed = '';
     if (this.#format === 'jsonl') this.#output.out(`${text}\n`);
     if (this.#format === 'text') this.#line(record);
     if (this.#attachment && this.#output.bufferedBytes() > BUFFERED_BYTES_MAX) {
@@ -55,8 +57,10 @@ export class TurnPrinter {
     this.#output.err(colour.dim(`${(elapsedMs / 1_000).toFixed(1)} s · ${calls} · ${tokens} tokens${model}\n`));
   }
 
+  /** The same again, with nothing in between, says nothing new. */
   notice(text: string): void {
-    if (this.#format === 'quiet') return;
+    if (this.#format === 'quiet' || text === this.#noticed) return;
+    this.#noticed = text;
     this.#freshLine();
     this.#output.err(colour.dim(`opta: ${oneLine(text)}\n`));
   }
