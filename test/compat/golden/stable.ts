@@ -62,7 +62,10 @@ const rules = ({ home, cwd, root, version, lmxPort }: Facts): Rule[] => [
   ],
   [/(?<![\d.])\d+(?:\.\d+)? (ms|s)\b/g, '<n> $1'],
   [new RegExp(`(\\bversion"?:?\\s"?|\\bthis is |^)${escaped(version)}\\b`, 'gm'), '$1<version>'],
-  [new RegExp(`("hostname":\\s?"|Host Policy {7}|"message": "|says that )${escaped(hostname())}(?="| is )`, 'g'), '$1<host>'],
+  [
+    new RegExp(`("hostname":\\s?"|Host Policy {7}|"message": "|says that )${escaped(hostname())}(?="| is )`, 'g'),
+    '$1<host>',
+  ],
   [/("processStarted":\s?)"[^"]+"/g, '$1<process>'],
   // The owner's inference host, which only the default settings name.
   [/\b192\.168\.\d+\.\d+\b/g, '<default-host>'],
