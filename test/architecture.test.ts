@@ -76,7 +76,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['tools', /^tools\//, 2_600],
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_600],
-  ['named operations', /^operations\//, 2_500],
+  ['named operations', /^operations\//, 4_000],
   ['command line', /^cli\//, 7_000],
   ['composition', /^[^/]+$/, 500],
 ];

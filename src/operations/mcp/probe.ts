@@ -110,10 +110,12 @@ const closed = async (client: Client, transport: Transport): Promise<void> => {
   clearTimeout(timer);
 };
 
-/** `fetch` hides what happened in its cause. */
+/** Libraries hide what happened in the cause of the cause; what the innermost says is the reason. */
 const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause);
-  const inner = cause.cause instanceof Error ? cause.cause : cause;
-  const { code } = inner as NodeJS.ErrnoException;
-  return inner !== cause ? `${cause.message}: ${inner.message || code}` : cause.message;
+  let inner = cause;
+  for (let depth = 0; depth < 5 && inner.cause instanceof Error; depth++) inner = inner.cause;
+  return inner === cause || cause.message.includes(inner.message)
+    ? cause.message
+    : `${cause.message}: ${inner.message}`;
 };
