@@ -1,7 +1,7 @@
 import { hostPolicyOf } from '../config/host-policy.ts';
-import { valueAt } from '../config/keys.ts';
 import { OptaError } from '../protocol/errors.ts';
-import { askHost, configOf, hostPlace, ifAdmin, ifKnown } from './lmx-host.ts';
+import type { OperationOutput } from '../protocol/operations.ts';
+import { askHost, configOf, hostPlace, ifKnown, isClosed } from './lmx-host.ts';
 import { liveness, modelsOnDisk, servedEmbedder } from './models-read.ts';
 import type { OperationWorld } from './operation.ts';
 
@@ -21,16 +21,25 @@ export const endpointOf = (world: OperationWorld, host: string) => {
   };
 };
 
+interface AdminStatus {
+  status: OperationOutput<'lmx.status'> | null;
+  adminAccess: { ok: boolean; error?: string };
+}
+
+const adminStatus = async (world: OperationWorld): Promise<AdminStatus> => {
+  try {
+    return { status: await askHost(world, 'lmx.status'), adminAccess: { ok: true } };
+  } catch (cause) {
+    if (!isClosed(cause)) throw cause;
+    return { status: null, adminAccess: { ok: false, error: cause.message } };
+  }
+};
+
 /** The state of the inference host. Rejects when it is away; what an administrator alone may see is null for others. */
 export const inferenceStatus = async (world: OperationWorld) => {
   const { host } = await hostPlace(world);
   const health = await liveness(world);
-  let adminAccess: { ok: boolean; error?: string } = { ok: true };
-  const status = await askHost(world, 'lmx.status').catch((cause: unknown) => {
-    if (!(cause instanceof OptaError) || !['lmx-no-admin', 'lmx-unauthorized'].includes(cause.code)) throw cause;
-    adminAccess = { ok: false, error: cause.message };
-    return null;
-  });
+  const { status, adminAccess } = await adminStatus(world);
   const ask = <T>(answer: () => Promise<T>): Promise<T | undefined> =>
     adminAccess.ok ? ifKnown(answer()) : Promise.resolve(undefined);
   const onDisk = await ask(() => modelsOnDisk(world));
@@ -50,26 +59,19 @@ export const serveStatus = async (world: OperationWorld) => {
   const { host, port } = await hostPlace(world);
   try {
     const health = await liveness(world);
-    const status = await ifAdmin(askHost(world, 'lmx.status'));
-    if (status !== undefined) return { running: true as const, adminAuthorized: true as const, health, status };
-    const error = 'its administration is not there, or wants another key';
-    return { running: true as const, adminAuthorized: false as const, host, port, error };
+    const { status, adminAccess } = await adminStatus(world);
+    if (status !== null) return { running: true as const, adminAuthorized: true as const, health, status };
+    return { running: true as const, adminAuthorized: false as const, host, port, error: adminAccess.error ?? '' };
   } catch (cause) {
     if (!(cause instanceof OptaError)) throw cause;
     return { running: false as const, host, port, reason: cause.message };
   }
 };
 
-/** A key of the configuration that names a model; undefined when there is none. */
-const named = (world: OperationWorld, key: string): string | undefined => {
-  const value = valueAt(configOf(world).config, key);
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
-
 /** The server's own answer. */
 export const embed = async (world: OperationWorld, input: string | string[], model?: string) => {
-  const chosen = model ?? named(world, 'model.embeddingModel') ?? (await servedEmbedder(world));
-  if (chosen === undefined)
+  const chosen = model || configOf(world).config.model.embeddingModel || (await servedEmbedder(world));
+  if (!chosen)
     throw new OptaError('no-model-loaded', 'No model for vectors is configured or loaded; name one with --model');
   return askHost(world, 'lmx.embeddings', { body: { input, model: chosen } });
 };
@@ -83,7 +85,7 @@ export interface RerankInput {
 
 /** The server's own answer. An LMX ranks with the one model that it has for it, whatever the name; others want theirs. */
 export const rerank = (world: OperationWorld, { query, documents, model, topK }: RerankInput) => {
-  const chosen = model ?? named(world, 'model.rerankerModel') ?? 'auto';
+  const chosen = model || configOf(world).config.model.rerankerModel || 'auto';
   const body = { query, documents, model: chosen, ...(topK === undefined ? {} : { topN: topK }) };
   return askHost(world, 'lmx.rerank', { body });
 };

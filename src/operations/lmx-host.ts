@@ -35,12 +35,14 @@ const inOurCodes = (error: OptaError): OptaError => {
 /** Failures after which the same may be known without the administration. */
 const CLOSED: ReadonlySet<string> = new Set(['lmx-no-admin', 'lmx-unauthorized']);
 
+export const isClosed = (cause: unknown): cause is OptaError => cause instanceof OptaError && CLOSED.has(cause.code);
+
 /** `undefined` where the administration is not there, or not for us. */
 export const ifAdmin = async <T>(answer: Promise<T>): Promise<T | undefined> => {
   try {
     return await answer;
   } catch (cause) {
-    if (cause instanceof OptaError && CLOSED.has(cause.code)) return undefined;
+    if (isClosed(cause)) return undefined;
     throw cause;
   }
 };

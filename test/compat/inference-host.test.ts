@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -314,6 +314,9 @@ test('[MD6] embed and rerank give the answer of the host, unchanged; out of reac
     body: { ok: true, result: { model: 'auto' } },
   });
   expect(await run('embed', 'no', 'model')).toMatchObject({ code: 3, body: { code: 'no-model-loaded' } });
+  writeFileSync(join(daemon.home, 'config.json'), '{"model":{"embeddingModel":"mine","rerankerModel":"judge"}}');
+  expect(await run('embed', 'x')).toMatchObject({ code: 0, body: { model: 'mine' } });
+  expect(await run('rerank', 'q', '-d', 'a')).toMatchObject({ code: 0, body: { model: 'judge' } });
   expect(await run('rerank', 'q', '-d', ' | ')).toMatchObject({ code: 2 });
   // A missing argument or option is the parser's to say.
   expect(await run('rerank', 'q')).toMatchObject({ code: 1 });

@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process';
 import { type Check, examine } from '../../operations/doctor.ts';
 import { pass } from '../../operations/doctor-checks.ts';
-import type { SelfCheck } from '../../operations/operation.ts';
-import { OptaError } from '../../protocol/errors.ts';
 import { type Context, packageVersion } from '../context.ts';
-import { daemonLauncher } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
 import { findLocalServers, offerLine } from '../local-servers.ts';
 import { canAsk, colour, oneLine, wantsColour } from '../output.ts';
+import { selfCheck } from '../self-check.ts';
 
 /** `doctor` reports, and exits 0 as scripts expect of it; with `--exit-code`, 1 when something failed. */
 export const doctorCommand = async (
@@ -44,18 +41,4 @@ const terminalCheck = (ctx: Context): Check => {
   const colours = wantsColour(ctx.env, isTTY) ? 'colours' : 'no colours';
   const asks = canAsk(ctx.env) ? 'questions are asked here' : 'what would be asked is denied';
   return pass('Terminal', `${size}, ${colours}, ${asks}`);
-};
-
-const SELF_CHECK_DEADLINE_MS = 15_000;
-
-/** What the daemon's program says of itself when it is asked without being started: see `--self-check` in src/main.ts. */
-const selfCheck = (ctx: Context): Promise<SelfCheck> => {
-  const { command, args } = ctx.launcher ?? daemonLauncher();
-  return new Promise((resolve, reject) => {
-    const env = { ...ctx.env } as NodeJS.ProcessEnv;
-    execFile(command, [...args, '--self-check'], { env, timeout: SELF_CHECK_DEADLINE_MS }, (error, stdout, stderr) => {
-      if (error) return reject(new OptaError('internal', stderr.trim() || error.message));
-      resolve(JSON.parse(stdout) as SelfCheck);
-    });
-  });
 };

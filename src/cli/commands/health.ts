@@ -1,24 +1,16 @@
-import { execFile } from 'node:child_process';
 import { isLoopbackHost } from '../../client/daemon-state.ts';
 import { discover } from '../../client/discover.ts';
 import { resolveConfig } from '../../config/load.ts';
+import { type Check, fail, pass, warn } from '../../operations/doctor-checks.ts';
 import { type Context, packageVersion } from '../context.ts';
-import { daemonLauncher } from '../daemon-process.ts';
 import { EXIT } from '../exit.ts';
 import { colour, oneLine } from '../output.ts';
-
-/** One line of `health`. */
-interface Check {
-  name: 'CLI' | 'Daemon' | 'LMX';
-  status: 'pass' | 'warn' | 'fail';
-  message: string;
-  detail?: string;
-}
+import { selfCheck } from '../self-check.ts';
 
 /** A probe for scripts: starts nothing, and exits 1 when a check fails. `doctor` looks at everything else. */
 export const healthCommand = async (ctx: Context, options: { json?: boolean; skipLmx?: boolean }): Promise<number> => {
   const checks: Check[] = [
-    { name: 'CLI', status: 'pass', message: `version ${packageVersion()}, Node.js ${process.versions.node}` },
+    pass('CLI', `version ${packageVersion()}, Node.js ${process.versions.node}`),
     await daemonCheck(ctx),
     ...(options.skipLmx ? [] : [await lmxCheck(ctx)]),
   ];
@@ -36,17 +28,14 @@ const lineOf = ({ name, status, message, detail }: Check): string =>
 
 /** One that is not there is started by the first command that needs it; one that is there and does not answer is in the way. */
 const daemonCheck = async (ctx: Context): Promise<Check> => {
+  const name = 'Daemon';
   const found = await discover(ctx.paths.stateFile);
-  if (found.kind === 'none' || found.kind === 'stale') {
-    const why = found.kind === 'stale' ? ` (${found.reason})` : '';
-    return { name: 'Daemon', status: 'warn', message: `not running${why}`, detail: 'opta daemon start' };
-  }
-  if (found.kind !== 'running')
-    return { name: 'Daemon', status: 'fail', message: found.reason, detail: 'opta daemon restart' };
+  if (found.kind === 'none') return warn(name, 'not running', 'opta daemon start');
+  if (found.kind === 'stale') return warn(name, `not running (${found.reason})`, 'opta daemon start');
+  if (found.kind !== 'running') return fail(name, found.reason, 'opta daemon restart');
   const { state, health } = found;
   const message = `${state.host}:${state.port}, pid ${state.pid}, ${health.status}`;
-  if (health.status === 'ok') return { name: 'Daemon', status: 'pass', message };
-  return { name: 'Daemon', status: 'warn', message, detail: 'opta daemon logs' };
+  return health.status === 'ok' ? pass(name, message) : warn(name, message, 'opta daemon logs');
 };
 
 /** On this machine an inference server may be off for a good reason: that is a warning, as it was no check at all before. */
@@ -54,29 +43,10 @@ const lmxCheck = async (ctx: Context): Promise<Check> => {
   const name = 'LMX';
   try {
     const { host, port } = resolveConfig({ env: ctx.env, file: ctx.paths.configFile }).config.connection;
-    const { ok, place, message } = await selfCheck(ctx);
-    if (ok) return { name, status: 'pass', message: `${place}: ${message}` };
-    const status = isLoopbackHost(host) ? 'warn' : 'fail';
-    return { name, status, message: `${host}:${port}: ${message}`, detail: 'opta doctor' };
+    const { ok, place, message } = (await selfCheck(ctx)).inference;
+    if (ok) return pass(name, `${place}: ${message}`);
+    return (isLoopbackHost(host) ? warn : fail)(name, `${host}:${port}: ${message}`, 'opta doctor');
   } catch (cause) {
-    return { name, status: 'fail', message: (cause as Error).message, detail: 'opta doctor' };
+    return fail(name, (cause as Error).message, 'opta doctor');
   }
-};
-
-interface SelfCheck {
-  inference: { place: string; ok: boolean; message: string };
-}
-
-const SELF_CHECK_MS = 15_000;
-
-/** The daemon's own program asks the configured host by the daemon's rules, without being started as a daemon. */
-const selfCheck = (ctx: Context): Promise<SelfCheck['inference']> => {
-  const { command, args } = ctx.launcher ?? daemonLauncher();
-  const env = { ...ctx.env } as NodeJS.ProcessEnv;
-  return new Promise((resolve, reject) => {
-    execFile(command, [...args, '--self-check'], { env, timeout: SELF_CHECK_MS }, (error, stdout, stderr) => {
-      if (error) reject(new Error(stderr.trim() || error.message));
-      else resolve((JSON.parse(stdout) as SelfCheck).inference);
-    });
-  });
 };
