@@ -6,7 +6,7 @@ import { daemonRecord } from './daemon-record.ts';
 import { daemonSelf, define, nothing, type Operations, type OperationWorld } from './operation.ts';
 import { installService, serviceOf, uninstallService } from './service.ts';
 
-const LINES = { standard: 200, most: 10_000 };
+const LINES = { standard: 200, most: 2_000 };
 
 /** `daemon.*`, of the very daemon that is asked. */
 export const DAEMON_OPERATIONS: Operations = {

@@ -34,7 +34,8 @@ export const SYSTEM_OPERATIONS: Operations = {
     title: 'Shell completions',
     description: 'The completion script for a shell.',
     safety: 'read',
-    input: z.object({ shell: z.enum(SHELLS) }),
+    // Written to a start folder only by the command itself, whose shell it is.
+    input: z.object({ shell: z.enum(SHELLS), install: z.literal(false).optional() }),
     run: async (world, { shell }) => ({ shell, script: await daemonSelf(world).completions(shell) }),
   }),
   diff: define({

@@ -271,7 +271,8 @@ describe('the same as the commands', { timeout: 120_000 }, () => {
     });
     const { script } = await resultOf<{ script: string }>('completions.generate', { shell: 'fish' });
     expect(script).toBe((await cli(world.daemon.home, ['completions', 'fish'])).stdout);
-    expect((await run('completions.generate', { shell: 'tcsh' })).status).toBe(400);
+    for (const input of [{ shell: 'tcsh' }, { shell: 'bash', install: true }])
+      expect((await run('completions.generate', input)).status).toBe(400);
 
     const workspace = join(tempDir(), 'project');
     mkdirSync(workspace);

@@ -75,6 +75,7 @@ export const BRIDGE_OPERATIONS = {
     paths: ['/v3/device/execute'],
     body: RunSchema.extend({ operationId: text, bridgeMetadata: MetadataSchema.optional() }),
     response: OperationReplySchema.and(z.object({ bridge: BridgeSchema, metadata: z.record(z.string(), z.unknown()) })),
+    failsInResponse: true,
     errors: [...WRITE_ERRORS, 'not-found', 'not-in-this-build'],
   },
 } as const satisfies Record<string, Operation>;
