@@ -34,7 +34,10 @@ export const ABSENT: { readonly [id: string]: Required<FoundOperation> } = {
   'apps.install': absent('write', APPS),
   'apps.uninstall': absent('write', APPS),
   'update.run': absent('write', 'it has no update source; install a newer version over this one'),
-  'onboard.apply': absent('write', 'there is no wizard; set what you need with config.set'),
+  'onboard.apply': absent(
+    'write',
+    'its questions are asked at a terminal (opta onboard); set what you need with config.set',
+  ),
   'browser.runtime': absent('write', BROWSER),
   'browser.host': absent('write', BROWSER),
   benchmark: absent('dangerous', BENCHMARK),

@@ -69,6 +69,10 @@ describe.each(SHELLS)('%s', { timeout: 120_000 }, (shell) => {
       expect(await offered('opta config get model.d')).toEqual(['model.default']);
       expect(await offered('opta settings get model.d')).toEqual(['model.default']);
       expect(await offered('opta completions z')).toEqual(['zsh']);
+      expect(await offered('opta models da')).toEqual(['dashboard']);
+      expect(await offered('opta keychain set-g')).toEqual(expect.arrayContaining(['set-gemini', 'set-github']));
+      expect(await offered('opta env save --mode pl')).toEqual(['plan']);
+      expect(await offered('opta env save --provider prov')).toEqual([]);
       expect(await offered('opta daemon nonsense')).toEqual([]);
       // What is not part of this build is not offered.
       expect(await offered('opta acc')).toEqual([]);
@@ -105,17 +109,20 @@ describe.each(SHELLS)('%s', { timeout: 120_000 }, (shell) => {
 
 test('[OP6] every command and flag that help lists is in every script, and nothing else decides what is there', () => {
   const program = buildProgram(createContext(), () => undefined);
-  const walk = (command: Command): Command[] => [command, ...command.commands.flatMap(walk)];
+  const walk = (command: Command, path: string[]): [path: string, command: Command][] => [
+    [path.join(' '), command],
+    ...command.commands.flatMap((below) => walk(below, [...path, below.name()])),
+  ];
   const shown = completedCommands(program);
   expect(shown.length).toBeGreaterThan(15);
   const hidden = ['demo', 'complete-words'];
-  for (const command of walk(program).slice(1)) {
-    if (hidden.includes(command.name()) || command.description().startsWith('not part of this build')) continue;
-    const found = shown.find(({ path }) => path.split(' ').at(-1) === command.name());
-    expect(found, command.name()).toBeDefined();
+  for (const [path, command] of walk(program, [])) {
+    if (hidden.includes(path) || command.description().startsWith('not part of this build')) continue;
+    const found = shown.find((one) => one.path === path);
+    expect(found, path).toBeDefined();
     const names = found?.options.flatMap((option) => option.names) ?? [];
     const flags = command.options.filter((option) => !option.hidden).map((option) => option.long);
-    expect(names).toEqual(expect.arrayContaining(flags));
+    expect(names, path).toEqual(expect.arrayContaining(flags));
   }
   const scripts = SHELLS.map((shell) => readFileSync(file(shell), 'utf8'));
   for (const { path } of shown.slice(1)) for (const script of scripts) expect(script).toContain(path);

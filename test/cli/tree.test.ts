@@ -72,7 +72,7 @@ describe('commands that are not part of this build', () => {
   test('[OP10] the same as a process', async () => {
     const home = tempDir();
     expect(await cli(home, ['update', '--components', 'cli', '--json'])).toMatchObject({ code: 1, stderr: '' });
-    expect(await cli(home, ['setup'])).toMatchObject({ code: 1, stdout: '' });
+    expect(await cli(home, ['apps'])).toMatchObject({ code: 1, stdout: '' });
     removeDir(home);
   });
 });

@@ -157,7 +157,7 @@ const needsTerminal = (action: string): UsageError =>
 const help: Action = () => Promise.resolve({ body: { actions: Object.keys(ACTIONS) }, text: text.HELP });
 
 const benchmark = left('benchmark', 'opta do shows the time a turn takes; the host has /admin/benchmark');
-const ACTIONS: { readonly [action: string]: Action } = {
+export const ACTIONS: { readonly [action: string]: Action } = {
   list,
   info,
   health,

@@ -1,5 +1,7 @@
 import type { Argument, Command, Option } from 'commander';
 import { KEYS } from '../../config/keys.ts';
+import { PROVIDERS } from '../../operations/secrets/providers.ts';
+import { ACTIONS as MODEL_ACTIONS } from '../commands/models.ts';
 
 /** What a shell offers at one place: fixed words, or what is asked for when the key is pressed. */
 export type Offer = { words: string[] } | { ask: 'sessions' } | null;
@@ -51,27 +53,36 @@ const completedOption = (option: Option): CompletedOption => ({
   offer: valuesOf(option),
 });
 
-const valuesOf = ({ long, flags, argChoices, description }: Option): Offer => {
+const valuesOf = ({ long, argChoices, description, required, optional }: Option): Offer => {
   if (argChoices) return { words: argChoices };
+  if (!required && !optional) return null;
   if (/^--(session|resume)$/.test(long ?? '')) return { ask: 'sessions' };
-  const bars = /<([a-z-]+(?:\|[a-z-]+)+)>/.exec(flags)?.[1];
-  if (bars !== undefined) return { words: bars.split('|') };
-  const words = /<(type|slug|name)>/.test(flags) ? listed(description) : [];
-  return words.length === 0 ? null : { words };
+  const words = listed(description);
+  // One word says what the value is.
+  return words.length > 1 ? { words } : null;
 };
 
 const offerOf = (argument: Argument, path: string): Offer => {
   if (argument.argChoices) return { words: argument.argChoices };
-  if (argument.name() === 'key' && path === 'config') return { words: KEYS.map(({ key }) => key) };
+  const name = argument.name();
+  if (name === 'key' && /^(config|settings)$/.test(path)) return { words: KEYS.map(({ key }) => key) };
   if (/session id/.test(argument.description)) return { ask: 'sessions' };
-  const words = /^(action|shell)$/.test(argument.name()) ? listed(argument.description) : [];
-  return words.length === 0 ? null : { words };
+  if (path === 'models' && name === 'action') return { words: Object.keys(MODEL_ACTIONS) };
+  return /^(action|shell)$/.test(name) ? wordsOf(listed(argument.description)) : null;
 };
 
-/** Help names actions in one way: `list, show or delete`, perhaps with more words behind. */
+const wordsOf = (words: string[]): Offer => (words.length === 0 ? null : { words });
+
+const WORD = '[a-z][a-z-]*(?:<provider>)?';
+const LIST = new RegExp(`^(?:${WORD}(?:, ${WORD})*,? or ${WORD}(?=$|[ ;,.])|${WORD}(?=$|;))`);
+
+/** Help names values in one way: `list, show or delete`, perhaps with whose they are before it and more words behind. */
 const listed = (text: string): string[] => {
-  const list = /^[a-z][a-z-]*(?:, [a-z][a-z-]*)*,? or [a-z][a-z-]*(?=$|[ ;,.])/.exec(text)?.[0];
-  return list === undefined ? [] : list.split(/,? or |, /);
+  const bare = text.replace(/ \([^)]*\)/g, '').replace(/^[a-z]+(?:, [a-z]+)*: /, '');
+  const words = LIST.exec(bare)?.[0].split(/,? or |, /) ?? [];
+  return words.flatMap((word) =>
+    word.endsWith('<provider>') ? PROVIDERS.map((name) => word.replace('<provider>', name)) : [word],
+  );
 };
 
 const summary = (text: string): string => text.replace(/[\r\n]+/g, ' ').slice(0, 80);

@@ -15,16 +15,12 @@ const ABSENT: readonly [command: string, was: string, instead: string][] = [
   ['browser', 'a browser that opta drives', 'Use an MCP server that has one: opta mcp add-playwright'],
   ['update', 'updates of this and other machines', 'Install a newer version over this one, then: opta daemon restart'],
   ['memory', 'copies of memory files between providers', 'Keep notes in the project, e.g. AGENTS.md: opta init'],
-  ['onboard', 'a first-run wizard', 'opta doctor says what is missing and what to type; opta config set changes it'],
 ];
-const ALIASES: { readonly [command: string]: string } = { onboard: 'setup' };
 
 /** Commands of the old CLI that are not part of this build. */
 export const addPeripheral: Family = (program, ctx, done) => {
-  const taken = new Set(program.commands.flatMap((command) => [command.name(), ...command.aliases()]));
   for (const [name, was, instead] of ABSENT) {
-    if (taken.has(name)) continue;
-    const command = program
+    program
       .command(name)
       .description(`not part of this build (${was})`)
       .argument('[words...]', 'passed over')
@@ -36,7 +32,5 @@ export const addPeripheral: Family = (program, ctx, done) => {
         const message = `opta ${name} is not part of this build. ${instead}`;
         done(reportFailure(ctx.output, new OptaError('not-in-this-build', message), options.json ?? false));
       });
-    const alias = ALIASES[name];
-    if (alias !== undefined) command.alias(alias);
   }
 };
