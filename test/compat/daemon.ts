@@ -236,14 +236,18 @@ class Daemon implements RealDaemon {
 }
 
 const ANSWER_DEADLINE_MS = 10_000;
+const REQUEST_BYTES_MAX = 10 << 20;
 
 const askHttp = (port: number, { method = 'GET', path, headers = {}, body }: Ask): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const type = text !== undefined && typeof body !== 'string' ? { 'content-type': 'application/json' } : {};
-    const length = text === undefined ? {} : { 'content-length': String(Buffer.byteLength(text)) };
+    const bytes = Buffer.byteLength(text ?? '');
+    const length = text === undefined ? {} : { 'content-length': String(bytes) };
+    // What will not be read is not sent: an answer that comes in the middle of it would be lost with the connection.
+    const asks = bytes > REQUEST_BYTES_MAX ? { expect: '100-continue' } : {};
     const req = request(
-      { host: '127.0.0.1', port, method, path, headers: { ...type, ...length, ...headers }, agent: false },
+      { host: '127.0.0.1', port, method, path, headers: { ...type, ...length, ...asks, ...headers }, agent: false },
       (res) => {
         const parts: Buffer[] = [];
         res.on('data', (part: Buffer) => parts.push(part));
@@ -251,12 +255,14 @@ const askHttp = (port: number, { method = 'GET', path, headers = {}, body }: Ask
         res.on('end', () => {
           const said = Buffer.concat(parts).toString();
           resolve({ status: res.statusCode ?? 0, headers: res.headers, text: said, body: parsed(said) });
+          if (!req.writableEnded) req.destroy();
         });
       },
     );
     req.setTimeout(ANSWER_DEADLINE_MS, () => req.destroy(new Error(`${method} ${path}: no answer`)));
     req.on('error', reject);
-    req.end(text);
+    if (bytes > REQUEST_BYTES_MAX) req.once('continue', () => req.end(text)).flushHeaders();
+    else req.end(text);
   });
 
 const listenHttp = (port: number, { path, headers = {} }: Ask): Promise<Listening> =>

@@ -179,6 +179,86 @@ export const DIFFERENCES = {
     what: 'POST /v1/chat answers; it was 404.',
     why: 'It was promised to scripts from before v3, and announced by `opta server`, after its route was gone.',
   },
+  'dangerous-allows': {
+    plane: 'failures',
+    what: 'overrides.dangerous lets every tool run unasked that no rule of the user denies.',
+    why: 'It says so. The default profile of the old daemon asked all the same, for reads too.',
+  },
+  'reads-free': {
+    plane: 'failures',
+    what: 'Tools that only read run without a permission, in every mode.',
+    why: '[PM4] They are confined to the workspace. The old daemon asked before each, so that a program without a person stood still.',
+  },
+  'cancel-releases': {
+    plane: 'failures',
+    what: 'A cancel ends a turn that waits for a permission at once; the request is denied by the daemon.',
+    why: '[CX2] The old turn stayed until somebody decided, or for two minutes.',
+  },
+  'levels-noted': {
+    plane: 'failures',
+    what: 'overrides.autonomyLevel is kept with the turn and changes nothing.',
+    why: 'Permissions come from modes, overrides and the rules of the user; a level that outranks a deny is none of them ([PM5]).',
+  },
+  'unknown-tool': {
+    plane: 'failures',
+    what: 'A call of a tool that does not exist, is refused by permission.resolved without a question.',
+    why: 'There is nothing to decide. The old daemon asked a person whether a tool may run that it did not have.',
+  },
+  'torn-arguments': {
+    plane: 'failures',
+    what: 'A call whose arguments break off in the middle is never made: the step is asked for again, and then the turn ends with lmx-protocol.',
+    why: 'What was cut may mean something else. The old daemon told the model that its JSON was bad.',
+  },
+  'one-call-at-a-time': {
+    plane: 'failures',
+    what: 'The calls of one message are asked about, run and told one after another.',
+    why: '[TL2] They end as if run in this order. The old daemon asked about all, started all, and told each as it ended.',
+  },
+  'no-supervisor': {
+    plane: 'failures',
+    what: 'There are no atpo.* events, no checkpoint messages in the conversation, and no model pass that nobody asked for.',
+    why: 'A supervising model is no part of this daemon; its messages stood in the conversation as if they had been said.',
+  },
+  'survives-bad-command': {
+    plane: 'failures',
+    what: 'A background command that cannot be started is answered with 500, and the daemon lives on.',
+    why: '[SV1] The old daemon died of it.',
+  },
+  'content-bound': {
+    plane: 'failures',
+    what: 'The content of a turn may have 4 MiB; a longer one is 413.',
+    why: '[SV3] It is sent to the model again with every step. The old bound was that of a body, 10 MiB.',
+  },
+  'start-first': {
+    plane: 'failures',
+    what: 'A turn that finds no inference server has its turn.start before its turn.error.',
+    why: '[TQ3] Every turn that was taken from the queue began; the old one ended without having begun.',
+  },
+  'never-spliced': {
+    plane: 'failures',
+    what: 'A stream that breaks off in the middle of an answer ends the turn with lmx-ws-closed; what had come is kept.',
+    why: 'An answer is never put together from two runs of a model. The old daemon asked again and cut off as much as it had.',
+  },
+  'turns-survive': {
+    plane: 'failures',
+    what: 'After kill -9 or a stop the running turn is closed as interrupted with its text, and what waited runs.',
+    why: '[CR1] In the old daemon both were gone without a word, and numbers of events were given twice.',
+  },
+  'background-dies': {
+    plane: 'failures',
+    what: 'A background process dies with its daemon, and the next one tells its end as interrupted.',
+    why: '[BG3] The old one lived on, unknown to the next daemon.',
+  },
+  'stop-told': {
+    plane: 'failures',
+    what: 'A daemon that stops closes its sockets with 1001, shutting-down.',
+    why: 'A client should know that it may look for the next daemon; the old sockets closed without a code.',
+  },
+  'log-flat': {
+    plane: 'failures',
+    what: 'The facts of a line of daemon.log stand beside ts, level, daemonId and msg, not in data.',
+    why: 'One line is one flat object that any log tool filters.',
+  },
   'background-folder': {
     plane: 'background',
     what: 'Without a cwd a command runs in the workspace, or in the home folder of the user, not where the daemon was started.',
@@ -197,6 +277,7 @@ export const DIFFERENCES = {
 } as const;
 
 export type Plane = 'bridge' | 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy';
+export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy' | 'failures';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

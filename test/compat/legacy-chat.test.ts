@@ -6,7 +6,7 @@ import { removeDir, tempDir, until } from '../support/cli.ts';
 import { startFakeLmx } from '../support/fake-lmx.ts';
 import { type Answer, type RealDaemon, startDaemon } from './daemon.ts';
 import { differs } from './differences.ts';
-import { aWorld, eventsOf, isEvent, isTerminal, messagesOf, path, settled } from './world.ts';
+import { aWorld, eventsOf, everyDifferenceIsTold, isEvent, isTerminal, messagesOf, path, settled } from './world.ts';
 
 /** `POST /v1/chat`: the promises of docs/COMPATIBILITY.md for scripts from before v3, against the daemon as users run it. */
 const world = aWorld();
@@ -357,3 +357,5 @@ test('[SH1] GET /health has what the old server and the old daemon had', async (
     uptime: expect.any(Number),
   });
 });
+
+everyDifferenceIsTold('legacy');

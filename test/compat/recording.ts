@@ -31,6 +31,12 @@ export interface Accepted {
   only?: string[];
 }
 
+/** What of the recording is otherwise here, as a change of its steps: frames that do not come, or come in another place. */
+export interface Edit {
+  why: DifferenceId;
+  steps(steps: Step[]): Step[];
+}
+
 export interface Script {
   accepted?: readonly Accepted[];
   /** Fields of the sessions that the recording uses without creating them. */
@@ -40,6 +46,8 @@ export interface Script {
    * recording is here.
    */
   before?: { [step: number]: (ours: (id: string) => string) => void | Promise<void> };
+  /** Each must be needed: a stream that agrees without one of them makes the replay fail. */
+  edits?: readonly Edit[];
   /** Text of frames is compared without its spaces: the old daemon trimmed each piece of it. */
   trimmed?: boolean;
   /** What the recording calls otherwise than we do: a port in a message, a folder. */
@@ -59,10 +67,11 @@ const SETTLE_DEADLINE_MS = 8_000;
  */
 export class Replay {
   readonly #daemon: RealDaemon;
-  readonly #steps: readonly Step[];
+  readonly #steps: readonly Placed[];
+  readonly #recorded: readonly Step[];
   readonly #script: Script;
   readonly #accepted: ReadonlyMap<number, Accepted>;
-  readonly #open = new Map<string, { client: Client; since: number }>();
+  readonly #open = new Map<string, { client: Client; since: Placed }>();
   /** Ids of the recording and what they are here. */
   readonly #ids = new Map<string, string>();
   /** The last `seq` of a closed client, theirs and ours: reconnects name it. */
@@ -71,7 +80,8 @@ export class Replay {
 
   constructor(daemon: RealDaemon, steps: readonly Step[], script: Script) {
     this.#daemon = daemon;
-    this.#steps = steps;
+    this.#recorded = steps;
+    this.#steps = placed(edited(steps, script.edits ?? []));
     this.#script = script;
     this.#accepted = new Map(script.accepted?.map((a) => [a.step, a]));
     for (const [theirs, ours] of script.same ?? []) this.#ids.set(theirs, ours);
@@ -82,10 +92,10 @@ export class Replay {
     await this.#createWhatWasThere();
     let compared = 0;
     for (const step of this.#steps) {
-      await this.#happen(step.i);
+      await this.#happen(step);
       if (step.dir === 'note') await this.#note(step);
       if (step.dir === 'note' || (step.dir === 's2c' && step.event !== 'close')) continue;
-      await this.#caughtUp(step.i);
+      await this.#caughtUp(step);
       if (step.dir === 's2c') compared += await this.#close(step);
       else if (step.channel === 'http') compared += await this.#exchange(step);
       else if (step.channel === 'sse') compared += await this.#stream(step);
@@ -96,10 +106,10 @@ export class Replay {
   }
 
   /** Also before a frame that was received: what happened may be its cause. */
-  async #happen(before: number): Promise<void> {
-    const happened = this.#script.before?.[before];
+  async #happen(step: Placed): Promise<void> {
+    const happened = this.#script.before?.[step.i];
     if (!happened) return;
-    await this.#caughtUp(before);
+    await this.#caughtUp(step);
     await happened((id) => this.#renamed(id));
   }
 
@@ -120,13 +130,13 @@ export class Replay {
     }
   }
 
-  #answerTo(step: Step): Step | undefined {
-    const fits = (s: Step) =>
-      s.i > step.i && s.dir === 's2c' && s.method === step.method && s.path === step.path && !this.#answered.has(s.i);
+  #answerTo(step: Placed): Placed | undefined {
+    const fits = (s: Placed) =>
+      s.at > step.at && s.dir === 's2c' && s.method === step.method && s.path === step.path && !this.#answered.has(s.i);
     return step.channel === 'http' ? this.#steps.find(fits) : undefined;
   }
 
-  async #exchange(step: Step): Promise<number> {
+  async #exchange(step: Placed): Promise<number> {
     const recorded = this.#answerTo(step);
     if (!recorded) throw new Error(`step ${step.i} has no answer in the recording`);
     this.#answered.add(recorded.i);
@@ -187,8 +197,8 @@ export class Replay {
   }
 
   /** An event stream over HTTP: its head, and every message that the recording had. */
-  async #stream(step: Step): Promise<number> {
-    const answers = this.#steps.filter((s) => s.i > step.i && s.dir === 's2c' && s.client === step.client);
+  async #stream(step: Placed): Promise<number> {
+    const answers = this.#steps.filter((s) => s.at > step.at && s.dir === 's2c' && s.client === step.client);
     const head = answers.find((s) => s.status !== undefined);
     const recorded = answers.flatMap((s) => (s.frame ? [(s.frame as { data?: unknown }).data] : []));
     if (!head || recorded.length === 0) throw new Error(`step ${step.i} has no answer in the recording`);
@@ -211,34 +221,51 @@ export class Replay {
     return 1;
   }
 
-  async #connect(step: Step): Promise<void> {
+  async #connect(step: Placed): Promise<void> {
     const path = (step.path as string).replace(
       /afterSeq=(\d+)/,
       (_, seq: string) => `afterSeq=${this.#cursors.get(Number(seq)) ?? seq}`,
     );
-    this.#open.set(step.client as string, { client: await this.#daemon.connect(path), since: step.i });
+    this.#open.set(step.client as string, { client: await this.#daemon.connect(path), since: step });
   }
 
-  async #close(step: Step): Promise<number> {
+  async #close(step: Placed): Promise<number> {
     const name = step.client as string;
-    const { client, since } = this.#open.get(name) as { client: Client; since: number };
+    const { client, since } = this.#open.get(name) as { client: Client; since: Placed };
     if (step.code === 1006) await client.cut();
     else await client.close();
     if (client.closed?.code !== step.code) throw new Error(`closed with ${client.closed?.code}, was ${step.code}`);
-    const theirs = this.#received(name, since, step.i).findLast((f) => f.seq !== undefined)?.seq;
+    const theirs = this.#received(name, since, step).findLast((f) => f.seq !== undefined)?.seq;
     const ours = client.frames.findLast((f) => f.seq !== undefined && f.event)?.seq;
     if (theirs !== undefined && ours !== undefined) this.#cursors.set(theirs, ours);
+    this.#needEdits(name, since.i, step.i, client.frames);
     this.#open.delete(name);
     return 1;
   }
 
-  #received(name: string, since: number, before: number): Frame[] {
-    return this.#steps
-      .filter((s) => s.dir === 's2c' && s.client === name && s.i > since && s.i < before && s.frame)
-      .map((s) => s.frame as Frame);
+  /** Without any one of the edits that touch this client's stream, the stream must not agree. */
+  #needEdits(name: string, from: number, to: number, ours: readonly Frame[]): void {
+    const edits = this.#script.edits ?? [];
+    const frames = (list: readonly Edit[]): Frame[] => {
+      const steps = placed(edited(this.#recorded, list));
+      const at = (i: number, otherwise: number) => steps.find((s) => s.i === i)?.at ?? otherwise;
+      return framesOf(steps, name, at(from, -1), at(to, steps.length));
+    };
+    const all = JSON.stringify(frames(edits));
+    for (const edit of edits) {
+      const without = frames(edits.filter((other) => other !== edit));
+      if (JSON.stringify(without) === all) continue;
+      if (this.#compare(without, ours, 'live').length === 0)
+        throw new Error(`${name} agrees by now: "${edit.why}" is out of date`);
+      differs(edit.why);
+    }
   }
 
-  async #caughtUp(before: number): Promise<void> {
+  #received(name: string, since: Placed, before: Placed): Frame[] {
+    return framesOf(this.#steps, name, since.at, before.at);
+  }
+
+  async #caughtUp(before: Placed): Promise<void> {
     for (const [name, { client, since }] of this.#open) {
       const recorded = this.#received(name, since, before);
       const end = Date.now() + SETTLE_DEADLINE_MS;
@@ -246,7 +273,7 @@ export class Replay {
         const problems = this.#compare(recorded, client.frames, 'live');
         if (problems.length === 0) break;
         if (Date.now() > end) {
-          throw new Error(`before step ${before}, ${name}: ${problems.join('; ')}\n${client.texts.join('\n')}`);
+          throw new Error(`before step ${before.i}, ${name}: ${problems.join('; ')}\n${client.texts.join('\n')}`);
         }
         await sleep(5);
       }
@@ -289,6 +316,18 @@ export class Replay {
     return Object.fromEntries(Object.entries(sent).map(([key, value]) => [key, this.#ours(value)]));
   }
 }
+
+/** A step and its place: an edit may take others away or move them. */
+type Placed = Step & { at: number };
+
+const placed = (steps: readonly Step[]): Placed[] => steps.map((step, at) => ({ ...step, at }));
+const edited = (steps: readonly Step[], edits: readonly Edit[]): Step[] =>
+  edits.reduce((played, edit) => edit.steps(played), [...steps]);
+
+const framesOf = (steps: readonly Placed[], name: string, after: number, before: number): Frame[] =>
+  steps.flatMap((s) =>
+    s.dir === 's2c' && s.client === name && s.at > after && s.at < before && s.frame ? [s.frame] : [],
+  );
 
 const etagOf = (recorded: Step, answer: Answer): string[] =>
   recorded.headers?.etag === undefined || recorded.headers.etag === answer.headers.etag

@@ -2,11 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { removeDir, tempDir } from '../support/cli.ts';
-import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
-import { type FakeAdmin, fakeAdmin } from '../support/fake-lmx-admin.ts';
-import { type RealDaemon, startDaemon } from './daemon.ts';
-import { type Accepted, Replay, type Script, type Step } from './recording.ts';
+import { type Accepted, Replay, type Step } from './recording.ts';
+import { FAILURES } from './recording-failures.ts';
+import { aWorld, leave, type Scenario, type World } from './recording-world.ts';
 
 /**
  * Recordings of the daemon that existing clients were written against, played mechanically against ours. They are kept beside
@@ -18,22 +16,6 @@ const present = existsSync(FOLDER);
 const absent = present ? '' : ' (skipped: no recordings beside the repository)';
 // The reporter counts what was skipped; the reason is told here.
 if (!present) process.stderr.write(`recordings.test.ts${absent}\n`);
-
-interface World {
-  lmx: FakeLmx;
-  admin: FakeAdmin;
-  daemon: RealDaemon;
-  workspace: string;
-}
-
-interface Scenario {
-  accepted?: Accepted[];
-  /** With a daemon and an inference server of its own. */
-  alone?: true;
-  script?: (world: World) => Script;
-  /** The recording as it is played. */
-  steps?: (steps: Step[]) => Step[];
-}
 
 /** The old daemon's command tool is not ours: the file tool is asked for in its place (`no-run-command`). */
 const asFileTool = (steps: Step[]): Step[] =>
@@ -143,19 +125,8 @@ const SCENARIOS: { [recording: string]: Scenario } = {
     ],
   },
 };
+const ALL = { ...SCENARIOS, ...FAILURES };
 const SCRIPTED = { error: { message: 'scripted failure', code: 'scripted' } };
-
-const aWorld = async (): Promise<World> => {
-  const admin = fakeAdmin();
-  const lmx = await startFakeLmx(admin.options);
-  const daemon = await startDaemon(lmx.port, { OPTA_MODEL: 'fake-model' });
-  return { lmx, admin, daemon, workspace: tempDir() };
-};
-const leave = async ({ lmx, daemon, workspace }: World): Promise<void> => {
-  await daemon.stop();
-  await lmx.close();
-  removeDir(workspace);
-};
 
 describe(`recordings${absent}`, () => {
   let shared: World | undefined;
@@ -179,7 +150,7 @@ describe(`recordings${absent}`, () => {
     if (saw?.every((line) => typeof line === 'string')) expect([...new Set(world.admin.lines())]).toEqual(saw);
   };
 
-  for (const [name, scenario] of Object.entries(SCENARIOS)) {
+  for (const [name, scenario] of Object.entries(ALL)) {
     const named = scenario.accepted?.length ?? 0;
     test.skipIf(!present)(`recording ${name} holds, apart from ${named} named steps${absent}`, async () => {
       if (!scenario.alone) return play(name, scenario, shared as World);
@@ -191,4 +162,26 @@ describe(`recordings${absent}`, () => {
       }
     });
   }
+
+  // 33 and 34 are notes of ports and files, which files.test.ts has; 35 is one of the log.
+  test.skipIf(!present)(`recording 35-daemon-log holds, apart from where facts stand${absent}`, async () => {
+    const { steps } = JSON.parse(readFileSync(join(FOLDER, '35-daemon-log.json'), 'utf8')) as { steps: Step[] };
+    const recorded = ((steps[0] as Step).note as string[]).map(
+      (line) => JSON.parse(line) as { [field: string]: unknown },
+    );
+    const { daemon } = shared as World;
+    const ours = readFileSync(join(daemon.home, 'daemon', 'daemon.log'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    const lines = ours.map((line) => JSON.parse(line) as { [field: string]: unknown });
+    const always = Object.keys(recorded[0] as object).filter((field) => recorded.every((line) => field in line));
+    expect(always).toEqual(['ts', 'level', 'daemonId', 'msg', 'data']);
+    for (const line of lines) {
+      for (const field of always.filter((name) => name !== 'data'))
+        expect(line[field], field).toEqual(expect.any(String));
+      expect(line).not.toHaveProperty('data');
+    }
+    const started = lines.find((line) => line.msg === 'daemon ready');
+    expect(started).toMatchObject({ level: 'info', port: daemon.port, pid: daemon.pid });
+  });
 });
