@@ -2,7 +2,7 @@ import { deleteKey, setKey } from '../config/edit.ts';
 import { KEYS, nearest } from '../config/keys.ts';
 import { type Resolved, resolveConfig } from '../config/load.ts';
 import { covered } from '../config/secrets.ts';
-import { effective, explained, explanation, listedKeys, noteOn, shown } from '../config/shown.ts';
+import { effective, explained, explanation, isReadAtStart, listedKeys, noteOn, shown } from '../config/shown.ts';
 import { question } from './ask.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureText } from './exit.ts';
@@ -17,7 +17,7 @@ const FOUND_MAX = 40;
  * stderr, what it changed on stdout. An empty line leaves it, and so does the end of input.
  */
 export const configMenu = async (ctx: Context): Promise<number> => {
-  let changes = 0;
+  let restart = false;
   let keys = listedKeys(resolved(ctx));
   showKeys(ctx, keys);
   for (;;) {
@@ -33,9 +33,9 @@ export const configMenu = async (ctx: Context): Promise<number> => {
     else if (found.length > 1) {
       keys = found.slice(0, FOUND_MAX);
       showKeys(ctx, keys);
-    } else if (await change(ctx, only)) changes += 1;
+    } else if ((await change(ctx, only)) && isReadAtStart(only)) restart = true;
   }
-  if (changes > 0) await sayIfRunning(ctx);
+  if (restart) await sayIfRunning(ctx);
   return EXIT.ok;
 };
 

@@ -187,7 +187,6 @@ export const KEPT: readonly KeptRow[] = [
     'no files are written into your folders by themselves; opta sessions export',
   ),
   ...section('tui', [
-    ['default', flag, false],
     ['triggerModes', z.array(z.unknown()).max(100)],
     ['skillRuntime', object],
     ['responseIntentTone', z.enum(['concise', 'technical', 'product'])],

@@ -102,6 +102,7 @@ const REAL: readonly KeyRow[] = [
   row('background.maxConcurrent', 'Background processes of one session at one moment.'),
   row('background.defaultTimeout', 'How long one may run when nobody said, in milliseconds; 0: no bound.'),
   row('background.maxBufferSize', 'Characters that are kept of the output of one.'),
+  row('tui.default', 'Whether opta chat opens the full screen where no flag says it.'),
   row('hostPolicy.role', 'What this machine may do, whatever the table of hosts says.'),
   row('hostPolicy.hosts', 'Roles by host name: {"Name": {"role": …}}. Case and domain do not count.', {
     names: HOST_KEY,
@@ -131,9 +132,16 @@ const OPEN: readonly KeyRow[] = [
   ...KEYS.filter((known) => known.names !== undefined),
 ];
 
+/** Names that pages of the older program gave to keys that are here under another. */
+const ALSO: { readonly [name: string]: string | undefined } = {
+  'daemon.permissionTimeoutMs': 'permissions.deadlineMs',
+};
+
+const named = (key: string): string => (Object.hasOwn(ALSO, key) ? (ALSO[key] as string) : key);
+
 /** The row of a key, or of the open key that it is a name of. */
 export const keyRow = (key: string): KeyRow | undefined => {
-  const known = KEYS.find((row) => row.key === key);
+  const known = KEYS.find((row) => row.key === named(key));
   if (known) return known;
   const open = openOf(key);
   return open && { ...open, key };
@@ -143,7 +151,8 @@ const openOf = (key: string): KeyRow | undefined =>
   OPEN.find((row) => key.startsWith(`${row.key}.`) && row.names?.test(key.slice(row.key.length + 1)));
 
 /** Where a key stands in a configuration. The name below an open key is one step, whatever dots are in it. */
-export const pathOf = (key: string): string[] => {
+export const pathOf = (said: string): string[] => {
+  const key = named(said);
   const open = KEYS.some((row) => row.key === key) ? undefined : openOf(key);
   return open === undefined || open.deep ? key.split('.') : [...open.key.split('.'), key.slice(open.key.length + 1)];
 };
@@ -191,9 +200,15 @@ export const valueAt = (config: unknown, key: string): unknown =>
     config,
   );
 
+let empty: unknown = null;
+const defaults = (): unknown => {
+  empty ??= ConfigSchema.parse({});
+  return empty;
+};
+
 /** What holds when nobody said anything; undefined: nothing. */
 export const defaultOf = (key: string): unknown =>
-  valueAt(ConfigSchema.parse({}), key) ?? keptRow(key)?.standard ?? toolDefault(key);
+  valueAt(defaults(), key) ?? keptRow(key)?.standard ?? toolDefault(key);
 
 /** The name that was probably meant, or undefined. */
 export const nearest = (name: string, among: readonly string[]): string | undefined => {

@@ -1,4 +1,4 @@
-import { KEYS, type KeyRow, pathOf, valueAt } from './keys.ts';
+import { KEYS, type KeyRow, keyRow, pathOf, valueAt } from './keys.ts';
 import { checked, type Layer, merge, parseLayer, readText, setAt } from './layer.ts';
 import { pairs } from './pairs.ts';
 import { type Env, optaPaths } from './paths.ts';
@@ -53,10 +53,7 @@ export const resolveConfig = (from: ConfigSources = {}): Resolved => {
       if (says(fromEnv, key))
         return {
           kind: 'env',
-          from: variableOf(
-            env,
-            KEYS.find((row) => row.key === key),
-          ),
+          from: variableOf(env, keyRow(key)),
         };
       const addsRules = key === 'permissions.rules' && project !== null && project.rules.length > 0;
       if (project !== null && (addsRules || says(project.layer, key))) return { kind: 'project', from: project.file };

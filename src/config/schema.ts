@@ -150,6 +150,7 @@ export const ConfigSchema = section('', {
     defaultTimeout: z.number().int().min(0).max(86_400_000).default(300_000),
     maxBufferSize: z.number().int().min(1_024).max(67_108_864).default(8_388_608),
   }).prefault({}),
+  tui: section('tui', { default: z.boolean().default(false) }).prefault({}),
   hostPolicy: z
     .strictObject({
       role: HostRoleSchema.optional(),

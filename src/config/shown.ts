@@ -39,6 +39,10 @@ export const noteOn = (key: string): string | null => {
   return tool ? `${key}: no tool here has this name; the rule counts for one that has it` : null;
 };
 
+/** Whether the daemon reads this key when it starts, and not when it is used. */
+export const isReadAtStart = (key: string): boolean =>
+  !keyRow(key)?.kept && /^(?:connection|permissions|engine|safety|daemon|background|hostPolicy)(?:\.|$)/.test(key);
+
 /** All that there is to say of one key. */
 export const explained = ({ config, sourceOf }: Resolved, key: string) => {
   const { text = '', env = null, alsoEnv, project = 'never', kept = false } = keyRow(key) ?? {};

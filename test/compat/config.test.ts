@@ -50,6 +50,19 @@ describe('keys', () => {
     expect(await run(['config', 'set', 'git.autoComit', 'true'])).toMatchObject({ code: 127 });
   });
 
+  test('[CF6] a key that the running daemon has read says when it counts; one that counts at once says nothing', async () => {
+    const daemon = await new FakeDaemon().start();
+    daemon.writeState(home);
+    const said = async (key: string, value: string) => (await run(['config', 'set', key, value])).stderr;
+    expect(await said('permissions.write_file', 'deny')).toMatch(/opta daemon restart/);
+    expect(await said('daemon.permissionTimeoutMs', '9000')).toMatch(/opta daemon restart/);
+    expect(await said('model.default', 'm')).toBe('');
+    expect(await said('permissions.wirte_file', 'deny')).toMatch(/no tool here has this name/);
+    await daemon.stop();
+    expect(await run(['config', 'get', 'daemon.permissionTimeoutMs'])).toMatchObject({ stdout: '9000\n' });
+    expect(stored()).toMatchObject({ permissions: { deadlineMs: 9000, write_file: 'deny' } });
+  });
+
   test('[CF6] secrets are covered wherever they stand, and printed to whoever asks for one by name', async () => {
     const secret = 'TOPSECRET';
     const content = {

@@ -50,6 +50,7 @@ describe('setting a key', () => {
     ['connection.adminKeysByHost.some.host.test', 'k', 'k'],
     ['safety.compactAt', '0.25', 0.25],
     ['git.autoCommit', 'false', false],
+    ['daemon.permissionTimeoutMs', '9000', 9000],
     ['mcp.servers.fs', '{"command":"x","args":["a"]}', { command: 'x', args: ['a'] }],
     [
       'mcp.servers.web',

@@ -39,6 +39,7 @@ describe('precedence', () => {
         workerPoolSize: 4,
       },
       background: { maxConcurrent: 5, defaultTimeout: 300_000, maxBufferSize: 8 << 20 },
+      tui: { default: false },
       hostPolicy: {},
       mcp: { servers: {} },
       profiles: { environments: {} },
@@ -186,7 +187,7 @@ describe('what is wrong is named', () => {
     ['{"connection":{"prot":1}}', 'connection.prot: unknown key, did you mean "connection.port"?'],
     ['{"deadlineMs":1}', 'deadlineMs: unknown key, did you mean "permissions.deadlineMs"?'],
     ['{"zzz":1}', 'zzz: unknown key'],
-    ['{"gti":{}}', 'gti: unknown key, did you mean "git"?'],
+    ['{"giit":{}}', 'giit: unknown key, did you mean "git"?'],
     ['{"git":{"autoCommmit":true}}', 'git.autoCommmit: unknown key, did you mean "git.autoCommit"?'],
     ['{"__proto__":{"a":1}}', '__proto__: unknown key'],
   ])('%s: %s', (text, expected) => {

@@ -8,6 +8,7 @@ import {
   effective,
   explained,
   explanation,
+  isReadAtStart,
   isSection,
   listed,
   listedKeys,
@@ -21,6 +22,7 @@ import { configMenu } from '../config-menu.ts';
 import type { Context } from '../context.ts';
 import { EXIT, reportFailure, UsageError } from '../exit.ts';
 import { canAsk } from '../output.ts';
+import { sayIfRunning } from '../running.ts';
 import { importOnce } from '../settings.ts';
 
 export interface ConfigOptions {
@@ -114,7 +116,7 @@ const explain = (found: Resolved, key: string): Said => {
   return [body, explanation(body)];
 };
 
-const changed = (ctx: Context, key: string, change: Change): Said => {
+const changed = async (ctx: Context, key: string, change: Change): Promise<Said> => {
   const { config, sourceOf } = resolved(ctx);
   const [before, after] = [covered(key, change.before), covered(key, change.after)];
   const now = covered(key, effective(config, key));
@@ -122,6 +124,7 @@ const changed = (ctx: Context, key: string, change: Change): Said => {
   const other = kind === 'env' || kind === 'project' ? ` (but ${from} says ${shown(now)})` : '';
   const note = noteOn(key);
   if (note !== null && change.after !== undefined) ctx.output.err(`opta: ${note}\n`);
+  if (isReadAtStart(key)) await sayIfRunning(ctx);
   return [
     { key, before: before ?? null, after: after ?? null, effective: now ?? null },
     `${key}: ${shown(before)} → ${shown(after)}${other}`,
