@@ -194,7 +194,7 @@ export const holds = async (check: () => boolean | Promise<boolean>, what: strin
 };
 
 /** Ends what the case's commands have started. */
-const endDaemonOf = async (home: string): Promise<void> => {
+export const endDaemonOf = async (home: string): Promise<void> => {
   const file = join(home, 'daemon', 'daemon.pid');
   const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
   if (!(pid > 1) || pid === process.pid || !isAlive(pid)) return;

@@ -51,7 +51,7 @@ const rules = ({ home, cwd, root, version, lmxPort }: Facts): Rule[] => [
   [/\b[0-9a-f]{48}\b/g, '<token>'],
   [/\b[0-9a-f]{32}\b/g, '<key>'],
   [/\bdaemon_[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])/g, '<daemon-id>'],
-  [`127.0.0.1:${lmxPort}`, '127.0.0.1:<lmx-port>'],
+  [new RegExp(`\\b${lmxPort}\\b`, 'g'), '<lmx-port>'],
   [/((?:127\.0\.0\.1|localhost|\[::1\]):)\d+/g, '$1<port>'],
   [/\b(pid|process|Process) \d+/g, '$1 <pid>'],
   [/("(?:pid|ppid)":\s?)\d+/g, '$1<pid>'],

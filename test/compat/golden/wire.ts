@@ -128,6 +128,6 @@ const shown = (answer: Answer): string[] => {
 
 /** Events in the order of the log, then the answers to frames: how the two are woven is nobody's promise. */
 const frames = ({ texts, frames: all }: Client): string[] => {
-  const lines = all.map((frame, i) => ({ isEvent: frame.event !== undefined, text: `  < ${texts[i]}` }));
+  const lines = all.map((frame, i) => ({ isEvent: frame.v !== undefined, text: `  < ${texts[i]}` }));
   return [...lines.filter((l) => l.isEvent), ...lines.filter((l) => !l.isEvent)].map((l) => l.text);
 };

@@ -83,6 +83,7 @@ export default {
     run: async ({ ask, socket }) => {
       await ask('POST /v3/sessions', { sessionId: 'wrong' });
       const talk = await socket('wrong');
+      await talk.event('session.snapshot');
       talk.send({ type: 'sing' });
       talk.send({ type: 'turn.submit', sessionId: 'wrong', content: '' });
       talk.send({ type: 'turn.submit', sessionId: 'nobody', clientId: 'a', writerId: 'a', content: 'x', mode: 'do' });
