@@ -107,7 +107,7 @@ const run = async (): Promise<void> => {
     host,
     ports: { first: config.daemon.port, fallback: config.daemon.port === 0 ? [] : DEFAULT_PORTS.fallback },
     version,
-    model: () => config.model.default || (config.engine === 'demo' ? 'demo' : ''),
+    model: () => model() || (config.engine === 'demo' ? 'demo' : ''),
     facts: () => ({
       toolWorkers: tools.status(),
       limits,

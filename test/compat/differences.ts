@@ -276,8 +276,7 @@ export const DIFFERENCES = {
   },
 } as const;
 
-export type Plane = 'bridge' | 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy';
-export type Plane = 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy' | 'failures';
+export type Plane = 'bridge' | 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy' | 'failures';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */
