@@ -31,7 +31,7 @@ export interface FileLog extends Log {
   flush(): void;
 }
 
-/** JSON lines `{ts, level, msg, daemonId, ...facts}`; secrets never enter it, since nothing logs requests or tokens. */
+/** JSON lines `{ts, level, msg, daemonId, sessionId?, data?}`; secrets never enter it, since nothing logs requests or tokens. */
 export const fileLog = (file: string, daemonId: string): FileLog => {
   mkdirSync(dirname(file), { recursive: true });
   // Opened here: given a name, pino opens it a moment later, and a daemon that is stopped at once then fails in its last flush.
@@ -45,9 +45,18 @@ export const fileLog = (file: string, daemonId: string): FileLog => {
     destination,
   );
   return {
-    info: (msg, facts) => logger.info(facts ?? {}, msg),
-    warn: (msg, facts) => logger.warn(facts ?? {}, msg),
-    error: (msg, facts) => logger.error(facts ?? {}, msg),
+    info: (msg, facts) => logger.info(membersOf(facts), msg),
+    warn: (msg, facts) => logger.warn(membersOf(facts), msg),
+    error: (msg, facts) => logger.error(membersOf(facts), msg),
     flush: () => destination.flushSync(),
+  };
+};
+
+/** Scripts look for the facts of a line in `data`, and for its session beside them. */
+const membersOf = (facts: object = {}): object => {
+  const { sessionId, ...data } = facts as { sessionId?: unknown };
+  return {
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(Object.keys(data).length === 0 ? {} : { data }),
   };
 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { differs } from './differences.ts';
-import { aWorld, ISO, refused, runtimeFacts } from './world.ts';
+import { aWorld, everyDifferenceIsTold, ISO, refused, runtimeFacts } from './world.ts';
 
 /** 36: the routes of a bridge to other machines, of which this build has none. */
 const world = aWorld();
@@ -84,3 +84,5 @@ describe('36 bridge and device', () => {
     expect((await world.daemon.ask({ path: '/auth/callback?code=x' })).status).toBe(404);
   });
 });
+
+everyDifferenceIsTold('bridge');

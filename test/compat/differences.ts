@@ -254,11 +254,6 @@ export const DIFFERENCES = {
     what: 'A daemon that stops closes its sockets with 1001, shutting-down.',
     why: 'A client should know that it may look for the next daemon; the old sockets closed without a code.',
   },
-  'log-flat': {
-    plane: 'failures',
-    what: 'The facts of a line of daemon.log stand beside ts, level, daemonId and msg, not in data.',
-    why: 'One line is one flat object that any log tool filters.',
-  },
   'background-folder': {
     plane: 'background',
     what: 'Without a cwd a command runs in the workspace, or in the home folder of the user, not where the daemon was started.',
@@ -276,7 +271,16 @@ export const DIFFERENCES = {
   },
 } as const;
 
-export type Plane = 'bridge' | 'control' | 'event' | 'background' | 'sessions' | 'lmx' | 'files' | 'legacy' | 'failures';
+export type Plane =
+  | 'bridge'
+  | 'control'
+  | 'event'
+  | 'background'
+  | 'sessions'
+  | 'lmx'
+  | 'files'
+  | 'legacy'
+  | 'failures';
 export type DifferenceId = keyof typeof DIFFERENCES;
 
 /** The rows that an assertion has named; a row that none names is a claim without a test. */

@@ -84,7 +84,10 @@ const formatLine = (line: string): string => {
   if ('raw' in entry) return oneLine(line, 2_000);
   const when = entry.ts ?? (typeof entry.time === 'number' ? new Date(entry.time).toISOString() : entry.time);
   const level = LEVELS[String(entry.level)] ?? String(entry.level ?? '');
-  const facts = Object.entries(entry)
+  const { data, ...beside } = entry;
+  const inside =
+    typeof data === 'object' && data !== null && !Array.isArray(data) ? data : data === undefined ? {} : { data };
+  const facts = Object.entries({ ...beside, ...inside })
     .filter(([name]) => !KNOWN.has(name))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   const tint = level === 'error' || level === 'fatal' ? colour.red : level === 'warn' ? colour.yellow : colour.dim;

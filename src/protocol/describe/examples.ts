@@ -17,6 +17,9 @@ export const BODIES: { readonly [id in OperationId]?: unknown } = {
   'lmx.unload': { modelId: 'org/model' },
   'lmx.download': { repoId: 'org/model', revision: 'main' },
   'operations.run': { input: { id: 'garden-2' } },
+  'bridge.connect': { deviceId: 'desk' },
+  'device.execute': { operationId: 'version.check' },
+  'legacy.chat': { message: 'read README.md' },
 };
 
 const turnId = 'GuxWECHoKOoa';
