@@ -8,4 +8,4 @@ export type DocumentName = keyof typeof DOCUMENTS;
 /** As it is served. */
 export const documentText = (name: DocumentName): string => JSON.stringify(DOCUMENTS[name]());
 /** As `docs/api` holds it: a change of the contract is a change of lines. */
-export const documentPage = (name: DocumentName): string => `${JSON.stringify(DOCUMENTS[name](), null, 2)}\n`;
+export const documentPage = (name: DocumentName): string => `${JSON.stringify(DOCUMENTS[name](), null, 1)}\n`;

@@ -41,6 +41,9 @@ const ABOUT_FAMILIES: { readonly [tag: string]: string } = {
   background: 'Commands that run beside the turns of a session',
   lmx: 'The inference host, seen through the daemon',
   operations: 'What the command line can do, by id',
+  bridge: 'A connection to machines elsewhere, which this build does not have',
+  device: 'What a client wants to know first',
+  legacy: 'What scripts from before v3 call',
   api: 'This contract, for programs',
 };
 
@@ -210,9 +213,9 @@ const responsesOf = (book: SchemaBook, failures: Failures, op: Described): Json 
 };
 
 const alternativeOf = (failures: Failures, { id, row }: Described, schema: Json): Alternative | undefined => {
-  if (row.quotes) return failures.quoted();
+  if (row.quotes) return failures.quoted(row.quotes);
   if (!row.failsInResponse) return undefined;
-  return { name: id, description: 'What was run has failed', schema, ranges: ['4XX', '5XX'], at: () => true };
+  return { name: id, description: 'Or what was run has failed', schema, statuses: ['4XX', '5XX'] };
 };
 
 /** Text of any media type; JSON among them has no schema here. */

@@ -25,10 +25,14 @@ export interface Alternative {
   name: string;
   description: string;
   schema: Json;
-  ranges: readonly ('4XX' | '5XX')[];
-  /** Whether it may come under this status of a code. */
-  at(status: string): boolean;
+  statuses: readonly string[];
 }
+
+const QUOTED = 'quoted';
+
+/** `4XX` is every status that begins with 4. */
+const isAt = ({ statuses }: Alternative, status: string): boolean =>
+  statuses.some((s) => s === status || s === `${status[0]}XX`);
 
 /** The failures of one document: each set of codes under one status is one component. */
 export class Failures {
@@ -43,21 +47,18 @@ export class Failures {
     const failures = [...failuresOf(row)].sort(([a], [b]) => Number(a) - Number(b));
     const known = failures.map(([status, codes]) => [
       status,
-      this.#response(status, codes, alternative?.at(status) ? alternative : undefined),
+      this.#response(status, codes, alternative && isAt(alternative, status) ? alternative : undefined),
     ]);
-    const ranges = alternative?.ranges.map((range) => [range, this.#keep(alternative.name, range, alternative)]) ?? [];
-    return Object.fromEntries([...known, ...ranges]);
+    const taken = new Set(failures.map(([status]) => status));
+    const further = (alternative?.statuses ?? []).filter((status) => !taken.has(status));
+    const alone = further.map((status) => [status, this.#alone(status, alternative as Alternative)]);
+    return Object.fromEntries([...known, ...alone]);
   }
 
-  /** What another server said, or why it could not be asked: `cause` holds the code of the table. */
-  quoted(): Alternative {
-    return {
-      name: 'quoted',
-      description: 'The inference host refuses, in its own words: `cause` holds the code of the table',
-      schema: { allOf: [this.#book.of(ErrorBodySchema, 'output'), { type: 'object', required: ['cause'] }] },
-      ranges: ['4XX'],
-      at: (status) => status.startsWith('4') || status === '502',
-    };
+  /** Any code under these statuses. */
+  quoted(statuses: readonly string[]): Alternative {
+    const description = 'Or in the words of another server: `cause` holds the code of the table when `code` does not';
+    return { name: QUOTED, description, schema: this.#book.of(ErrorBodySchema, 'output'), statuses };
   }
 
   all(): Json {
@@ -79,7 +80,6 @@ export class Failures {
           schema: alternative ? { anyOf: [error, alternative.schema] } : error,
           examples: Object.fromEntries(examples),
         },
-        // A quoted failure is told in this type too, with the code of another server.
         'application/problem+json': {
           schema: alternative ? this.#book.of(ProblemSchema, 'output') : problem,
           example: problemOf(codes[0] as ErrorCode, Number(status)),
@@ -88,8 +88,10 @@ export class Failures {
     });
   }
 
-  #keep(name: string, range: string, { description, schema }: Alternative): Json {
-    return this.#put(`${range}.${name}`, { description, content: { 'application/json': { schema } } });
+  #alone(status: string, { name, description, schema }: Alternative): Json {
+    const problem = { 'application/problem+json': { schema: this.#book.of(ProblemSchema, 'output') } };
+    const content = { 'application/json': { schema }, ...(name === QUOTED ? problem : {}) };
+    return this.#put(`${status}.${name}`, { description, content });
   }
 
   #put(name: string, response: Json): Json {

@@ -85,6 +85,10 @@ const convert = (schema: z.ZodType, io: Direction, unrepresentable: 'throw' | 'a
     override: ({ zodSchema, jsonSchema }) => {
       const { def } = zodSchema._zod;
       if (def.type === 'object' && def.catchall === undefined) delete jsonSchema.additionalProperties;
+      // The library's own word for a check that its pattern says.
+      if (jsonSchema.pattern !== undefined && /_with$|^includes$|case$|^regex$/.test(jsonSchema.format ?? '')) {
+        delete jsonSchema.format;
+      }
       if (def.type === 'record') delete jsonSchema.propertyNames;
       // Every number of JavaScript that is whole is within these: they say nothing.
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -53,6 +53,8 @@ export const LEGACY_OPERATIONS = {
       'session-full',
       'interrupted',
     ],
+    /** How the turn has ended. */
+    quotes: ['502', '503'],
     safety: 'write',
   },
 } as const satisfies Record<string, Operation>;

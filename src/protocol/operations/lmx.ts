@@ -23,7 +23,7 @@ const name = z.string().max(512).optional();
 const item = z.object({ id: z.string() });
 
 const get = <R extends z.ZodType>(path: string, summary: string, response: R) =>
-  ({ ...read, paths: [`/v3/lmx/${path}`], summary, response, errors: READ_ERRORS, quotes: true }) as const;
+  ({ ...read, paths: [`/v3/lmx/${path}`], summary, response, errors: READ_ERRORS, quotes: ['4XX', '502'] }) as const;
 /** Has the models compute something, and changes none of them: the host policy has no say in it. */
 const compute = (path: string, summary: string) =>
   ({ ...get(path, summary, Said), method: 'POST', errors: COMPUTE_ERRORS, safety: 'write' }) as const;

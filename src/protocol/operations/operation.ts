@@ -37,8 +37,8 @@ export interface Operation {
   failureStatus?: 503;
   /** Codes that this operation adds to `COMMON_ERRORS`. */
   errors: readonly ErrorCode[];
-  /** A failure may have another server's status and code, as `QuotedError` has them. */
-  quotes?: true;
+  /** Where failures may stand that are `QuotedError`s: under another status than their code has, or in another server's words. */
+  quotes?: readonly ('4XX' | '502' | '503')[];
   /** A failure may be told in the operation's own `response`, under a status of failure. */
   failsInResponse?: true;
   /** `read`: may be repeated at will, also with an observer's token. `write`: changes something. */
