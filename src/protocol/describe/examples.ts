@@ -23,9 +23,6 @@ export const BODIES: { readonly [id in OperationId]?: unknown } = {
   'bridge.disconnect': { reason: 'not wanted' },
   'device.execute': { operationId: 'sessions.delete', input: { id: 'garden-2' } },
   'operations.run': { input: { id: 'garden-2' } },
-  'bridge.connect': { deviceId: 'desk' },
-  'device.execute': { operationId: 'version.check' },
-  'legacy.chat': { message: 'read README.md' },
 };
 
 const turnId = 'GuxWECHoKOoa';
