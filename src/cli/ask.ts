@@ -72,20 +72,27 @@ export class PermissionDesk {
 }
 
 /** With nobody to ask, the answer is no, at once and aloud: the model is told, and the person reads it afterwards. */
-export const denyUnattended: Decide = (request) =>
-  Promise.resolve({
-    decision: 'deny',
-    decidedBy: 'opta-do (no terminal)',
-    note: `${colour.yellow('!')} denied ${oneLine(request.summary || request.toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`,
-  });
+export const denyUnattended: Decide = (request) => denyFor('opta-do')(request);
+
+export const denyFor =
+  (program: string) =>
+  (request: EventPayload<'permission.request'>): Promise<Answer> =>
+    Promise.resolve({
+      decision: 'deny',
+      decidedBy: `${program} (no terminal)`,
+      note: `${colour.yellow('!')} denied ${oneLine(request.summary || request.toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`,
+    });
+
+/** Puts a question and resolves with the line that answers it: '' at end of input, null when it was withdrawn. */
+export type Put = (prompt: string, signal: AbortSignal) => Promise<string | null>;
 
 /** Asks y/n on stderr. Anything but yes is no; end of input is no. */
 export const askPerson =
-  (output: Output): Decide =>
+  (output: Output, put: Put = question): Decide =>
   async (request, signal) => {
     output.err(`\n${colour.yellow('?')} ${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}\n`);
     if (request.preview !== undefined) output.err(`${colour.dim(clip(printable(request.preview)))}\n`);
-    const text = await question(`  Allow? ${colour.dim('[y/N]')} `, signal);
+    const text = await put(`  Allow? ${colour.dim('[y/N]')} `, signal);
     if (text === null) return null;
     const decision = /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny';
     return { decision, decidedBy: personName() };
@@ -118,7 +125,7 @@ export const question = (prompt: string, signal?: AbortSignal): Promise<string |
     line.question(prompt, settle);
   });
 
-const personName = (): string => {
+export const personName = (): string => {
   try {
     return userInfo().username;
   } catch {

@@ -1,6 +1,8 @@
 import { isatty } from 'node:tty';
 import pc from 'picocolors';
 
+export { oneLine, printable } from '../client/printable.ts';
+
 /**
  * The only way to stdout and stderr. Results go to stdout, everything else to stderr. Nothing is cut short: whoever ends the
  * process waits for `flush()`. A reader that has gone away (EPIPE) is no error: the rest goes nowhere, quietly ([AU1]).
@@ -95,19 +97,5 @@ export const colour = pc.createColors(wantsColour(process.env, isatty(2)));
 
 /** A person sits at the keyboard and can be asked. */
 export const canAsk = (env: ColourEnv = process.env): boolean => isatty(0) && isatty(2) && !isCi(env);
-
-/**
- * Text of a model or a file, made safe for a terminal: control characters other than tab and newline could move the cursor,
- * rewrite what a person reads before allowing a call, or set the clipboard.
- */
-export const printable = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is being removed
-  text.replace(/\r\n/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\uFFFD');
-
-/** The same on one line of at most `max` characters. */
-export const oneLine = (text: string, max = 160): string => {
-  const line = printable(text).replace(/\s+/g, ' ').trim();
-  return line.length <= max ? line : `${line.slice(0, max - 1)}…`;
-};
 
 export const seconds = (ms: number): string => (ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`);

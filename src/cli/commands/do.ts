@@ -12,10 +12,11 @@ import { type Context, daemonOf } from '../context.ts';
 import { asksNobody, withDefaultMode } from '../default-mode.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
 import { offerLine, offersFor } from '../local-servers.ts';
-import { parseDevice, parseMode, parseProvider } from '../options.ts';
+import { type Device, parseMode, parseProvider } from '../options.ts';
 import { canAsk, colour } from '../output.ts';
 import { sessionModel, sessionSettings } from '../settings.ts';
 import { readTask } from '../stdin.ts';
+import { deviceOf, envFor, overridesOf, requireOwn } from '../turn-flags.ts';
 import { TurnPrinter } from '../turn-printer.ts';
 import { runTurn } from '../turn-run.ts';
 
@@ -78,6 +79,7 @@ interface Job {
   outputPath?: string;
   /** Of a new session, where a flag, the environment or the project names one. */
   model?: string;
+  device: Device | undefined;
   env: { [name: string]: string | undefined };
 }
 
@@ -91,7 +93,7 @@ const formatOf = ({ quiet, format }: DoOptions): Format => {
 /** Everything that can be refused is refused before anything is started. */
 const prepare = async (ctx: Context, words: readonly string[], given: DoOptions, format: Format): Promise<Job> => {
   const provider = given.provider === undefined ? undefined : parseProvider(given.provider);
-  const device = given.device === undefined ? undefined : parseDevice(given.device);
+  const device = deviceOf(given.device);
   checkKey(given);
   if (given.detach) checkDetached(given);
   const schema = given.jsonSchema === undefined ? undefined : await loadAnswerSchema(given.jsonSchema, ctx.cwd);
@@ -110,13 +112,12 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
     mode,
     options,
     unattended: asksNobody(settings.config.defaultMode),
-    overrides: overridesOf(options, provider, mode.ceo),
+    overrides: { ...overridesOf(options, provider), ...(mode.ceo ? { autonomyMode: 'ceo' as const } : {}) },
     ...(schema === undefined ? {} : { schema }),
     ...(model === undefined ? {} : { model }),
     ...(outputPath === undefined ? {} : { outputPath }),
-    env: device
-      ? { ...ctx.env, OPTA_HOST: device.host, OPTA_PORT: device.port === undefined ? undefined : String(device.port) }
-      : { ...ctx.env },
+    device,
+    env: envFor(ctx, device),
   };
 };
 
@@ -134,16 +135,6 @@ const checkDetached = (options: DoOptions): void => {
   const [flag] = Object.entries(flags).find(([, value]) => value !== undefined) ?? [];
   if (flag !== undefined) throw new UsageError(`${flag} does not go with --detach, which leaves before the end`);
 };
-
-const overridesOf = (o: DoOptions, provider: string | undefined, ceo: boolean): Overrides => ({
-  ...(o.model === undefined ? {} : { model: o.model }),
-  ...(provider === undefined ? {} : { provider }),
-  ...(o.dangerous || o.yolo ? { dangerous: true } : {}),
-  ...(o.auto ? { auto: true } : {}),
-  ...(o.commit ? {} : { noCommit: true }),
-  ...(o.checkpoints ? {} : { noCheckpoints: true }),
-  ...(ceo ? { autonomyMode: 'ceo' as const } : {}),
-});
 
 const writablePath = (cwd: string, path: string): string => {
   const full = resolve(cwd, path);
@@ -163,13 +154,9 @@ const execute = async <T extends TurnView | Submitted>(ctx: Context, job: Job, i
   const ended = endings(ctx, job, control);
   let http: DaemonHttp | undefined;
   try {
-    const { state, started } = await daemonOf(ctx, {}, job.env, job.format === 'quiet');
-    if (job.options.device !== undefined && !started) {
-      throw new OptaError(
-        'daemon-already-running',
-        '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop',
-      );
-    }
+    const ensured = await daemonOf(ctx, {}, job.env, job.format === 'quiet');
+    requireOwn(job.device, ensured);
+    const { state } = ensured;
     http = daemonHttp(state, () => requireDaemon(ctx.paths.stateFile));
     return await use(ctx, job, ids, http, control);
   } catch (cause) {
