@@ -22,7 +22,8 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
     'operations/',
     ['operations/', 'client/daemon-state.ts', 'client/discover.ts', 'config/', 'process-identity.ts', 'protocol/'],
   ],
-  ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/']],
+  ['tui/', ['tui/', 'client/', 'protocol/']],
+  ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/', 'tui/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],
   ['actors/runtime.ts', ['actors/ports.ts', 'protocol/']],
@@ -78,6 +79,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['configuration', /^config\//, 1_600],
   ['named operations', /^operations\//, 4_000],
   ['command line', /^cli\//, 7_000],
+  ['terminal', /^tui\//, 2_500],
   ['composition', /^[^/]+$/, 500],
 ];
 

@@ -16,8 +16,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
     const program = buildProgram(ctx, (code) => {
       exitCode = code;
     });
-    if (argv.length === 0) ctx.output.out(program.helpInformation());
-    else await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync([...argv], { from: 'user' });
   } catch (cause) {
     exitCode = report(ctx, cause, argv);
   }
