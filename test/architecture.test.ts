@@ -78,7 +78,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_600],
   ['named operations', /^operations\//, 4_000],
-  ['command line', /^cli\//, 7_000],
+  ['command line', /^cli\//, 8_000],
   ['terminal', /^tui\//, 2_500],
   ['composition', /^[^/]+$/, 500],
 ];

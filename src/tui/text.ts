@@ -75,18 +75,17 @@ const wrapLine = (line: string, width: number): string[] => {
   let gap = -1;
   for (const g of graphemes(line)) {
     const w = cellWidth(g);
-    if (used + w > width && row !== '') {
-      // A space at the end of a row is not drawn.
-      if (g === ' ') {
-        out.push(row);
-        [row, used, gap] = ['', 0, -1];
-        continue;
-      }
+    // A space at the end of a row is not drawn.
+    if (g === ' ' && used + w > width && row !== '') {
+      out.push(row);
+      [row, used, gap] = ['', 0, -1];
+      continue;
+    }
+    // Behind its last space, and where what follows that space fills the next row too, once more.
+    while (used + w > width && row !== '') {
       const rest = gap > 0 ? row.slice(gap) : '';
       out.push(gap > 0 ? row.slice(0, gap).trimEnd() : row);
-      row = rest;
-      used = textWidth(rest);
-      gap = -1;
+      [row, used, gap] = [rest, textWidth(rest), -1];
     }
     // What is wider than the screen has no place on it.
     if (w > width) continue;

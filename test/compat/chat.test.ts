@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CliResult, cli, endOf, startCli, until } from '../support/cli.ts';
@@ -37,6 +37,31 @@ describe('without a terminal', { timeout: 120_000 }, () => {
     const run = await chat('one @@{"text":"first answer"}@@\n\ntwo @@{"text":"second answer"}@@');
     expect(run).toMatchObject({ code: 0, stdout: 'first answer\nsecond answer\n' });
     expect(lmx.requests.at(-1)?.body.messages?.filter((m) => m.role === 'user')).toHaveLength(2);
+  });
+
+  test('[CF6] defaultMode of the configuration counts where no flag says otherwise', async () => {
+    const set = (mode: string) => cli(daemon.home, ['config', 'set', 'defaultMode', mode]);
+    const said = async (...args: string[]): Promise<unknown> => {
+      const [line] = linesOf(await chat(`go ${WRITES}`, '-f', 'json', ...args));
+      const id = String(line?.session_id);
+      const events = (await daemon.get(`/v3/sessions/${id}/events`)).body as {
+        events: { event: string; payload: { mode?: string } }[];
+      };
+      const asked = events.events.some((e) => e.event === 'permission.request');
+      return [events.events.find((e) => e.event === 'turn.start')?.payload.mode, asked];
+    };
+    try {
+      expect((await set('auto')).code).toBe(0);
+      expect(await said()).toEqual(['chat', false]);
+      expect(await said('--review')).toEqual(['review', false]);
+      expect((await set('plan')).code).toBe(0);
+      expect(await said()).toEqual(['plan', false]);
+      expect((await set('safe')).code).toBe(0);
+      expect(await said()).toEqual(['chat', true]);
+    } finally {
+      await cli(daemon.home, ['config', 'delete', 'defaultMode']);
+      rmSync(join(daemon.home, 'note.txt'), { force: true });
+    }
   });
 
   test('[CT2] --format json: one line for each turn, in the shape that scripts know, with our fields behind it', async () => {

@@ -72,6 +72,7 @@ describe('text', () => {
     expect(wrap('the quick brown fox', 10)).toEqual(['the quick', 'brown fox']);
     expect(wrap('abcdefghijkl', 5)).toEqual(['abcde', 'fghij', 'kl']);
     expect(wrap('a\n\nb', 5)).toEqual(['a', '', 'b']);
+    expect(wrap('aaa  👍你', 3)).toEqual(['aaa', '', '👍', '你']);
   });
 });
 

@@ -90,7 +90,7 @@ export class LineChat {
     const link = this.#talk.open(sessionId);
     const output = this.#output;
     const printer = new ChatPrinter(output, this.#talk);
-    const mayAsk = canAsk(this.#ctx.env);
+    const mayAsk = canAsk(this.#ctx.env) && this.#setup.asks;
     const decide = decider(this.#talk, this.#lines, output, mayAsk, this.#awaiting);
     const desk = new PermissionDesk(this.#talk.client, sessionId, decide, output);
     link.on('event', ({ record }) => {

@@ -1,7 +1,9 @@
 import { realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { DefaultMode } from '../../config/schema.ts';
 import type { Mode, Overrides } from '../../protocol/turn.ts';
 import type { Context } from '../context.ts';
+import { asksNobody, type ModeFlags, withDefaultMode } from '../default-mode.ts';
 import { UsageError } from '../exit.ts';
 import { type Device, parseProvider } from '../options.ts';
 import { deviceOf, envFor, overridesOf, type TurnFlags } from '../turn-flags.ts';
@@ -32,6 +34,8 @@ export interface ChatSetup {
   env: Context['env'];
   /** Folders beside the workspace whose files may be named with `@`. */
   addDirs: string[];
+  /** Whether a person at the terminal is asked. */
+  asks: boolean;
 }
 
 export const setupOf = (ctx: Context, options: ChatOptions): ChatSetup => {
@@ -48,6 +52,24 @@ export const setupOf = (ctx: Context, options: ChatOptions): ChatSetup => {
     device,
     env: envFor(ctx, device),
     addDirs: (options.addDir ?? []).map((path) => folder(ctx.cwd, path)),
+    asks: true,
+  };
+};
+
+/** The same with what `defaultMode` of the configuration says where the command line is silent. */
+export const withStandard = (setup: ChatSetup, options: ChatOptions, standard: DefaultMode): ChatSetup => {
+  const { auto, dangerous, yolo } = options;
+  const said: ModeFlags = { ...(auto ? { auto } : {}), ...(dangerous || yolo ? { dangerous: true } : {}) };
+  const flags = withDefaultMode(said, standard, setup.mode);
+  return {
+    ...setup,
+    mode: setup.mode === 'chat' ? (flags.mode as Mode) : setup.mode,
+    overrides: {
+      ...setup.overrides,
+      ...(flags.auto ? { auto: true } : {}),
+      ...(flags.dangerous ? { dangerous: true } : {}),
+    },
+    asks: !asksNobody(standard),
   };
 };
 

@@ -1,13 +1,12 @@
 import { isatty } from 'node:tty';
 import { requireDaemon } from '../../client/discover.ts';
 import { connect, type OptaClient } from '../../client/index.ts';
-import { valueAt } from '../../config/keys.ts';
 import { personName } from '../ask.ts';
 import { callOf } from '../call.ts';
 import { Conversation } from '../chat/conversation.ts';
 import { LineChat } from '../chat/line-chat.ts';
 import { type Lines, PipedLines, TerminalLines } from '../chat/lines.ts';
-import { type ChatOptions, type ChatSetup, formatOf, setupOf } from '../chat/options.ts';
+import { type ChatOptions, type ChatSetup, formatOf, setupOf, withStandard } from '../chat/options.ts';
 import { newSession, type PickOne, pickSession } from '../chat/target.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { EXIT, reportFailure } from '../exit.ts';
@@ -22,9 +21,10 @@ export const runChat = async (ctx: Context, options: ChatOptions): Promise<numbe
   const json = options.format === 'json';
   try {
     formatOf(options);
-    const setup = setupOf(ctx, options);
+    const said = setupOf(ctx, options);
     const settings = await sessionSettings(ctx, true);
-    const screen = options.tui || (!options.plain && !json && valueAt(settings.config, 'tui.default') === true);
+    const setup = withStandard(said, options, settings.config.defaultMode);
+    const screen = options.tui || (!options.plain && !json && settings.config.tui.default);
     if (screen && isatty(0) && isatty(1)) {
       const { runScreen } = await import('./chat-screen.ts');
       return await runScreen(ctx, options, setup, sessionModel(settings));
