@@ -9,11 +9,15 @@ export interface JsonCommand {
   alone?: true;
   /** JSON lines in place of one value. */
   jsonl?: true;
+  /** Flags that it does not know are passed over, or on. */
+  anyFlag?: true;
 }
 
 /** The session that the daemon of the tests holds. */
 export const KNOWN_SESSION = 'well-known';
 const READ = ['show', 'export', 'queue'];
+/** Not part of this build: whatever they are asked, they say so. */
+const ABSENT: JsonCommand = { lines: [[], ['do', 'something']], anyFlag: true };
 
 export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
   do: { lines: [['say it'], ['--mode', 'plan', 'x'], ['--detach', 'x'], ['--session', 'nobody', 'x'], ['']] },
@@ -55,5 +59,80 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
   doctor: { lines: [[], ['--exit-code']] },
   inspect: { lines: [[], [KNOWN_SESSION], ['nobody']] },
   why: { lines: [[KNOWN_SESSION], ['nobody']] },
-  'lmx serve': { lines: [[]] },
+  'lmx serve': { lines: [[]], anyFlag: true },
+  // With a PATH on which nothing manages services.
+  'daemon install': { lines: [[]], alone: true },
+  'daemon uninstall': { lines: [[]], alone: true },
+  settings: { lines: [[], ['get', 'model.default']], alone: true },
+  onboard: { lines: [[]], alone: true },
+  env: {
+    lines: [
+      [],
+      ['save', 'home', '--host', '127.0.0.1'],
+      ['show', 'home'],
+      ['use', 'home'],
+      ['delete', 'home'],
+      ['use', 'nobody'],
+      ['save'],
+      ['frobnicate'],
+    ],
+    alone: true,
+  },
+  status: { lines: [[], ['--full'], ['--device', 'a b']] },
+  health: { lines: [[], ['--skip-lmx']] },
+  models: {
+    lines: [
+      [],
+      ['list', '--full'],
+      ['dashboard'],
+      ['info', 'fake-model'],
+      ['info', 'nobody'],
+      ['use'],
+      ['aliases'],
+      ['history'],
+      ['health'],
+      ['scan'],
+      ['load', 'fake-model'],
+      ['unload', 'nobody'],
+      ['swap', 'fake-model'],
+      ['browse'],
+      ['frobnicate'],
+      ['help'],
+    ],
+  },
+  embed: { lines: [['some', 'text']] },
+  rerank: { lines: [['query', '-d', 'a|b']] },
+  serve: { lines: [[], ['start'], ['frobnicate']] },
+  'mcp list': { lines: [[]] },
+  'mcp add': {
+    lines: [
+      ['files', 'no-such-command', '--env', 'A=b'],
+      ['files', 'other'],
+      ['bad name!', 'x'],
+    ],
+    alone: true,
+  },
+  'mcp add-playwright': { lines: [[], ['--mode', 'attach']], alone: true },
+  'mcp remove': { lines: [['nobody']], alone: true },
+  'mcp test': { lines: [['nobody']] },
+  'mcp health': { lines: [[], ['--timeout-ms', '500'], ['--timeout-ms', 'soon']] },
+  keychain: {
+    lines: [[], ['set-openai', 'sk-1'], ['delete-openai'], ['set-nobody', 'x'], ['frobnicate']],
+    alone: true,
+  },
+  'key create': { lines: [['--no-copy', '--no-remote', '--value', 'k'], ['--no-copy']], alone: true },
+  'key show': { lines: [[], ['--reveal']], alone: true },
+  'key copy': { lines: [[]], alone: true },
+  init: { lines: [['--yes'], ['--yes'], ['--yes', '--force']], alone: true },
+  diff: { lines: [[], ['--session', 'nobody']] },
+  version: { lines: [[], ['--check']] },
+  account: ABSENT,
+  vault: ABSENT,
+  apps: ABSENT,
+  workspace: ABSENT,
+  benchmark: ABSENT,
+  'ceo-bench': ABSENT,
+  browser: ABSENT,
+  update: ABSENT,
+  memory: ABSENT,
 };

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { CliResult } from '../../support/cli.ts';
 import type { FakeDaemon } from '../../support/fake-daemon.ts';
-import type { FakeLmx } from '../../support/fake-lmx.ts';
+import type { FakeLmx, FakeLmxOptions } from '../../support/fake-lmx.ts';
 import type { RealDaemon } from '../daemon.ts';
 import type { Rule } from './stable.ts';
 
@@ -35,6 +35,8 @@ export interface Case {
 export interface Family {
   /** What the family's daemon holds before its first case. */
   prepare?(world: World): unknown;
+  /** Beyond two models and nothing to administer. */
+  lmx?: FakeLmxOptions;
   /** For the family's daemon and all its commands. */
   env?: { readonly [name: string]: string };
   cases: readonly Case[];

@@ -36,6 +36,8 @@ export const plainEnv = (home: string, lmxPort: number, more: NodeJS.ProcessEnv 
   OPTA_HOST: '127.0.0.1',
   OPTA_PORT: String(lmxPort),
   OPTA_DAEMON_PORT: '0',
+  // Never the keyring of whoever runs the tests.
+  OPTA_KEYRING: 'file',
   ...more,
 });
 
@@ -47,7 +49,7 @@ export interface Outcome {
 /** Every case of a family, two at a time; those that need it, alone. A case that could not be run has its reason. */
 export const runFamily = async (family: Family): Promise<Map<string, Outcome | Error>> => {
   const outcomes = new Map<string, Outcome | Error>();
-  const lmx = await startFakeLmx({ models: ['fake-model', 'other-model'] });
+  const lmx = await startFakeLmx({ models: ['fake-model', 'other-model'], ...family.lmx });
   const needsDaemon = family.prepare !== undefined || family.cases.some((c) => c.in !== 'empty');
   const env = { OPTA_MODEL: 'fake-model', ...family.env };
   const daemon = needsDaemon ? await startDaemon(lmx.port, { OPTA_CHECK: '1', ...env }) : null;

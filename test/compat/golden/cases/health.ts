@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fakeAdmin } from '../../../support/fake-lmx-admin.ts';
 import type { Case, Family, Rule } from '../case.ts';
 
 /** Of the machine and not of the command: the system, Node, the disk, other servers, the adapter of the network. */
@@ -37,6 +38,16 @@ const CASES: Case[] = [
   check('doctor-unknown-format', ['doctor', '-f', 'xml']),
   check('doctor-unknown-option', ['doctor', '--json', '--frobnicate']),
   check('doctor-help', ['doctor', '--help']),
+  check('status', ['status']),
+  check('status-json', ['status', '--json']),
+  check('status-full-json', ['status', '--full', '--json']),
+  check('status-host-away', ['status'], { in: 'empty', env: { OPTA_PORT: '9' } }),
+  check('status-host-away-json', ['status', '--json'], { in: 'empty', env: { OPTA_PORT: '9' } }),
+  check('health', ['health']),
+  check('health-json', ['health', '--json']),
+  check('health-skip-lmx-json', ['health', '--skip-lmx', '--json'], { in: 'empty' }),
+  check('onboard', ['onboard']),
+  check('onboard-json', ['onboard', '--json']),
 ];
 
-export default { cases: CASES } satisfies Family;
+export default { lmx: fakeAdmin().options, cases: CASES } satisfies Family;
