@@ -9,6 +9,8 @@ export interface JsonCommand {
   alone?: true;
   /** JSON lines in place of one value. */
   jsonl?: true;
+  /** What is piped in. Without it, or where nothing is said, a success may be silent. */
+  stdin?: string;
   /** Flags that it does not know are passed over, or on. */
   anyFlag?: true;
 }
@@ -21,6 +23,12 @@ const ABSENT: JsonCommand = { lines: [[], ['do', 'something']], anyFlag: true };
 
 export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
   do: { lines: [['say it'], ['--mode', 'plan', 'x'], ['--detach', 'x'], ['--session', 'nobody', 'x'], ['']] },
+  chat: {
+    lines: [['--plan'], ['--resume', 'nobody'], ['--session', 'nobody'], ['--auto']],
+    stdin: 'hello\n',
+    jsonl: true,
+  },
+  tui: { lines: [[], ['--session', 'nobody']], stdin: 'hello\n', jsonl: true },
   'daemon start': { lines: [[], ['--port', '0'], ['--engine', 'demo']], alone: true },
   'daemon restart': { lines: [[]], alone: true },
   'daemon stop': { lines: [[]], alone: true },

@@ -8,6 +8,7 @@ import { endOf, removeDir, tempDir, until } from '../support/cli.ts';
 import { defaultFrom } from '../support/daemon-process.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { fakeAdmin } from '../support/fake-lmx-admin.ts';
+import { hasTmux } from '../support/tmux.ts';
 import { endDaemonOf, plainEnv, ROOT } from './golden/runner.ts';
 
 /** Programs around opta, as people have them: a shell script from the old documentation, and the commands that its README prints. */
@@ -25,7 +26,6 @@ afterEach(async () => {
 
 const has = (program: string, ...args: string[]): boolean => spawnSync(program, args).status === 0;
 const hasJq = has('jq', '--version');
-const hasTmux = has('tmux', '-V');
 /** `opta` on PATH is what npm puts there, so it has to be built; `npm test` does that. */
 const isBuilt = defaultFrom() === 'dist';
 const ENV = { OPTA_MODEL: 'fake-model' };
@@ -80,7 +80,7 @@ describe('the commands that the README prints', () => {
     expect(stopped.stdout).toBe('Daemon stopped\n');
   }, 300_000);
 
-  test.runIf(hasTmux && existsSync(join(ROOT, 'src', 'tui')))(
+  test.runIf(hasTmux)(
     '[GF2] npm run dev -- chat --tui: a screen that takes a task and shows its answer (needs tmux)',
     async () => {
       const socket = join(home, 'tmux');

@@ -64,7 +64,7 @@ test('[AU5] every command that prints JSON is run below, and every command below
 const SITUATIONS = ['plain', 'slow pipe', 'no stdin', 'CI'] as const;
 type Situation = (typeof SITUATIONS)[number];
 
-const start = (home: string, args: readonly string[], situation: Situation): ChildProcess => {
+const start = (home: string, args: readonly string[], situation: Situation, stdin: string): ChildProcess => {
   const cwd = join(home, 'here');
   mkdirSync(cwd, { recursive: true });
   const env = plainEnv(home, lmx.port, {
@@ -76,12 +76,12 @@ const start = (home: string, args: readonly string[], situation: Situation): Chi
     return spawn('/bin/sh', ['-c', 'exec "$@" <&-', 'sh', ...words], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const child = spawn(words[0] as string, words.slice(1), { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin?.on('error', () => undefined);
-  child.stdin?.end();
+  child.stdin?.end(stdin);
   return child;
 };
 
-const run = (home: string, args: readonly string[], situation: Situation): Promise<CliResult> => {
-  const child = start(home, args, situation);
+const run = (home: string, args: readonly string[], situation: Situation, stdin = ''): Promise<CliResult> => {
+  const child = start(home, args, situation, stdin);
   if (situation === 'slow pipe') {
     child.stdout?.on('data', () => {
       child.stdout?.pause();
@@ -97,6 +97,7 @@ const expectJson = (run: CliResult, what: string, row: JsonCommand): void => {
   expect(run.stdout + run.stderr, what).not.toMatch(/\u001b/);
   expect(run.stderr, what).not.toMatch(/^ +at .*[jt]s:\d+/m);
   expect(Object.values(EXIT), what).toContain(run.code);
+  if (row.stdin !== undefined && run.code === 0 && run.stdout === '') return;
   expect(run.stdout.endsWith('\n'), `${what}: ${run.stdout}${run.stderr}`).toBe(true);
   const lines = row.jsonl ? run.stdout.trimEnd().split('\n') : [run.stdout];
   const values = lines.map((line) => JSON.parse(line) as { error?: unknown; exit_code?: unknown });
@@ -121,7 +122,7 @@ describe('[AU5] under --json stdout parses, and nothing is coloured', () => {
         for (const [i, line] of row.lines.entries()) {
           const situation = SITUATIONS[i % SITUATIONS.length] ?? 'plain';
           const args = [...name.split(' '), ...line, ...flags];
-          expectJson(await run(home, args, situation), `${args.join(' ')} (${situation})`, row);
+          expectJson(await run(home, args, situation, row.stdin), `${args.join(' ')} (${situation})`, row);
         }
       } finally {
         if (row.alone) {

@@ -57,7 +57,7 @@ const rules = ({ home, cwd, root, version, lmxPort }: Facts): Rule[] => [
   [/("(?:pid|ppid)":\s?)\d+/g, '$1<pid>'],
   [/("port":\s?)\d+/g, '$1<port>'],
   [
-    /("(?:elapsed|elapsedMs|promptTokens|speed|firstTokenLatencyMs|durationMs|uptimeMs|uptimeSeconds|since|timestamp|p50Ms|p99Ms)":\s?)(?:\d+(?:\.\d+)?(?:e-?\d+)?|null)/g,
+    /("(?:elapsed|elapsedMs|promptTokens|speed|firstTokenLatencyMs|durationMs|uptimeMs|uptime|uptimeSeconds|since|timestamp|p50Ms|p99Ms)":\s?)(?:\d+(?:\.\d+)?(?:e-?\d+)?|null)/g,
     '$1<n>',
   ],
   [/(?<![\d.])\d+(?:\.\d+)? (ms|s)\b/g, '<n> $1'],
