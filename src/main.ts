@@ -128,6 +128,29 @@ const run = async (): Promise<void> => {
     log,
   });
 
+  const purge = (): void =>
+    system.purge((error, purged) => {
+      if (error) log.warn('deleted sessions could not be purged', { reason: error.message });
+      else if (purged > 0) log.info('purged deleted sessions', { purged });
+    });
+  const purging = setInterval(purge, LIMITS.purgeEveryMs);
+
+  // Before the state is there to be read: whoever reads it may send a signal in the same moment.
+  stop = onStopSignal(async (signal) => {
+    clearInterval(purging);
+    log.info('daemon stopping', { signal });
+    // First the files: nobody should be sent to a daemon that is on its way out.
+    rmSync(paths.stateFile, { force: true });
+    rmSync(paths.pidFile, { force: true });
+    await new Promise<void>((resolve) => system.stop(resolve));
+    admin?.close();
+    await closeAll(server, engine, tools);
+    await new Promise<void>((resolve) => store.close(() => resolve()));
+    lock.release();
+    log.info('daemon stopped');
+    log.flush();
+  });
+
   writePrivateFile(paths.tokenFile, token);
   writePrivateFile(paths.observerTokenFile, observerToken);
   writePrivateFile(paths.pidFile, String(process.pid));
@@ -145,29 +168,7 @@ const run = async (): Promise<void> => {
   };
   writePrivateFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
   log.info('daemon ready', { pid: process.pid, port: server.port, version, engine: config.engine });
-
-  const purge = (): void =>
-    system.purge((error, purged) => {
-      if (error) log.warn('deleted sessions could not be purged', { reason: error.message });
-      else if (purged > 0) log.info('purged deleted sessions', { purged });
-    });
-  const purging = setInterval(purge, LIMITS.purgeEveryMs);
   purge();
-
-  stop = onStopSignal(async (signal) => {
-    clearInterval(purging);
-    log.info('daemon stopping', { signal });
-    // First the files: nobody should be sent to a daemon that is on its way out.
-    rmSync(paths.stateFile, { force: true });
-    rmSync(paths.pidFile, { force: true });
-    await new Promise<void>((resolve) => system.stop(resolve));
-    admin?.close();
-    await closeAll(server, engine, tools);
-    await new Promise<void>((resolve) => store.close(() => resolve()));
-    lock.release();
-    log.info('daemon stopped');
-    log.flush();
-  });
 };
 
 /** The bounds that a person may set, in place of those of `limits.ts`. */
