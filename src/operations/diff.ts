@@ -2,7 +2,8 @@ import { isAbsolute, relative, resolve } from 'node:path';
 import type { Env } from '../config/paths.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { Call, OperationOutput } from '../protocol/operations.ts';
-import { GIT_BYTES_MAX, git } from './git.ts';
+import { isWholePath } from './folder.ts';
+import { GIT_BYTES_MAX, git, OWN_FILES, unfiltered } from './git.ts';
 
 export interface DiffAsked {
   /** The folder; that of the session when one is named. */
@@ -31,29 +32,30 @@ export const diffOf = async (
   { call, env, signal }: { call: Call; env: Env; signal?: AbortSignal },
 ): Promise<Diff> => {
   if (session === undefined) {
-    if (workspace === undefined || !isAbsolute(workspace))
+    if (workspace === undefined || !isWholePath(workspace))
       throw new OptaError('invalid-request', 'Name a session, or a workspace by its whole path');
     return compare(workspace, ['.'], env, signal);
   }
   const found = await call('sessions.get', { params: { id: session } });
   const folder = workspace ?? found.workspace;
   if (folder === undefined) throw new OptaError('invalid-request', `Session ${session} has no workspace`);
+  if (!isWholePath(folder)) throw new OptaError('invalid-request', `Not a folder with a whole path: ${folder}`);
   const paths = writtenPaths(found, folder);
   const none = { workspace: folder, repository: null, files: [], diff: '', truncated: false };
   return { ...(paths.length === 0 ? none : await compare(folder, paths, env, signal)), session };
 };
 
 const compare = async (workspace: string, paths: string[], env: Env, signal?: AbortSignal): Promise<Diff> => {
-  const at = { cwd: workspace, env, signal };
+  const at = await unfiltered({ cwd: workspace, env, signal });
   const repository = (await git(['rev-parse', '--show-toplevel'], at))?.trim() ?? null;
   if (repository === null) return { workspace, repository, files: [], diff: '', truncated: false };
-  const plain = ['--no-ext-diff', '--no-textconv', '--no-color'];
+  const plain = ['--no-ext-diff', '--no-textconv', '--no-color', OWN_FILES];
   const base =
     (await git(['rev-parse', '--verify', '--quiet', 'HEAD'], at))?.trim() ??
     (await git(['hash-object', '-t', 'tree', '/dev/null'], at))?.trim() ??
     '';
   const tracked = (await git(['--literal-pathspecs', 'diff', ...plain, base, '--', ...paths], at)) ?? '';
-  const status = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--', ...paths];
+  const status = ['status', '--porcelain=v1', '-z', '--untracked-files=all', OWN_FILES, '--', ...paths];
   const files = filesOf((await git(['--literal-pathspecs', ...status], at)) ?? '');
   const fresh = files.filter((file) => file.status === '??');
   const whole: string[] = [];
@@ -101,7 +103,7 @@ const writtenPaths = ({ messages }: OperationOutput<'sessions.get'>, folder: str
     .flatMap((call) => pathOf(call.function.arguments));
   const below = named
     .map((path) => relative(folder, resolve(folder, path)))
-    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path));
+    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path) && !path.includes('\0'));
   return [...new Set(below)];
 };
 

@@ -4,7 +4,7 @@ import { valueAt } from '../config/keys.ts';
 import type { Resolved } from '../config/load.ts';
 import type { Env } from '../config/paths.ts';
 import { type Check, pass, warn } from './doctor-checks.ts';
-import { git } from './git.ts';
+import { git, OWN_FILES, unfiltered } from './git.ts';
 import type { SelfCheck } from './operation.ts';
 
 /** The programs that tools and commands use. */
@@ -32,10 +32,8 @@ const hasRipgrep = async (): Promise<boolean> => {
 
 export const gitCheck = async (workspace: string, env: Env): Promise<Check> => {
   const name = 'Git';
-  const status = await git(['status', '--porcelain=v1', '--branch', '--untracked-files=normal'], {
-    cwd: workspace,
-    env,
-  });
+  const at = await unfiltered({ cwd: workspace, env });
+  const status = await git(['status', '--porcelain=v1', '--branch', '--untracked-files=normal', OWN_FILES], at);
   if (status === null) return pass(name, `${workspace} is in no repository: opta diff has nothing to compare with`);
   const [head = '', ...changes] = status.split('\n').filter((line) => line !== '');
   const branch = head.replace(/^## (?:No commits yet on )?/, '').replace(/\.\.\..*$/, '');

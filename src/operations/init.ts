@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
+import { readText } from '../config/layer.ts';
 import { PROJECT_FILE } from '../config/project.ts';
 import { OptaError } from '../protocol/errors.ts';
 
@@ -11,7 +12,10 @@ export interface Scaffold {
   kept: string[];
 }
 
-/** Begins a project: its settings, and notes for whoever works in it. What is there already is kept unless `force` says otherwise. */
+/**
+ * Begins a project: its settings, and notes for whoever works in it. What is there already is kept unless `force` says otherwise. The
+ * folder may come from a stranger, so no link is written through: what it leads to is not the project's.
+ */
 export const scaffold = (workspace: string, { force = false } = {}): Scaffold => {
   if (!isAbsolute(workspace) || !statSync(workspace, { throwIfNoEntry: false })?.isDirectory())
     throw new OptaError('invalid-request', `Not a folder with a whole path: ${workspace}`);
@@ -21,27 +25,49 @@ export const scaffold = (workspace: string, { force = false } = {}): Scaffold =>
     ['AGENTS.md', notes(workspace)],
   ] as const) {
     const file = join(workspace, name);
-    mkdirSync(dirname(file), { recursive: true });
-    if (write(file, text, 'wx')) done.created.push(name);
+    makeFolder(dirname(file), workspace);
+    if (write(file, text)) done.created.push(name);
     else if (force) {
-      write(file, text, 'w');
+      remove(file);
+      write(file, text);
       done.replaced.push(name);
     } else done.kept.push(name);
   }
   return done;
 };
 
-/** False when the file is there and `wx` spares it. */
-const write = (file: string, text: string, flag: 'w' | 'wx'): boolean => {
+const makeFolder = (folder: string, workspace: string): void => {
+  if (folder === workspace) return;
   try {
-    writeFileSync(file, text, { flag });
+    mkdirSync(folder, { recursive: true });
+    if (lstatSync(folder).isDirectory()) return;
+  } catch (cause) {
+    throw cannot(folder, cause);
+  }
+  throw new OptaError('invalid-request', `Cannot write into ${folder}: it is a link`);
+};
+
+/** False when something is there already. */
+const write = (file: string, text: string): boolean => {
+  try {
+    writeFileSync(file, text, { flag: 'wx' });
     return true;
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return false;
-    throw new OptaError('invalid-request', `Cannot write ${file}: ${message}`);
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw cannot(file, cause);
   }
 };
+
+const remove = (file: string): void => {
+  try {
+    rmSync(file);
+  } catch (cause) {
+    throw cannot(file, cause);
+  }
+};
+
+const cannot = (file: string, cause: unknown): OptaError =>
+  new OptaError('invalid-request', `Cannot write ${file}: ${(cause as Error).message}`);
 
 /** A deny rule counts in a project that nobody trusts yet. */
 const SETTINGS = `${JSON.stringify(
@@ -84,11 +110,12 @@ What is where, and where new code goes.
 const packageOf = (workspace: string): { name: string; scripts: string[] } => {
   const fallback = { name: basename(workspace) || 'Project', scripts: [] };
   try {
-    const { name, scripts } = JSON.parse(readFileSync(join(workspace, 'package.json'), 'utf8')) as {
+    const { name, scripts } = JSON.parse(readText(join(workspace, 'package.json')) ?? '{}') as {
       name?: unknown;
       scripts?: object;
     };
-    return { name: typeof name === 'string' && name ? name : fallback.name, scripts: Object.keys(scripts ?? {}) };
+    const title = typeof name === 'string' ? name.replace(/\s+/g, ' ').trim() : '';
+    return { name: title || fallback.name, scripts: Object.keys(scripts ?? {}) };
   } catch {
     // No package, or one that cannot be read: the folder has a name too.
     return fallback;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DAEMON_OPERATIONS } from './daemon.ts';
 import { diffOf } from './diff.ts';
 import { examine } from './doctor.ts';
+import { FolderSchema } from './folder.ts';
 import { scaffold } from './init.ts';
 import { daemonSelf, define, nothing, type Operations, SHELLS } from './operation.ts';
 import { versionCheck } from './version.ts';
@@ -15,7 +16,7 @@ export const SYSTEM_OPERATIONS: Operations = {
     description: 'Checks this installation, and says what to type where something is wrong.',
     safety: 'read',
     deadlineMs: DOCTOR_MS,
-    input: z.object({ workspace: z.string().optional() }),
+    input: z.object({ workspace: FolderSchema.optional() }),
     run: (world, { workspace }) => {
       const { selfCheck, localServers } = daemonSelf(world);
       const { paths, env, version } = world;
@@ -42,14 +43,14 @@ export const SYSTEM_OPERATIONS: Operations = {
     title: 'Diff',
     description: 'What is not committed in a workspace, or of what a session wrote.',
     safety: 'read',
-    input: z.object({ session: z.string().optional(), workspace: z.string().optional() }),
+    input: z.object({ session: z.string().optional(), workspace: FolderSchema.optional() }),
     run: ({ call, env, signal }, asked) => diffOf(asked, { call, env, signal }),
   }),
   'init.run': define({
     title: 'Begin a project',
     description: 'Writes .opta/config.json and AGENTS.md into a workspace, and keeps what is there.',
     safety: 'write',
-    input: z.object({ workspace: z.string(), force: z.boolean().optional(), yes: z.boolean().optional() }),
+    input: z.object({ workspace: FolderSchema, force: z.boolean().optional(), yes: z.boolean().optional() }),
     run: (_world, { workspace, force }) => scaffold(workspace, force ? { force } : {}),
   }),
 };

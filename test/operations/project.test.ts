@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { projectRules } from '../../src/config/project.ts';
 import { diffOf } from '../../src/operations/diff.ts';
+import { gitCheck } from '../../src/operations/doctor-tools.ts';
 import { scaffold } from '../../src/operations/init.ts';
 import type { Call } from '../../src/protocol/operations.ts';
 import { cli, removeDir, tempDir } from '../support/cli.ts';
@@ -82,7 +83,9 @@ describe('diff', { timeout: 120_000 }, () => {
     expect((await of('mine.txt', './born.txt')).files.map((f) => f.path)).toEqual(['mine.txt', 'born.txt']);
     // A name is a name and no pattern.
     expect((await of('*.txt')).files.map((f) => f.path)).toEqual(['*.txt']);
-    expect(await of('../elsewhere', '/etc/passwd')).toMatchObject({ session: 's', files: [], diff: '' });
+    expect(await of('../elsewhere', '/etc/passwd', 'a\0b')).toMatchObject({ session: 's', files: [], diff: '' });
+    for (const workspace of [`${work}\0`, 'project'])
+      await expect(diffOf({ workspace }, { call: noCall, env })).rejects.toMatchObject({ code: 'invalid-request' });
     expect(await of()).toMatchObject({ files: [], diff: '' });
   });
 
@@ -100,6 +103,41 @@ describe('diff', { timeout: 120_000 }, () => {
     write('a.txt', 'b\n');
     expect((await diffOf({ workspace: work }, { call: noCall, env })).diff).toContain('-a\n+b');
     expect(() => readFileSync(trap)).toThrow('ENOENT');
+
+    // Filters run over each file that is looked at: of the repository, and of one inside of it.
+    git('config', '--unset', 'core.fsmonitor');
+    const inner = join(work, 'inner');
+    mkdirSync(inner);
+    for (const at of [inner, work]) {
+      const here = (...args: string[]) => git('-C', at, ...args);
+      if (at === inner) here('init', '-q');
+      const driver = at === inner ? 'within' : 'a=b';
+      writeFileSync(join(at, '.gitattributes'), `*.txt filter=${driver}\n`);
+      writeFileSync(join(at, 'f.txt'), 'a\n');
+      here('-c', 'advice.addEmbeddedRepo=false', 'add', '-A', '.');
+      here('commit', '-qm', 'x');
+      here('config', `filter.${driver}.required`, 'true');
+      here('config', `filter.${driver}.clean`, join(work, 'trap.sh'));
+      writeFileSync(join(at, 'f.txt'), 'c\n');
+    }
+    expect((await diffOf({ workspace: work }, { call: noCall, env })).diff).toContain('-a\n+c');
+    expect((await gitCheck(work, env)).message).toContain('uncommitted');
+    expect(() => readFileSync(trap)).toThrow('ENOENT');
+
+    // What a repository lacks is fetched where it says, by what it says.
+    const lost = git('rev-parse', 'HEAD:f.txt').trim();
+    rmSync(join(work, '.git', 'objects', lost.slice(0, 2), lost.slice(2)));
+    for (const [key, value] of [
+      ['core.repositoryformatversion', '1'],
+      ['extensions.partialClone', 'origin'],
+      ['remote.origin.promisor', 'true'],
+      ['remote.origin.url', `ext::${join(work, 'trap.sh')}`],
+      ['protocol.ext.allow', 'always'],
+    ] as const)
+      git('config', key, value);
+    await diffOf({ workspace: work }, { call: noCall, env });
+    expect(() => readFileSync(trap)).toThrow('ENOENT');
+
     const outside = join(dir, 'plain');
     mkdirSync(outside);
     expect(await diffOf({ workspace: outside }, { call: noCall, env })).toMatchObject({ repository: null, diff: '' });
@@ -140,6 +178,27 @@ describe('init', { timeout: 120_000 }, () => {
     expect(() => readFileSync(join(dir, 'nowhere'))).toThrow('ENOENT');
     for (const bad of ['relative', join(work, 'absent'), join(work, '.opta', 'config.json')])
       expect(() => scaffold(bad)).toThrow(expect.objectContaining({ code: 'invalid-request' }));
+  });
+
+  test('[OP9] nothing is written through a link, by force neither, and what is no file is not waited for', () => {
+    const mine = join(dir, 'mine.rc');
+    writeFileSync(mine, 'mine');
+    symlinkSync(mine, join(work, 'AGENTS.md'));
+    execFileSync('mkfifo', [join(work, 'package.json')]);
+    expect(scaffold(work, { force: true }).replaced).toEqual(['AGENTS.md']);
+    expect(readFileSync(mine, 'utf8')).toBe('mine');
+    expect(lstatSync(join(work, 'AGENTS.md')).isFile()).toBe(true);
+    expect(readFileSync(join(work, 'AGENTS.md'), 'utf8')).toMatch(/^# project\n/);
+    rmSync(join(work, 'package.json'));
+    write('package.json', JSON.stringify({ name: 'x\nrm -rf /\n' }));
+    scaffold(work, { force: true });
+    expect(readFileSync(join(work, 'AGENTS.md'), 'utf8')).toMatch(/^# x rm -rf \/\n\n/);
+
+    rmSync(join(work, '.opta'), { recursive: true });
+    symlinkSync(dir, join(work, '.opta'));
+    write('AGENTS.md', 'mine');
+    expect(() => scaffold(work, { force: true })).toThrow(expect.objectContaining({ code: 'invalid-request' }));
+    expect(() => readFileSync(join(dir, 'config.json'))).toThrow('ENOENT');
   });
 
   test('[OP9] the command, without a terminal, asks nothing', async () => {
