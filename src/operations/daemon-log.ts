@@ -1,6 +1,8 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 export const CHUNK_BYTES = 64 * 1024;
+/** No more of a log is read than this, whatever its lines are like; a caller that others wait for wants less. */
+const TAIL_BYTES_MAX = 64 << 20;
 
 /** How far a file was read, and which file that was. */
 export interface Place {
@@ -9,10 +11,16 @@ export interface Place {
 }
 
 /**
- * The last `count` lines, read from the end: a log of gigabytes costs no more than its tail. With `whole`, a last line that
- * is still being written is left for later; `end` is where reading goes on, so that nothing falls between the two.
+ * The last `count` lines, read from the end: a log of gigabytes costs no more than its tail, and of long lines only those that
+ * fit into `bytesMax`. With `whole`, a last line that is still being written is left for later; `end` is where reading goes on,
+ * so that nothing falls between the two.
  */
-export const lastLines = (file: string, count: number, whole: boolean): { lines: string[]; end: Place } => {
+export const lastLines = (
+  file: string,
+  count: number,
+  whole: boolean,
+  bytesMax: number = TAIL_BYTES_MAX,
+): { lines: string[]; end: Place } => {
   let fd: number;
   try {
     fd = openSync(file, 'r');
@@ -22,7 +30,7 @@ export const lastLines = (file: string, count: number, whole: boolean): { lines:
   }
   try {
     const { size, ino } = fstatSync(fd);
-    const tail = tailOf(fd, size, count);
+    const tail = tailOf(fd, size, count, bytesMax);
     const partial = whole ? tail.length - (tail.lastIndexOf(10) + 1) : 0;
     const lines = tail.toString('utf8', 0, tail.length - partial).split('\n');
     // The first one is cut unless the file was read to its beginning.
@@ -33,16 +41,17 @@ export const lastLines = (file: string, count: number, whole: boolean): { lines:
   }
 };
 
-/** The end of the file, from its beginning or from before the last `count` line ends. */
-const tailOf = (fd: number, size: number, count: number): Buffer => {
+/** The end of the file: from its beginning, from before the last `count` line ends, or its last `bytesMax` bytes. */
+const tailOf = (fd: number, size: number, count: number, bytesMax: number): Buffer => {
   const chunks: Buffer[] = [];
+  const first = Math.max(0, size - bytesMax);
   let newlines = 0;
-  for (let at = size; at > 0 && newlines <= count; ) {
-    const take = Math.min(CHUNK_BYTES, at);
+  for (let at = size; at > first && newlines <= count; ) {
+    const take = Math.min(CHUNK_BYTES, at - first);
     const chunk = Buffer.alloc(take);
     readSync(fd, chunk, 0, take, at - take);
     at -= take;
-    newlines += chunk.reduce((n, byte) => (byte === 10 ? n + 1 : n), 0);
+    for (let i = chunk.indexOf(10); i >= 0; i = chunk.indexOf(10, i + 1)) newlines += 1;
     chunks.unshift(chunk);
   }
   return Buffer.concat(chunks);

@@ -7,6 +7,8 @@ import { daemonSelf, define, nothing, type Operations, type OperationWorld } fro
 import { installService, serviceOf, uninstallService } from './service.ts';
 
 const LINES = { standard: 200, most: 2_000 };
+/** Read and written at once, while everybody else waits. */
+const LOG_BYTES_MAX = 1 << 20;
 
 /** `daemon.*`, of the very daemon that is asked. */
 export const DAEMON_OPERATIONS: Operations = {
@@ -39,10 +41,10 @@ export const DAEMON_OPERATIONS: Operations = {
   }),
   'daemon.logs': define({
     title: 'Daemon log',
-    description: "The end of the daemon's log, one object a line.",
+    description: "The end of the daemon's log, one object a line; no more than its last mebibyte.",
     safety: 'read',
     input: z.object({ lines: z.coerce.number().int().min(1).max(LINES.most).default(LINES.standard) }),
-    run: ({ paths }, { lines }) => lastLines(paths.logFile, lines, false).lines.map(parseLine),
+    run: ({ paths }, { lines }) => lastLines(paths.logFile, lines, false, LOG_BYTES_MAX).lines.map(parseLine),
   }),
   'daemon.install': define({
     title: 'Install the service',

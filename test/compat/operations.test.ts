@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cli, tempDir, until } from '../support/cli.ts';
@@ -173,6 +173,16 @@ describe('daemon.*', () => {
     expect(JSON.stringify([await resultOf('daemon.status'), logs])).not.toContain(world.daemon.token);
   });
 
+  test('[OP3] a log of very long lines is not read beyond its end, since everybody waits meanwhile', async () => {
+    const { logsPath } = await resultOf<{ logsPath: string }>('daemon.status');
+    const line = (n: number) => `${JSON.stringify({ msg: 'long', n, text: 'x'.repeat(300_000) })}\n`;
+    appendFileSync(logsPath, Array.from({ length: 40 }, (_, n) => line(n)).join(''));
+    const { text } = await run('daemon.logs', { lines: 2_000 });
+    expect(text.length).toBeLessThan(1.1 * (1 << 20));
+    const logs = (JSON.parse(text) as { result: { n: number }[] }).result;
+    expect(logs.map(({ n }) => n)).toEqual([37, 38, 39]);
+  });
+
   test('[OP3] stop is answered, and then the daemon ends as it does by a signal: sessions kept, files gone', async () => {
     const lmx = await startFakeLmx();
     const daemon = await startDaemon(lmx.port);
@@ -281,7 +291,10 @@ describe('the same as the commands', { timeout: 120_000 }, () => {
       expect(await resultOf('init.run', { workspace })).toMatchObject({ created: [], kept: expect.any(Array) });
       expect(readFileSync(join(workspace, 'AGENTS.md'), 'utf8')).toBe('mine');
       expect(await resultOf('diff', { workspace })).toMatchObject({ workspace, repository: null, files: [], diff: '' });
-      for (const input of [{}, { workspace: 'relative' }]) expect((await run('diff', input)).status).toBe(400);
+      expect((await run('diff', {})).status).toBe(400);
+      for (const id of ['diff', 'doctor', 'init.run'])
+        for (const bad of ['relative', `${workspace}\0`, '', 7])
+          expect((await run(id, { workspace: bad })).status, `${id} ${bad}`).toBe(400);
     } finally {
       rmSync(join(workspace, '..'), { recursive: true });
     }

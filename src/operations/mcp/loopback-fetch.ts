@@ -36,7 +36,7 @@ export const guardedFetch =
       });
     // A redirect is not followed here: whoever follows it comes by this door again.
     const response = await fetch(url, { ...init, redirect: 'manual' });
-    if (!response.ok || response.body === null) return response;
+    if (response.body === null) return response;
     const { status, statusText, headers } = response;
     return new Response(response.body.pipeThrough(bounded()), { status, statusText, headers });
   };
