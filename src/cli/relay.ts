@@ -16,6 +16,8 @@ export interface Relay {
 const CONNECTIONS_MAX = 1_024;
 const HEAD_MS = 10_000;
 const CONNECT_MS = 5_000;
+/** For the rest of a body that the daemon did not want. */
+const REST_MS = 5_000;
 
 /** For one hop only (RFC 9110, 7.6.1); each side of the relay has its own. */
 const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'trailer', 'upgrade']);
@@ -33,6 +35,7 @@ export const startRelay = async (host: string, port: number, find: FindDaemon): 
   const open = new Set<Duplex>();
   const own = (): number => (server.address() as AddressInfo).port;
   server.on('connection', (socket) => {
+    if (open.has(socket)) return;
     open.add(socket);
     socket.on('close', () => open.delete(socket));
   });
@@ -40,6 +43,7 @@ export const startRelay = async (host: string, port: number, find: FindDaemon): 
     exchange(req, res, own(), find).catch((fault: unknown) => refuse(res, fault));
   });
   server.on('upgrade', (req, socket, head) => {
+    if (!isHandshake(req)) return replay(server, req, socket, head);
     socket.on('error', () => socket.destroy());
     upgrade(req, socket, head, own(), find).catch((fault: unknown) => {
       const { status, body } = refusal(fault);
@@ -73,11 +77,41 @@ const listen = (server: Server, host: string, port: number): Promise<void> =>
     });
   });
 
+const isHandshake = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(headers);
+
+/**
+ * Node takes every request that mentions an upgrade out of HTTP. One to a protocol that is not spoken here, as some clients ask for
+ * HTTP/2 with each request, is answered as if it had not asked: it goes in again without the words that led it here.
+ */
+const replay = (server: Server, req: IncomingMessage, socket: Duplex, rest: Buffer): void => {
+  const kept = lines(req).filter(([name]) => !/^(?:connection|upgrade)$/i.test(name));
+  const head = [
+    `${req.method} ${req.url} HTTP/${req.httpVersion}`,
+    ...kept.map(([name, value]) => `${name}: ${value}`),
+  ];
+  socket.unshift(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), rest]));
+  // Node adds its own once more, and not each of its versions takes all of them away before.
+  for (const name of ['timeout', 'pause', 'resume']) socket.removeAllListeners(name);
+  server.emit('connection', socket);
+};
+
+const hasBody = (headers: IncomingMessage['headers']): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+/** Whether the body comes in chunks. Throws for an encoding that is not undone here: the daemon would be told of none. */
+const isChunked = ({ 'transfer-encoding': encoding }: IncomingMessage['headers']): boolean => {
+  if (encoding === undefined || encoding.toLowerCase() === 'chunked') return encoding !== undefined;
+  throw new OptaError('invalid-request', 'Of the transfer encodings only chunked is understood');
+};
+
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d{1,5}))?$/i;
 
 /** [AC1] The daemon's check of `Host`, made here because it is this port that a page could have been bound to. */
 const checkHost = (req: IncomingMessage, port: number): void => {
-  const named = LOOPBACK_HOST.exec(req.headers.host ?? '');
+  // Of two, Node shows the first one only.
+  const hosts = lines(req).filter(([name]) => name.toLowerCase() === 'host');
+  const named = hosts.length === 1 ? LOOPBACK_HOST.exec(hosts[0]?.[1] ?? '') : null;
   if (named && Number(named[1] ?? 80) === port) return;
   throw new OptaError('forbidden-host', 'Forbidden: the Host header does not name this server');
 };
@@ -138,7 +172,7 @@ const exchange = async (req: IncomingMessage, res: ServerResponse, own: number, 
     left = true;
   };
   res.once('close', leave);
-  const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+  const chunked = isChunked(req.headers);
   const up = await dial(find, (to) =>
     request({
       ...to,
@@ -146,7 +180,9 @@ const exchange = async (req: IncomingMessage, res: ServerResponse, own: number, 
       path: req.url,
       headers: [
         ...passedOn(req, HOP, to),
-        ...(req.headers['transfer-encoding'] === undefined ? [] : ['transfer-encoding', 'chunked']),
+        ...(chunked ? ['transfer-encoding', 'chunked'] : []),
+        // One that is to be closed would be closed on a body that is still on its way, and the refusal be lost with it.
+        ...['connection', 'keep-alive'],
       ],
       agent: false,
     }),
@@ -162,10 +198,19 @@ const exchange = async (req: IncomingMessage, res: ServerResponse, own: number, 
       // An event stream begins before it has anything to say.
       res.flushHeaders();
       pipeline(answer, res, () => resolve());
+      if (!req.complete) forgetRest(req, up);
     });
-    if (hasBody) pipeline(req, up, () => undefined);
+    if (hasBody(req.headers)) req.on('error', () => undefined).pipe(up);
     else up.end();
   });
+};
+
+/** The answer came before the body had ended: the rest is taken for a while, so that the client gets to read the answer. */
+const forgetRest = (req: IncomingMessage, up: ReturnType<typeof request>): void => {
+  req.unpipe(up);
+  req.resume();
+  const late = setTimeout(() => req.socket.destroy(), REST_MS);
+  req.once('close', () => clearTimeout(late));
 };
 
 const upgrade = async (

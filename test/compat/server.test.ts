@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -173,6 +173,73 @@ describe('in front of a daemon that runs', () => {
       });
       expect(status).toBe(403);
     }
+  });
+
+  /** What comes back on a connection of its own within a while, or until it is closed; nothing is read before all is written. */
+  const raw = (text: string | Buffer, until: RegExp): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect(served.port, '127.0.0.1');
+      let said = '';
+      const end = (): void => {
+        clearTimeout(late);
+        socket.destroy();
+        resolve(said);
+      };
+      const late = setTimeout(end, 10_000);
+      socket.on('data', (part) => {
+        said += part;
+        if (until.test(said)) end();
+      });
+      socket.on('error', end).on('close', end);
+      socket.pause();
+      socket.write(text, () => setTimeout(() => socket.resume(), 50));
+    });
+  const head = (line: string, ...fields: string[]): string =>
+    [`${line} HTTP/1.1`, `host: 127.0.0.1:${served.port}`, `authorization: Bearer ${daemon.token}`, ...fields]
+      .map((text) => `${text}\r\n`)
+      .join('')
+      .concat('\r\n');
+
+  test('[SH7] a client that offers HTTP/2 with its request is answered as if it had not', async () => {
+    const body = '{"message":"x @@{\\"text\\":\\"fine\\"}@@"}';
+    const offer = ['connection: Upgrade, HTTP2-Settings', 'upgrade: h2c', 'http2-settings: AAEAAEAA'];
+    const text = head('POST /v1/chat', ...offer, 'content-type: application/json', `content-length: ${body.length}`);
+    expect(await raw(text + body, /"turn_id":"[^"]*"/)).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*"response":"fine"/);
+  });
+
+  test('[SH7] a refusal that comes in the middle of a body is read, and leaves nothing open at the daemon', async () => {
+    const open = async (): Promise<number> => {
+      const { limits } = (await daemon.get('/v3/metrics')).body as { limits: { name: string; value: number }[] };
+      return limits.find(({ name }) => name === 'connections')?.value as number;
+    };
+    const before = await open();
+    const large = Buffer.alloc(12 << 20, 'a');
+    const sent = (token: string, bytes: number): Promise<string> => {
+      const fields = ['content-type: application/json', `content-length: ${bytes}`];
+      const text = head('POST /v1/chat', ...fields).replace(daemon.token, token);
+      return raw(Buffer.concat([Buffer.from(text), large.subarray(0, bytes)]), /"retryable":\w+/);
+    };
+    expect(await sent(daemon.token, 12 << 20)).toMatch(/^HTTP\/1\.1 413 /);
+    expect(await sent('x'.repeat(48), 9 << 20)).toMatch(/^HTTP\/1\.1 401 /);
+    let after = await open();
+    for (const end = Date.now() + 8_000; after > before && Date.now() < end; after = await open())
+      await new Promise((r) => setTimeout(r, 50));
+    expect(after).toBeLessThanOrEqual(before);
+  }, 60_000);
+
+  test('[AC1] what two readers could read in two ways is refused', async () => {
+    for (const [fields, status] of [
+      [['host: evil.example'], 403],
+      [['transfer-encoding: gzip, chunked'], 400],
+      [['transfer-encoding: chunked', 'content-length: 4'], 400],
+      [['content-length: 4', 'content-length: 5'], 400],
+    ] as const)
+      expect(await raw(head('POST /v3/sessions', ...fields), /\r\n\r\n/), fields.join()).toMatch(
+        new RegExp(`^HTTP/1\\.1 ${status} `),
+      );
+    // Its protocol makes no upgrade of it.
+    const both = head('POST /v3/sessions', 'connection: upgrade', 'upgrade: websocket', 'transfer-encoding: x');
+    expect(await raw(both, /\r\n\r\n/)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
   test('[SH7] a daemon that was restarted is found again; while there is none the answer is 503', async () => {
