@@ -74,7 +74,8 @@ export interface RealDaemon {
   post(path: string, body?: unknown): Promise<Answer>;
   /** Opens an answer that does not end. */
   listen(what: Ask): Promise<Listening>;
-  connect(path: string): Promise<Client>;
+  /** `$TOKEN` in a header too. */
+  connect(path: string, headers?: { [name: string]: string }): Promise<Client>;
   readonly pid: number;
   /** Sends the signal and waits for the end of the process; its files stay. */
   end(signal: NodeJS.Signals): Promise<End>;
@@ -200,8 +201,11 @@ class Daemon implements RealDaemon {
     this.authed({ method: 'POST', path, ...(body === undefined ? {} : { body }) });
   listen = async (what: Ask) => this.#witness.stream(what, await listenHttp(this.port, this.#withToken(what)));
 
-  connect = async (path: string): Promise<Client> => {
-    const ws = new WebSocket(`ws://127.0.0.1:${this.port}${this.#filled(path)}`);
+  connect = async (path: string, headers: { [name: string]: string } = {}): Promise<Client> => {
+    const filled = Object.entries(headers).map(([name, value]) => [name, this.#filled(value)]);
+    const ws = new WebSocket(`ws://127.0.0.1:${this.port}${this.#filled(path)}`, {
+      headers: Object.fromEntries(filled),
+    });
     this.#clients.add(ws);
     const client = follow(ws);
     this.#witness.socket(ws);
