@@ -11,7 +11,7 @@ export interface OperationWorld {
   paths: OptaPaths;
   env: Env;
   version: string;
-  /** Aborts when nobody waits for the answer any more, or its deadline has passed. */
+  /** Aborts when its deadline has passed, and for what only reads when nobody waits for the answer any more. */
   signal: AbortSignal;
   /** The daemon that this runs in; absent beside one. */
   daemon?: DaemonSelf;

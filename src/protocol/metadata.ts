@@ -7,6 +7,11 @@ export const MetadataSchema = z
   .record(z.string(), z.unknown())
   .refine((value) => depthWithin(value, METADATA_DEPTH_MAX), `metadata is nested deeper than ${METADATA_DEPTH_MAX}`);
 
+/** What is passed on or given back unread: a depth that no program means would break whoever writes it out. */
+export const UnreadSchema = z
+  .unknown()
+  .refine((value) => depthWithin(value, METADATA_DEPTH_MAX), `nested deeper than ${METADATA_DEPTH_MAX}`);
+
 const depthWithin = (value: unknown, depthMax: number): boolean => {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {

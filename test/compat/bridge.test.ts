@@ -77,6 +77,16 @@ describe('36 bridge and device', () => {
       body: { ok: false, error: { code: 'dangerous_confirmation_required' }, metadata: { commandId: 'c2' } },
     });
     expect((await execute({ operationId: 'vault.pull' })).status).toBe(501);
+    // Given back unread, so it has to be something that can be written out again.
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    for (const [at, text] of [
+      ['device/execute', `{"operationId":"version.check","bridgeMetadata":{"actor":${deep}}}`],
+      ['operations/config.set', `{"input":{"key":"model.default","value":${deep}}}`],
+    ]) {
+      const headers = { 'content-type': 'application/json' };
+      const refused = await world.daemon.authed({ method: 'POST', path: `/v3/${at}`, body: text, headers });
+      expect(refused).toMatchObject({ status: 400, body: { error: 'Invalid request body' } });
+    }
   });
 
   test('[AC1] there is no route that a login elsewhere could call back', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { UnreadSchema } from '../metadata.ts';
 import { RuntimeFactsSchema } from './daemon.ts';
 import { OperationReplySchema, RunSchema } from './named.ts';
 import { none, type Operation, read, WRITE_ERRORS } from './operation.ts';
@@ -20,8 +21,8 @@ export type Bridge = z.infer<typeof BridgeSchema>;
 const text = z.string().max(1_024);
 const MetadataSchema = z.object({
   commandId: text.nullish(),
-  actor: z.unknown().optional(),
-  issuedAt: z.unknown().optional(),
+  actor: UnreadSchema.optional(),
+  issuedAt: UnreadSchema.optional(),
 });
 
 const write = { method: 'POST', safety: 'write', params: none, query: none, status: 200, nullIsEmpty: true } as const;

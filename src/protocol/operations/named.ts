@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { UnreadSchema } from '../metadata.ts';
 import { none, type Operation, read, WRITE_ERRORS } from './operation.ts';
 
 /** `dangerous`: runs only with `confirmDangerous`. */
@@ -31,7 +32,7 @@ export const OperationReplySchema = z.discriminatedUnion('ok', [
 ]);
 export type OperationReply = z.infer<typeof OperationReplySchema>;
 
-export const RunSchema = z.strictObject({ input: z.unknown().optional(), confirmDangerous: z.boolean().optional() });
+export const RunSchema = z.strictObject({ input: UnreadSchema.optional(), confirmDangerous: z.boolean().optional() });
 
 /** What the CLI can do, for programs that have no CLI: one id each, run by the daemon on its own machine. */
 export const NAMED_OPERATIONS = {

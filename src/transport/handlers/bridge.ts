@@ -43,10 +43,10 @@ export const bridgeHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof BRIDG
         },
       };
     },
-    'device.execute': async ({ body: { operationId, bridgeMetadata, ...asked } }) => {
+    'device.execute': async ({ body: { operationId, bridgeMetadata, ...asked } }, caller) => {
       const { commandId = null, actor = null, issuedAt = null } = bridgeMetadata ?? {};
       const more = { bridge, metadata: { commandId, actor, issuedAt } };
-      const answer = await runNamed(deps, operationId, asked);
+      const answer = await runNamed(deps, operationId, asked, caller);
       if (answer === null) {
         const unknown = unknownOperation(deps, operationId, 'Invalid request body', 'operationId');
         throw new OptaError(unknown.code, unknown.message, { ...unknown.facts, ...more });

@@ -4,6 +4,7 @@ import type { Gauge, Runtime } from '../../actors/runtime.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import type { FoundOperation, OperationInfo } from '../../protocol/operations/named.ts';
 import { ask, type Timers } from '../ask.ts';
+import type { Caller } from '../dispatch.ts';
 import type { Latency } from '../latency.ts';
 import type { LoopDelay } from '../loop-delay.ts';
 import type { ResponseStream } from '../port.ts';
@@ -49,7 +50,7 @@ export interface OperationHost {
   list(): OperationInfo[];
   /** Undefined for an id that nobody knows. */
   find(id: string): FoundOperation | undefined;
-  run(id: string, input: unknown): Promise<unknown>;
+  run(id: string, input: unknown, caller: Caller): Promise<unknown>;
   /** Runs that have no answer yet. */
   readonly open: number;
 }

@@ -1,12 +1,12 @@
 import { errorRow, errorStatus, OptaError, toOptaError } from '../../protocol/errors.ts';
 import type { NAMED_OPERATIONS, OperationReply } from '../../protocol/operations/named.ts';
-import type { HandlersOf } from '../dispatch.ts';
+import type { Caller, HandlersOf } from '../dispatch.ts';
 import type { HandlerDeps } from './deps.ts';
 
 export const namedHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof NAMED_OPERATIONS> => ({
   'operations.list': () => ({ body: { operations: deps.operations().list() } }),
-  'operations.run': async ({ params: { operationId: id }, body }) => {
-    const answer = await runNamed(deps, id, body);
+  'operations.run': async ({ params: { operationId: id }, body }, caller) => {
+    const answer = await runNamed(deps, id, body, caller);
     // In the words that existing clients know.
     if (answer === null) throw unknownOperation(deps, id, 'Invalid operation id', 'id');
     return answer;
@@ -18,6 +18,7 @@ export const runNamed = async (
   deps: HandlerDeps,
   id: string,
   asked: { input?: unknown; confirmDangerous?: boolean | undefined },
+  caller: Caller,
 ): Promise<{ body: OperationReply; status?: number } | null> => {
   const found = deps.operations().find(id);
   if (found === undefined) return null;
@@ -38,7 +39,7 @@ export const runNamed = async (
     return refused(new OptaError('invalid-request', message), 'dangerous_confirmation_required', 403);
   }
   try {
-    return { body: { ok: true, id, safety, result: await deps.operations().run(id, asked.input) } };
+    return { body: { ok: true, id, safety, result: await deps.operations().run(id, asked.input, caller) } };
   } catch (cause) {
     if (!(cause instanceof OptaError)) deps.onFault(id, cause);
     return refused(cause instanceof OptaError ? cause : toOptaError(new Error('Internal error')));
