@@ -21,6 +21,12 @@ const main = async (argv: readonly string[]): Promise<number> => {
     exitCode = report(ctx, cause, argv);
   }
   await ctx.output.flush();
+  // [AU6] A script that keeps the output in a file must not take what is left of it for the whole.
+  if (ctx.output.lost !== null && exitCode === EXIT.ok) {
+    ctx.output.err(`opta: the output could not be written: ${ctx.output.lost.message}\n`);
+    await ctx.output.flush();
+    return EXIT.error;
+  }
   return exitCode;
 };
 

@@ -5,7 +5,8 @@ export { oneLine, printable } from '../client/printable.ts';
 
 /**
  * The only way to stdout and stderr. Results go to stdout, everything else to stderr. Nothing is cut short: whoever ends the
- * process waits for `flush()`. A reader that has gone away (EPIPE) is no error: the rest goes nowhere, quietly ([AU1]).
+ * process waits for `flush()`. A reader that has gone away (EPIPE) is no error: the rest goes nowhere, quietly ([AU1]). A full disk
+ * is one: what should have been kept was not ([AU6]).
  */
 export interface Output {
   out(text: string): void;
@@ -20,14 +21,20 @@ export interface Output {
   onDrain(fn: () => void): void;
   /** Whether anybody still reads stdout. */
   readonly closed: boolean;
+  /** Why results were lost that somebody wanted to keep. */
+  readonly lost: Error | null;
   flush(): Promise<void>;
 }
 
 type Stream = NodeJS.WriteStream;
 
+/** The output was to be kept, and there is no room for it or no way to it. Any other failure is a reader that has gone. */
+const LOSSES: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO']);
+
 export const createOutput = (stdout: Stream = process.stdout, stderr: Stream = process.stderr): Output => {
   const gone = { stdout: false, stderr: false };
   const pending = { stdout: 0, stderr: 0 };
+  let lost: Error | null = null;
   let waiting: (() => void)[] = [];
   const settle = (): void => {
     if (pending.stdout + pending.stderr > 0) return;
@@ -47,7 +54,8 @@ export const createOutput = (stdout: Stream = process.stdout, stderr: Stream = p
     ['stdout', stdout],
     ['stderr', stderr],
   ] as const) {
-    stream.on('error', () => {
+    stream.on('error', (cause: NodeJS.ErrnoException) => {
+      if (name === 'stdout' && LOSSES.has(cause.code ?? '')) lost ??= cause;
       gone[name] = true;
       pending[name] = 0;
       settle();
@@ -76,6 +84,9 @@ export const createOutput = (stdout: Stream = process.stdout, stderr: Stream = p
     },
     get closed() {
       return gone.stdout;
+    },
+    get lost() {
+      return lost;
     },
     flush: () => new Promise((resolve) => (pending.stdout + pending.stderr === 0 ? resolve() : waiting.push(resolve))),
   };

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { cli, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
+import { CLI_COMMAND, cli, cliEnv, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
 import { FakeDaemon, type FakeTurn } from '../support/fake-daemon.ts';
 
 let home: string;
@@ -181,6 +182,24 @@ describe('through any pipe', () => {
     expect(run.code).toBe(0);
     expect(run.stderr).not.toMatch(/EPIPE|at .*\.ts/);
     expect(daemon.asked.some((a) => a.path.endsWith('/cancel'))).toBe(false);
+  });
+
+  // Only Linux has a device that is always full.
+  test.runIf(existsSync('/dev/full'))('[AU6] an answer for which there is no room is an error', async () => {
+    daemon.script = (turn) => {
+      turn.token('the answer');
+      turn.done();
+    };
+    for (const flags of [[], ['--format', 'json']]) {
+      const child = spawn('/bin/sh', ['-c', 'exec "$@" >/dev/full', 'sh', ...CLI_COMMAND, 'do', 'x', ...flags], {
+        env: cliEnv(home),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const run = await endOf(child);
+      expect(run.code).toBe(1);
+      expect(run.stderr).toMatch(/^opta: the output could not be written: .*ENOSPC.*$/m);
+      expect(run.stderr).not.toMatch(/^ +at /m);
+    }
   });
 });
 
