@@ -58,6 +58,31 @@ describe('opta mcp', { timeout: 120_000 }, () => {
     expect(Object.keys((await json('list')).body)).toEqual(['files', 'playwright']);
   });
 
+  test('[MC1, KY2] a secret in an argument or an address is covered by every command, and a login in an address works', async () => {
+    const http = await startMcpHttp();
+    const address = (url: string): string => url.replace('//', '//me:PRECIOUS@').concat('?api_key=PRECIOUS');
+    try {
+      await mcp('add', 'files', 'npx', '--', 'x', '--token', 'PRECIOUS', '--key=PRECIOUS');
+      await mcp('add', 'web', address(http.url));
+      await mcp('add', 'gone', address('http://127.0.0.1:1/mcp'));
+      const shown = [
+        await mcp('list'),
+        await cli(home, ['config', 'list', '--json']),
+        await cli(home, ['config', 'list']),
+        await cli(home, ['config', 'explain', 'mcp.servers']),
+        await mcp('test', 'gone'),
+        await json('test', 'web'),
+        await json('health'),
+      ];
+      expect(JSON.stringify(shown)).not.toContain('PRECIOUS');
+      expect(shown[5]).toMatchObject({ code: 0, body: { ok: true } });
+      const login = `Basic ${Buffer.from('me:PRECIOUS').toString('base64')}`;
+      expect(new Set(http.seen.map((asked) => asked.headers.authorization))).toEqual(new Set([login]));
+    } finally {
+      await http.close();
+    }
+  });
+
   test('[MC2, AU2] remove and test fail with their own codes, which they once did not', async () => {
     await mcp('add', 'dead', process.execPath, FIXTURE, 'die');
     await mcp('add', 'mute', process.execPath, FIXTURE, 'hang');

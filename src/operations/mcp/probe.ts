@@ -2,9 +2,10 @@ import { homedir } from 'node:os';
 import type { Client, Transport } from '@modelcontextprotocol/client';
 import type { Env } from '../../config/paths.ts';
 import type { McpServer } from '../../config/schema.ts';
+import { coverUrl } from '../../config/secrets.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { guardedFetch } from './loopback-fetch.ts';
-import { isHttp, type StdioServer } from './servers.ts';
+import { type HttpServer, isHttp, type StdioServer } from './servers.ts';
 import { GroupTransport } from './stdio.ts';
 
 export interface Tool {
@@ -39,12 +40,13 @@ export const probe = async (server: McpServer, world: ProbeWorld): Promise<Probe
   const late = AbortSignal.timeout(world.timeoutMs);
   const signal = world.signal === undefined ? late : AbortSignal.any([late, world.signal]);
   let refused: OptaError | null = null;
+  const place = isHttp(server) ? placeOf(server) : null;
   const transport = isHttp(server)
-    ? new sdk.StreamableHTTPClientTransport(new URL(server.url), {
+    ? new sdk.StreamableHTTPClientTransport(new URL(place?.url ?? server.url), {
         fetch: guardedFetch(world.loopbackOnly, (error) => {
           refused = error;
         }),
-        ...(server.headers ? { requestInit: { headers: server.headers } } : {}),
+        requestInit: { headers: place?.headers ?? {} },
       })
     : await stdioOf(sdk, server, world);
   // Over HTTP a server of the newer protocol is found out without harm; some that speak by their streams die of the question.
@@ -62,10 +64,25 @@ export const probe = async (server: McpServer, world: ProbeWorld): Promise<Probe
     const { timeoutMs } = world;
     if (late.aborted) throw new OptaError('timeout', `It did not answer within ${timeoutMs} ms`, { timeoutMs });
     const ended = transport instanceof GroupTransport ? transport.ended : null;
-    throw new OptaError('mcp-failed', ended ?? reasonOf(cause));
+    const reason = ended ?? reasonOf(cause);
+    // [MC1] Libraries quote the address, which may hold a secret.
+    throw new OptaError('mcp-failed', place === null ? reason : reason.replaceAll(place.url, coverUrl(place.url)));
   } finally {
     await closed(client, transport);
   }
+};
+
+/** `fetch` takes no name and password in an address; they belong into a header. One that is given has the last word. */
+const placeOf = (server: HttpServer): { url: string; headers: { [name: string]: string } } => {
+  const url = new URL(server.url);
+  const { username, password } = url;
+  const given = server.headers ?? {};
+  if (username === '' && password === '') return { url: url.href, headers: given };
+  url.username = '';
+  url.password = '';
+  const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
+  const isGiven = Object.keys(given).some((name) => name.toLowerCase() === 'authorization');
+  return { url: url.href, headers: isGiven ? given : { ...given, Authorization: `Basic ${login}` } };
 };
 
 const ask = async (client: Client, transport: Transport, timeout: number, signal: AbortSignal): Promise<Tool[]> => {

@@ -1,4 +1,5 @@
 import type { McpServer } from '../../config/schema.ts';
+import { coverArgs, coverUrl, HIDDEN } from '../../config/secrets.ts';
 import { OptaError } from '../../protocol/errors.ts';
 
 export type StdioServer = Extract<McpServer, { command: string }>;
@@ -50,9 +51,6 @@ export const pairsFrom = (texts: readonly string[], what: string): { [name: stri
   return table;
 };
 
-const HIDDEN = '(hidden)';
-const SECRET = /key|token|secret|passw|auth|credential/i;
-
 /** The server as it is shown: its environment, its headers, and what looks like a secret in its arguments and address are covered. */
 export const shown = (server: McpServer, reveal: boolean): object => {
   if (isHttp(server)) {
@@ -66,28 +64,6 @@ export const shown = (server: McpServer, reveal: boolean): object => {
 
 const coverAll = (table: { [name: string]: string }): { [name: string]: string } =>
   Object.fromEntries(Object.keys(table).map((name) => [name, HIDDEN]));
-
-const coverUrl = (text: string): string => {
-  const url = new URL(text);
-  let covered = false;
-  const cover = (change: () => void): void => {
-    covered = true;
-    change();
-  };
-  if (url.password !== '') cover(() => (url.password = HIDDEN));
-  for (const name of [...url.searchParams.keys()])
-    if (SECRET.test(name)) cover(() => url.searchParams.set(name, HIDDEN));
-  // As it was written, where nothing had to be covered.
-  return covered ? url.href : text;
-};
-
-const coverArgs = (args: readonly string[]): string[] =>
-  args.map((arg, i) => {
-    const [, name] = /^(--?[\w-]+)=/.exec(arg) ?? [];
-    if (name !== undefined && SECRET.test(name)) return `${name}=${HIDDEN}`;
-    const before = args[i - 1] ?? '';
-    return /^--?[\w-]+$/.test(before) && SECRET.test(before) && !arg.startsWith('-') ? HIDDEN : arg;
-  });
 
 export interface PlaywrightOptions {
   mode: 'isolated' | 'attach';
