@@ -72,7 +72,10 @@ export const serveStatus = async (world: OperationWorld) => {
 export const embed = async (world: OperationWorld, input: string | string[], model?: string) => {
   const chosen = model || configOf(world).config.model.embeddingModel || (await servedEmbedder(world));
   if (!chosen)
-    throw new OptaError('no-model-loaded', 'No model for vectors is configured or loaded; name one with --model');
+    throw new OptaError(
+      'no-model-loaded',
+      'No model for vectors is configured or loaded; name one: opta embed -m <model> …',
+    );
   return askHost(world, 'lmx.embeddings', { body: { input, model: chosen } });
 };
 

@@ -17,11 +17,14 @@ export const askHost = async <K extends LmxOperationId>(
   try {
     return await call(id, fields);
   } catch (cause) {
-    throw cause instanceof OptaError ? inOurCodes(cause) : cause;
+    throw cause instanceof OptaError ? inOurCodes(cause, id) : cause;
   }
 };
 
-const inOurCodes = (error: OptaError): OptaError => {
+/** What every administration answers: a host that does not know them has none, or none for us, whatever it calls itself. */
+const WHOLE: ReadonlySet<LmxOperationId> = new Set(['lmx.status', 'lmx.models', 'lmx.available']);
+
+const inOurCodes = (error: OptaError, id: LmxOperationId): OptaError => {
   const { cause, ...facts } = error.facts;
   const code = error instanceof QuotedError || !isErrorCode(String(cause)) ? error.code : (cause as OptaError['code']);
   if (code === 'lmx-no-admin') return new OptaError(code, error.message, facts);
@@ -29,6 +32,7 @@ const inOurCodes = (error: OptaError): OptaError => {
   if (code === 'lmx-timeout') return new OptaError('lmx-connection-refused', error.message, { ...facts, cause: code });
   // What the host does not know is not found, and scripts have a code for that.
   const isUnknown = facts.serverStatus === 404 || code === 'no-model-loaded';
+  if (facts.serverStatus === 404 && WHOLE.has(id)) return new OptaError('lmx-no-admin', error.message, facts);
   return new OptaError(isUnknown ? 'not-found' : code, error.message, facts);
 };
 

@@ -21,6 +21,7 @@ import { discover } from '../../src/client/discover.ts';
 import { optaPaths } from '../../src/config/paths.ts';
 import { cli, cliEnv, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
+import { startFakeLmx } from '../support/fake-lmx.ts';
 
 let home: string;
 let started: number[] = [];
@@ -254,6 +255,24 @@ test('[IN1] a restart keeps the engine, the port and the loopback guard: a demo 
   await startDaemonCommand(ctx, { engine: 'demo' });
   expect(String(stderr.read())).toBe('It runs with engine lmx. To change that: opta daemon restart --engine demo\n');
 });
+
+test('a start that finds a daemon says which of its flags that daemon does not have', async () => {
+  const lmx = await startFakeLmx();
+  const env = { OPTA_PORT: String(lmx.port), OPTA_MODEL: 'one' };
+  const first = await cli(home, ['daemon', 'start', '--port', '0', '--json'], { env });
+  const { port } = JSON.parse(first.stdout) as { port: number };
+  const again = (...flags: string[]) => cli(home, ['daemon', 'start', ...flags], { env });
+  const idle = await again('--port', '9', '--model', 'two');
+  const same = await again('--port', String(port), '--model', 'one', '--host', 'localhost');
+  await cli(home, ['daemon', 'stop']);
+  await lmx.close();
+  const flags = '--port 9 --model two';
+  expect(idle).toMatchObject({
+    code: 0,
+    stderr: `It runs without ${flags}. To change that: opta daemon restart ${flags}\n`,
+  });
+  expect(same).toMatchObject({ code: 0, stderr: '' });
+}, 60_000);
 
 describe('opta daemon status', () => {
   test('[AC1] the token is hidden unless asked for; the shape is the one that scripts know; exit 0 either way', async () => {

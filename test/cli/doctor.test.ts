@@ -106,8 +106,9 @@ describe('opta doctor', { timeout: 120_000 }, () => {
       status: 'warn',
       detail: expect.stringContaining('opta config trust'),
     });
-    const text = await cli(home, ['doctor'], { env: { OPTA_PORT: String(lmx.port) } });
+    const text = await cli(home, ['doctor', '--fix'], { env: { OPTA_PORT: String(lmx.port) } });
     expect(text.code).toBe(0);
+    expect(text.stderr).toBe('opta: --fix changes nothing in this version: each line says what to type\n');
     expect(text.stdout).toMatch(/^✓ Operating System {2}/);
     expect(text.stdout).toMatch(/\n! Trust .*\n +→ .*opta config trust\n/);
     expect(text.stdout).toMatch(/\n\d+ passed, 1 warning, 0 failures\n$/);

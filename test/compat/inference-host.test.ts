@@ -240,6 +240,19 @@ describe('[MD4] hosts of other kinds', () => {
     });
   });
 
+  test('an LMX that keeps its administration to itself answers all the same', async () => {
+    const lmx = await aHost({ models: ['acme/one', 'acme/two'] });
+    const daemon = await aDaemon(lmx.port);
+    const run = (...args: string[]) => json(daemon.home, lmx.port, args);
+    const { body: rows } = await run('models', 'list', '--full');
+    expect(rows).toMatchObject([{ id: 'acme/one' }, { id: 'acme/two' }]);
+    const closed = { ok: false, error: expect.stringContaining('/admin/status') };
+    expect(await run('status')).toMatchObject({ code: 0, body: { status: null, adminAccess: closed } });
+    expect(await run('serve')).toMatchObject({ code: 0, body: { running: true, adminAuthorized: false } });
+    expect(await run('models', 'use', 'two')).toMatchObject({ code: 0, body: { model: 'acme/two', loaded: true } });
+    expect(await run('models', 'load', 'two')).toMatchObject({ code: 1, body: { code: 'lmx-no-admin' } });
+  });
+
   test('[HP1] from a client-only host models are read and chosen, and every change is exit 77 before the host hears of it', async () => {
     const models = fakeModels(['acme/one'], ['acme/one', 'acme/two']);
     const lmx = await aHost(models.admin.options);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { DaemonState } from '../../client/daemon-state.ts';
 import { discover } from '../../client/discover.ts';
+import { daemonHttp } from '../../client/http.ts';
 import { daemonRecord } from '../../operations/daemon-record.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { type DaemonFlags, daemonArgs, daemonLauncher, stopDaemon } from '../daemon-process.ts';
@@ -17,7 +18,10 @@ export interface StartOptions extends DaemonFlags {
 export const startDaemonCommand = async (ctx: Context, options: StartOptions): Promise<number> => {
   refuseLan(options);
   const { state, started } = await daemonOf(ctx, flagsOf(options));
-  if (!started) await warnOfOtherEngine(ctx, options.engine);
+  if (!started) {
+    await warnOfOtherEngine(ctx, options.engine);
+    await warnOfIdleFlags(ctx, options, state);
+  }
   if (options.json) ctx.output.pretty(shown(state, options.showToken));
   else {
     ctx.output.out(`Daemon ${started ? 'started' : 'already running'}: ${place(state)}\n`);
@@ -32,6 +36,29 @@ const warnOfOtherEngine = async (ctx: Context, wanted: string | undefined): Prom
   const runs = found?.kind === 'running' ? engineOf(found.health) : undefined;
   if (runs !== undefined && runs !== wanted) {
     ctx.output.err(`It runs with engine ${oneLine(runs)}. To change that: opta daemon restart --engine ${wanted}\n`);
+  }
+};
+
+/** What was asked of a start that started nothing. Port 0 is any port, so the one that it has will do. */
+const warnOfIdleFlags = async (
+  ctx: Context,
+  { host, port, model }: StartOptions,
+  state: DaemonState,
+): Promise<void> => {
+  const idle = [
+    ...(host === undefined || host === 'localhost' || host === state.host ? [] : [`--host ${host}`]),
+    ...(port === undefined || port === 0 || port === state.port ? [] : [`--port ${port}`]),
+    ...(model === undefined || model === (await modelOf(state)) ? [] : [`--model ${oneLine(model)}`]),
+  ].join(' ');
+  if (idle !== '') ctx.output.err(`It runs without ${idle}. To change that: opta daemon restart ${idle}\n`);
+};
+
+const modelOf = async (state: DaemonState): Promise<string> => {
+  const http = daemonHttp(state);
+  try {
+    return (await http.call('health')).model;
+  } finally {
+    http.close();
   }
 };
 

@@ -9,8 +9,9 @@ import { selfCheck } from '../self-check.ts';
 /** `doctor` reports, and exits 0 as scripts expect of it; with `--exit-code`, 1 when something failed. */
 export const doctorCommand = async (
   ctx: Context,
-  options: { json?: boolean; format: string; exitCode?: boolean },
+  options: { json?: boolean; format: string; exitCode?: boolean; fix?: boolean },
 ): Promise<number> => {
+  if (options.fix) ctx.output.err('opta: --fix changes nothing in this version: each line says what to type\n');
   const report = await examine({
     paths: ctx.paths,
     env: ctx.env,

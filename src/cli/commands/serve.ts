@@ -27,5 +27,7 @@ const textOf = (body: Awaited<ReturnType<typeof serveStatus>>): string => {
   if (!body.running) return `The inference server at ${body.host}:${body.port} does not answer: ${body.reason}`;
   if (!body.adminAuthorized)
     return `The inference server at ${body.host}:${body.port} runs; its models are not administered from here: ${body.error}`;
-  return `The inference server runs, version ${body.status.version ?? 'unknown'}; ${body.status.models.length} models are loaded`;
+  const { version, models } = body.status;
+  const loaded = models.length === 1 ? '1 model is' : `${models.length} models are`;
+  return `The inference server runs, version ${version ?? 'unknown'}; ${loaded} loaded`;
 };

@@ -98,11 +98,14 @@ const banner = (ctx: Context, { host, port, model, daemon }: Serving): string =>
     `  endpoints  GET ${url}/health`,
     `             POST ${url}/v1/chat`,
     `             ${url}/v3/*`,
-    `  token      Authorization: Bearer $(cat ${ctx.paths.tokenFile})`,
+    `  token      Authorization: Bearer $(cat ${shellWord(ctx.paths.tokenFile)})`,
     '  Ctrl+C to stop',
   ];
   return `${rows.join('\n')}\n`;
 };
+
+/** As it can be pasted into a shell. */
+const shellWord = (text: string): string => (/^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** The first signal that asks this process to end; a second one ends it at once. */
 const signalled = (): { signal: Promise<NodeJS.Signals>; dispose(): void } => {

@@ -31,7 +31,7 @@ export const addHealth = (program: Command, ctx: Context, done: Done): void => {
     .addOption(new Option('-f, --format <type>', 'text or json').choices(['text', 'json']).default('text'))
     .option('--exit-code', 'exit 1 when a check failed')
     .addOption(new Option('--fix', 'changes nothing: each line says what to type').hideHelp())
-    .action(async (options: { json?: boolean; format: string; exitCode?: boolean }) => {
+    .action(async (options: { json?: boolean; format: string; exitCode?: boolean; fix?: boolean }) => {
       const { doctorCommand } = await import('../commands/doctor.ts');
       done(await doctorCommand(ctx, options));
     });
