@@ -63,7 +63,7 @@ export const probe = async (server: McpServer, world: ProbeWorld): Promise<Probe
     if (refused !== null) throw refused;
     const { timeoutMs } = world;
     if (late.aborted) throw new OptaError('timeout', `It did not answer within ${timeoutMs} ms`, { timeoutMs });
-    const ended = transport instanceof GroupTransport ? transport.ended : null;
+    const ended = transport instanceof GroupTransport && !signal.aborted ? await transport.endedSoon() : null;
     const reason = ended ?? reasonOf(cause);
     // [MC1] Libraries quote the address, which may hold a secret.
     throw new OptaError('mcp-failed', place === null ? reason : reason.replaceAll(place.url, coverUrl(place.url)));

@@ -22,6 +22,8 @@ export class GroupTransport implements Transport {
   readonly #buffer: ReadBuffer;
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
+  /** Its pipes are closed as well: what it said last has been read. */
+  #silent: Promise<void> = Promise.resolve();
   #ended: string | null = null;
   #stderr = '';
 
@@ -36,6 +38,12 @@ export class GroupTransport implements Transport {
   get ended(): string | null {
     const words = this.#stderr.trim();
     return this.#ended === null || words === '' ? this.#ended : `${this.#ended}: ${words}`;
+  }
+
+  /** The same, with a moment for the news to come: a write to one that has just died may fail first. */
+  async endedSoon(): Promise<string | null> {
+    await within(this.#silent, PATIENCE_MS);
+    return this.ended;
   }
 
   start(): Promise<void> {
@@ -64,7 +72,12 @@ export class GroupTransport implements Transport {
         live.add(child.pid as number);
         resolve();
       });
-      child.once('close', () => this.onclose?.());
+      this.#silent = new Promise((done) => {
+        child.once('close', () => {
+          done();
+          this.onclose?.();
+        });
+      });
       child.stdin.on('error', (cause) => this.onerror?.(cause));
       child.stdout.on('error', (cause) => this.onerror?.(cause));
       child.stdout.on('data', (chunk: Buffer) => this.#read(chunk));
