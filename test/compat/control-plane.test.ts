@@ -44,6 +44,7 @@ describe('01 health and token', () => {
       status: 'ok',
       version: expect.any(String),
       daemonId: expect.stringMatching(/^daemon_[\w-]{8}$/),
+      uptime: expect.any(Number),
       contract: { name: 'opta-daemon-v3', version: 1 },
       features: expect.arrayContaining(['idempotency', 'observer']),
       runtime: runtimeFacts,

@@ -18,6 +18,7 @@ const BY_NAME: Json = {
   code: 'session-not-found',
   command: 'tail -f build.log',
   content: 'read README.md',
+  uptime: 86_400,
   contract: CONTRACT,
   createdAt: '2026-11-23T14:02:30.004Z',
   cursor: '1795442550004.garden',

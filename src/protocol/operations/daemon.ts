@@ -19,6 +19,8 @@ const HealthSchema = z.object({
   status: z.string(),
   version: z.string(),
   daemonId: z.string(),
+  /** Seconds. */
+  uptime: z.number().int(),
   contract: z.object({ name: z.string(), version: z.number() }),
   /** What it can do beyond the v3 base. */
   features: z.array(z.string()),

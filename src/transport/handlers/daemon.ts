@@ -4,12 +4,11 @@ import type { DAEMON_OPERATIONS } from '../../protocol/operations/daemon.ts';
 import { operation } from '../../protocol/operations.ts';
 import type { HandlersOf } from '../dispatch.ts';
 import { type HandlerDeps, named, within } from './deps.ts';
-import { healthBody, healthStream, runtimeFacts } from './health.ts';
+import { healthBody, healthStream, runtimeFacts, uptimeSeconds } from './health.ts';
 import { levels, prometheusPage } from './metrics.ts';
 
 export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMON_OPERATIONS> => {
   const { runtime } = deps;
-  const startedAt = performance.now();
   return {
     health: () => ({
       body: {
@@ -17,7 +16,7 @@ export const daemonHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof DAEMO
         version: deps.version,
         daemon: true,
         model: deps.model?.() ?? '',
-        uptime: Math.floor((performance.now() - startedAt) / 1_000),
+        uptime: uptimeSeconds(),
       },
     }),
     readyz: () => ({ body: { ready: true, state: readyState(runtime.health()) } }),

@@ -4,6 +4,9 @@ import { CAPABILITIES, CONTRACT } from '../../protocol/envelope.ts';
 import type { SseAnswer, SseStream } from '../sse.ts';
 import type { HandlerDeps } from './deps.ts';
 
+/** Since the process began. */
+export const uptimeSeconds = (): number => Math.floor(process.uptime());
+
 /** What `/v3/health` and its stream say. */
 export const healthBody = (deps: HandlerDeps) => {
   const { runtime, version, transport } = deps;
@@ -12,6 +15,7 @@ export const healthBody = (deps: HandlerDeps) => {
     status: health.state === 'ready' ? 'ok' : health.state,
     version,
     daemonId: runtime.daemonId,
+    uptime: uptimeSeconds(),
     contract: CONTRACT,
     features: [...CAPABILITIES],
     runtime: runtimeFacts(deps, health),
@@ -80,4 +84,4 @@ export const healthStream = (deps: HandlerDeps): (() => SseAnswer) => {
 
 /** What a person would care about: not the figures that move with every request. */
 const printOf = (body: ReturnType<typeof healthBody>): string =>
-  JSON.stringify({ ...body, runtime: { ...body.runtime, latency: null, ingressSeq: null } });
+  JSON.stringify({ ...body, uptime: null, runtime: { ...body.runtime, latency: null, ingressSeq: null } });
