@@ -27,7 +27,13 @@ const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-e
  * away takes the other one along: so a request that its client leaves is left at the daemon as well. It has no rights of its own:
  * the token is the daemon's, and is checked there.
  */
-export const startRelay = async (host: string, port: number, find: FindDaemon): Promise<Relay> => {
+export const startRelay = async (
+  host: string,
+  port: number,
+  find: FindDaemon,
+  /** Header lines of the relay's own, for requests that do not have them. */
+  also: { readonly [name: string]: string } = {},
+): Promise<Relay> => {
   const server = createServer({ headersTimeout: HEAD_MS, requireHostHeader: false });
   server.maxConnections = CONNECTIONS_MAX;
   // An answer takes as long as its turn, and a body as long as its sender: the daemon bounds both.
@@ -40,7 +46,7 @@ export const startRelay = async (host: string, port: number, find: FindDaemon): 
     socket.on('close', () => open.delete(socket));
   });
   server.on('request', (req, res) => {
-    exchange(req, res, own(), find).catch((fault: unknown) => refuse(res, fault));
+    exchange(req, res, own(), find, also).catch((fault: unknown) => refuse(res, fault));
   });
   server.on('upgrade', (req, socket, head) => {
     if (!isHandshake(req)) return replay(server, req, socket, head);
@@ -165,7 +171,13 @@ const connected = (req: ReturnType<typeof request>): Promise<ReturnType<typeof r
     });
   });
 
-const exchange = async (req: IncomingMessage, res: ServerResponse, own: number, find: FindDaemon): Promise<void> => {
+const exchange = async (
+  req: IncomingMessage,
+  res: ServerResponse,
+  own: number,
+  find: FindDaemon,
+  also: { readonly [name: string]: string },
+): Promise<void> => {
   checkHost(req, own);
   let left = false;
   const leave = (): void => {
@@ -180,6 +192,7 @@ const exchange = async (req: IncomingMessage, res: ServerResponse, own: number, 
       path: req.url,
       headers: [
         ...passedOn(req, HOP, to),
+        ...Object.entries(also).flatMap(([name, value]) => (req.headers[name] === undefined ? [name, value] : [])),
         ...(chunked ? ['transfer-encoding', 'chunked'] : []),
         // One that is to be closed would be closed on a body that is still on its way, and the refusal be lost with it.
         ...['connection', 'keep-alive'],

@@ -74,6 +74,19 @@ describe('in front of a daemon that runs', () => {
     await lmx?.close();
   });
 
+  test('[SH7] tools of a new session work in the folder of the server, as they did; one that has begun keeps its own', async () => {
+    const script = '@@{"text":"x","tools":[{"name":"list_dir","args":{"path":"."}}]}@@';
+    const answer = (await (await post(`${served.url}/v1/chat`, daemon, { message: script })).json()) as {
+      session_id: string;
+    };
+    const session = async (id: string) => (await daemon.get(`/v3/sessions/${id}`)).body as { workspace?: string };
+    expect((await session(answer.session_id)).workspace).toBe(daemon.home);
+    const own = await post(`http://127.0.0.1:${daemon.port}/v1/chat`, daemon, { message: 'hi', session_id: 'bare' });
+    expect(own.status).toBe(200);
+    const again = await post(`${served.url}/v1/chat`, daemon, { message: 'hi', session_id: 'bare' });
+    expect([again.status, (await session('bare')).workspace]).toEqual([200, undefined]);
+  });
+
   test('[SH7] it says where it listens, which model and which daemon, and takes nothing from that daemon', async () => {
     expect(served.banner).toContain('model      fake-model');
     expect(served.banner).toContain(`http://127.0.0.1:${daemon.port}`);

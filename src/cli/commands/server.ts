@@ -21,7 +21,8 @@ export interface ServerOptions {
 export const serverCommand = async (ctx: Context, { host, port, model }: ServerOptions): Promise<number> => {
   const stopped = signalled();
   // First the port: nothing should be started for a server that cannot be.
-  const relay = await startRelay(host, port, finder(ctx));
+  // An old script's tools worked in the folder in which its server was started.
+  const relay = await startRelay(host, port, finder(ctx), { 'opta-default-workspace': encodeURI(ctx.cwd) });
   const begin = async (): Promise<NodeJS.Signals> => {
     const { state } = await daemonOf(ctx, model === undefined ? {} : { model });
     const serves = await modelOf(state, model);

@@ -36,6 +36,7 @@ const BY_NAME: Json = {
   help: 'Turns that wait',
   id: 'garden',
   idempotencyKey: '8e03978e-40d5-43e8-bc93-6894a57f9324',
+  default_workspace: '/home/ada/garden',
   instance: '/v3/sessions/garden',
   lastEventId: '4',
   includeInactive: 'true',

@@ -11,6 +11,8 @@ const ChatSchema = z.object({
   session_id: z.string().optional().catch(undefined),
   /** Added: absolute path of the folder that the tools of a new session may touch. Without it there is none. */
   workspace: z.string().startsWith('/').max(4_096).optional(),
+  /** Added, as a header: the same where neither request nor session names one; percent-encoded. */
+  default_workspace: z.string().startsWith('/').max(12_288).optional(),
   /** Added: as of a submit. */
   overrides: OverridesSchema.optional(),
   /** Added: answer with 504 after this long; the turn goes on. */
@@ -33,7 +35,7 @@ export const LEGACY_OPERATIONS = {
     bodyFaultField: 'message',
     looseType: true,
     waits: true,
-    headers: { 'idempotency-key': 'idempotency_key' },
+    headers: { 'idempotency-key': 'idempotency_key', 'opta-default-workspace': 'default_workspace' },
     status: 200,
     response: z.object({
       session_id: z.string(),

@@ -85,7 +85,8 @@ class ChatCall {
   }
 
   #open(): Promise<SessionSnapshot> {
-    const { message, workspace } = this.#body;
+    const { message, default_workspace: usual } = this.#body;
+    const workspace = this.#body.workspace ?? (usual === undefined ? undefined : decoded(usual));
     const sessionId = this.#sessionId();
     const title = message.replace(/\s+/g, ' ').trim().slice(0, TITLE_CHARS_MAX);
     const input = {
@@ -206,4 +207,13 @@ const turnFailure = ({ message, code, outcome, stats }: EventPayload<'turn.error
   const status = outcome === 'interrupted' ? 503 : 502;
   const facts = { outcome, ...(stats === undefined ? {} : { stats }) };
   return new QuotedError(isErrorCode(code) ? code : 'internal', message, { status, code }, facts);
+};
+
+/** Throws `invalid-request`. */
+const decoded = (path: string): string => {
+  try {
+    return decodeURI(path);
+  } catch {
+    throw new OptaError('invalid-request', 'The opta-default-workspace header is not percent-encoded');
+  }
 };
