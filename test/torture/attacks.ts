@@ -10,6 +10,7 @@ import { ACCESS } from './attacks-access.ts';
 import { CROWDS, STREAMS } from './attacks-crowds.ts';
 import { FRAMES } from './attacks-frames.ts';
 import { HTTP } from './attacks-http.ts';
+import { SHIM } from './attacks-shim.ts';
 import { type Allowed, type Baseline, leftOver, levels, takeBaseline } from './baseline.ts';
 import { INSPECTED } from './inspector.ts';
 import { sleep } from './raw-client.ts';
@@ -24,6 +25,7 @@ export const ATTACKS: readonly Attack[] = [
   ...ACCESS,
   ...FRAMES,
   ...HTTP,
+  ...SHIM,
   ...CROWDS,
   ...((OPERATION_IDS as readonly string[]).includes('events.stream') ? STREAMS : []),
 ];

@@ -14,6 +14,9 @@ const GAUGES = [
   'requestsOpen',
   'requestBodiesBytes',
   'answers_pending',
+  'chatWaits',
+  'namedOperations',
+  'lmxCalls',
 ];
 const HEAP = 'heap, MiB';
 const MEMORY = 'memory, MiB (RssAnon)';
