@@ -15,7 +15,32 @@ export interface GitAt {
  * Nothing that the repository configures is run or fetched, since it may come from a stranger; for what looks at its files that
  * takes `unfiltered` and `OWN_FILES` besides.
  */
-export const git = (
+export const git = async (args: readonly string[], at: GitAt & { codes?: number[] }): Promise<string | null> => {
+  await place();
+  try {
+    return await run(args, at);
+  } finally {
+    leave();
+  }
+};
+
+/** Each start of a program holds this process up for a moment, and a daemon may be asked for many diffs at once. */
+const AT_ONCE = 2;
+let running = 0;
+const waiting: (() => void)[] = [];
+
+const place = async (): Promise<void> => {
+  if (running < AT_ONCE) running += 1;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+};
+
+const leave = (): void => {
+  const next = waiting.shift();
+  if (next) next();
+  else running -= 1;
+};
+
+const run = (
   args: readonly string[],
   { cwd, env, codes = [0], signal }: GitAt & { codes?: number[] },
 ): Promise<string | null> =>
@@ -33,6 +58,7 @@ export const git = (
         LC_ALL: 'C',
       } as NodeJS.ProcessEnv,
       timeout: DEADLINE_MS,
+      killSignal: 'SIGKILL' as const,
       maxBuffer: GIT_BYTES_MAX,
     };
     execFile('git', safe, options, (error, stdout) => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { projectRules } from '../../src/config/project.ts';
 import { diffOf } from '../../src/operations/diff.ts';
 import { gitCheck } from '../../src/operations/doctor-tools.ts';
+import { git as runGit } from '../../src/operations/git.ts';
 import { scaffold } from '../../src/operations/init.ts';
 import type { Call } from '../../src/protocol/operations.ts';
 import { cli, removeDir, tempDir } from '../support/cli.ts';
@@ -141,6 +142,22 @@ describe('diff', { timeout: 120_000 }, () => {
     const outside = join(dir, 'plain');
     mkdirSync(outside);
     expect(await diffOf({ workspace: outside }, { call: noCall, env })).toMatchObject({ repository: null, diff: '' });
+  });
+
+  test('[OP8][SV3] many that ask at once start a few programs at a time', async () => {
+    const [bin, log] = [join(dir, 'bin'), join(dir, 'log')];
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'git'), `#!/bin/sh\necho + >> '${log}'\nsleep 0.1\necho - >> '${log}'\n`, { mode: 0o755 });
+    const slow = { env: { PATH: `${bin}:${process.env.PATH}` } };
+    const control = new AbortController();
+    const asked = Array.from({ length: 7 }, () => runGit(['--version'], slow));
+    const left = runGit(['--version'], { ...slow, signal: control.signal });
+    control.abort();
+    expect(await Promise.all(asked)).toEqual(Array(7).fill(''));
+    expect(await left).toBeNull();
+    const lines = readFileSync(log, 'utf8').trim().split('\n');
+    const running = lines.map((_, i) => lines.slice(0, i + 1).reduce((n, line) => n + (line === '+' ? 1 : -1), 0));
+    expect([lines.length, Math.max(...running)]).toEqual([14, 2]);
   });
 
   test('[OP8] the command: the diff on stdout as it is, the rest on stderr, and exit 0 in any case', async () => {
