@@ -18,7 +18,7 @@ export interface GitAt {
 export const git = async (args: readonly string[], at: GitAt & { codes?: number[] }): Promise<string | null> => {
   await place();
   try {
-    return await run(args, at);
+    return at.signal?.aborted ? null : await run(args, at);
   } finally {
     leave();
   }
