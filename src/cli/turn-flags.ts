@@ -15,7 +15,7 @@ export interface TurnFlags {
 }
 
 export const overridesOf = (flags: TurnFlags, provider: string | undefined): Overrides => ({
-  ...(flags.model === undefined ? {} : { model: flags.model }),
+  ...(flags.model ? { model: flags.model } : {}),
   ...(provider === undefined ? {} : { provider }),
   ...(flags.dangerous || flags.yolo ? { dangerous: true } : {}),
   ...(flags.auto ? { auto: true } : {}),

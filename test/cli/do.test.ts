@@ -245,6 +245,33 @@ describe('failures', () => {
     expect(await cli(home, ['do', '--device', 'a b', 'x'])).toMatchObject({ code: 2 });
   });
 
+  test('flags that have no effect say so on stderr, and with --quiet nothing is said', async () => {
+    const flags = ['--provider', 'claude', '--mode', 'odd', '--add-dir', 'lib', '-m', ''];
+    const [told, quiet] = await Promise.all([
+      cli(home, ['do', 'x', '-f', 'json', ...flags]),
+      cli(home, ['do', 'x', '-q', ...flags]),
+    ]);
+    expect(JSON.parse(told.stdout)).toMatchObject({ exit_code: 0 });
+    const lines = told.stderr.trimEnd().split('\n');
+    expect(lines).toEqual([
+      'opta: --provider anthropic has no effect: every prompt goes to the configured inference host',
+      'opta: unknown mode "odd", using do',
+      'opta: --add-dir has no effect: a session has one workspace, the current folder',
+    ]);
+    expect(quiet).toEqual({ code: 0, stdout: '', stderr: '' });
+    // An empty -m, as of a script with an empty variable, names no model.
+    for (const submit of submits()) expect(submit.body).not.toHaveProperty('overrides.model');
+  });
+
+  test('[AU6] a folder in the place of the output is refused before anything is asked', async () => {
+    for (const path of ['', '.', home]) {
+      const run = await cli(home, ['do', 'x', '-f', 'json', '-o', path]);
+      expect(run.code).toBe(2);
+      expect(JSON.parse(run.stdout)).toEqual({ error: `Cannot write ${home}: it is a folder`, exit_code: 2 });
+    }
+    expect(submits()).toEqual([]);
+  });
+
   test('[AU3, CL2] a submit that breaks off is sent again with the same key: the task runs once', async () => {
     daemon.intercept = (_req, res, path) => {
       if (!path.endsWith('/turns') || submits().length > 2) return false;

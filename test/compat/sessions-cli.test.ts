@@ -50,6 +50,16 @@ describe('finding', () => {
     // Put away and taken back by the beginning of its name.
     expect((await sessions('rm', 'prefix-b')).code).toBe(0);
     expect((await sessions('undelete', 'prefix-b')).stdout).toBe('Restored prefix-beta\n');
+    // The other commands that are given a session know it by the same words.
+    const opta = (...args: string[]) => cli(world.daemon.home, args);
+    const [why, inspect, twice, done] = await Promise.all([
+      opta('why', 'prefix-a', '--json'),
+      opta('inspect', 'prefix-a', '--json'),
+      opta('why', 'prefix-', '--json'),
+      opta('do', '--session', 'prefix-a', '-f', 'json', 'hello'),
+    ]);
+    expect([why.code, inspect.code, twice.code]).toEqual([0, 0, 2]);
+    expect(JSON.parse(done.stdout)).toMatchObject({ exit_code: 0, session_id: 'prefix-alpha' });
   });
 });
 

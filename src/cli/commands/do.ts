@@ -1,13 +1,15 @@
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Submitted } from '../../client/control.ts';
 import { requireDaemon } from '../../client/discover.ts';
 import { type DaemonHttp, daemonHttp, type NewTurn } from '../../client/http.ts';
 import type { TurnView } from '../../client/turn-view.ts';
+import { sessionIdOf } from '../../operations/session-records.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { IdempotencyKeySchema, type Overrides } from '../../protocol/turn.ts';
 import { type AnswerSchema, loadAnswerSchema } from '../answer-schema.ts';
 import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
+import { callOf } from '../call.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { asksNobody, withDefaultMode } from '../default-mode.ts';
 import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
@@ -101,11 +103,10 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
   const settings = await sessionSettings(ctx, format !== 'quiet');
   const options = withDefaultMode(given, settings.config.defaultMode, 'do');
   const mode = parseMode(options.mode);
-  const model = options.model ?? sessionModel(settings);
+  // As ever, `-m "$MODEL"` of a script that has no MODEL names none.
+  const model = options.model || sessionModel(settings);
   const outputPath = options.output === undefined ? undefined : writablePath(ctx.cwd, options.output);
-  if (!mode.known) ctx.output.err(`opta: unknown mode "${options.mode}", using do\n`);
-  if (options.addDir?.length)
-    ctx.output.err('opta: --add-dir has no effect: a session has one workspace, the current folder\n');
+  if (format !== 'quiet') for (const note of idleFlags(options, provider, mode)) ctx.output.err(`opta: ${note}\n`);
   return {
     task,
     format,
@@ -120,6 +121,15 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
     env: envFor(ctx, device),
   };
 };
+
+/** What was asked for and has no effect, in words. */
+const idleFlags = (options: DoOptions, provider: string | undefined, mode: ReturnType<typeof parseMode>): string[] => [
+  ...(provider === undefined || provider === 'lmx'
+    ? []
+    : [`--provider ${provider} has no effect: every prompt goes to the configured inference host`]),
+  ...(mode.known ? [] : [`unknown mode "${options.mode}", using do`]),
+  ...(options.addDir?.length ? ['--add-dir has no effect: a session has one workspace, the current folder'] : []),
+];
 
 const checkKey = ({ idempotencyKey, session }: DoOptions): void => {
   if (idempotencyKey === undefined) return;
@@ -143,6 +153,8 @@ const writablePath = (cwd: string, path: string): string => {
   } catch {
     throw new UsageError(`Cannot write ${full}: its folder is missing or not writable`);
   }
+  if (statSync(full, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`Cannot write ${full}: it is a folder`);
   return full;
 };
 
@@ -245,7 +257,7 @@ const openSession = async (
 ): Promise<{ sessionId: string; seq?: number | undefined; model: string }> => {
   const { session } = job.options;
   const { model } = job;
-  if (session !== undefined) return http.getSession(session);
+  if (session !== undefined) return http.getSession(await sessionIdOf(callOf(http), session));
   const title = job.task.replace(/\s+/g, ' ').slice(0, TITLE_CHARS_MAX);
   return http.createSession({
     title,

@@ -1,5 +1,7 @@
 import { requireDaemon } from '../../client/discover.ts';
 import { type DaemonHttp, daemonHttp, type InspectedActor } from '../../client/http.ts';
+import { sessionIdOf } from '../../operations/session-records.ts';
+import { callOf } from '../call.ts';
 import { chartTree } from '../chart-tree.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit.ts';
@@ -23,7 +25,7 @@ export const inspectCommand = (
   options: { json?: boolean; tree?: boolean },
 ): Promise<number> =>
   looking(ctx, async (http) => {
-    const root = await http.inspect(sessionId);
+    const root = await http.inspect(sessionId === undefined ? undefined : await sessionIdOf(callOf(http), sessionId));
     if (options.json) ctx.output.pretty(root);
     else if (options.tree) ctx.output.out(chartTree(root));
     else ctx.output.out(formatActor(root));
@@ -58,7 +60,7 @@ const indented = (text: string, by: string): string =>
 /** In words: what the session waits for, since when, until when, and who can end the wait. */
 export const whyCommand = (ctx: Context, sessionId: string, options: { json?: boolean }): Promise<number> =>
   looking(ctx, async (http) => {
-    const why = await http.why(sessionId);
+    const why = await http.why(await sessionIdOf(callOf(http), sessionId));
     if (options.json) {
       ctx.output.pretty(why);
       return;

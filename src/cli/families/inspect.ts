@@ -6,7 +6,7 @@ export const addInspect = (program: Command, ctx: Context, done: Done): void => 
   program
     .command('inspect')
     .description('the statechart of every live actor, with its active states')
-    .argument('[session]', 'only this session')
+    .argument('[session]', 'only this session; an id or its beginning')
     .option('--json', 'as JSON')
     .option('--tree', 'as an indented tree instead of Mermaid text')
     .action(async (session: string | undefined, options: { json?: boolean }) => {
@@ -16,7 +16,7 @@ export const addInspect = (program: Command, ctx: Context, done: Done): void => 
   program
     .command('why')
     .description('what a session waits for, since when, and who can end the wait')
-    .argument('<session>', 'session id')
+    .argument('<session>', 'session id, or its beginning')
     .option('--json', 'as JSON')
     .action(async (session: string, options: { json?: boolean }) => {
       const { whyCommand } = await import('../commands/inspect.ts');
