@@ -25,7 +25,9 @@ export const lastLines = (
   try {
     fd = openSync(file, 'r');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], end: { size: 0, id: 0 } };
+    // A file in the place of a folder on the way leads to no log either.
+    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? ''))
+      return { lines: [], end: { size: 0, id: 0 } };
     throw cause;
   }
   try {

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { installService } from '../../src/operations/service.ts';
 import { serviceOf } from '../../src/operations/service-files.ts';
 import { cli, removeDir, tempDir } from '../support/cli.ts';
 import { FakeDaemon } from '../support/fake-daemon.ts';
@@ -175,6 +176,15 @@ describe.skipIf(!linux)(
       expect(refused).toMatchObject({ code: 1, stdout: '' });
       expect(refused.stderr).toMatch(
         /^✗ systemd did not take the service: Failed to connect to bus.*opta daemon start\n$/,
+      );
+      expect(existsSync(unit())).toBe(false);
+    });
+
+    test('[OP7] a service manager that hangs is not waited for, and is told as that', async () => {
+      const PATH = [systemctl('exec sleep 60'), '/usr/bin', '/bin'].join(delimiter);
+      const service = serviceOf({ ...env, HOME: home, XDG_CONFIG_HOME: '' }, { platform: 'linux', program, uid: 501 });
+      await expect(installService(service, { running: true, env: { PATH }, stepMs: 300 })).rejects.toThrow(
+        'systemd did not take the service: systemctl did not answer within 0.3 s.',
       );
       expect(existsSync(unit())).toBe(false);
     });
