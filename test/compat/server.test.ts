@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { shellWord } from '../../src/cli/commands/server.ts';
 import { type CliResult, cli, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { type RealDaemon, startDaemon } from './daemon.ts';
@@ -330,4 +331,9 @@ describe('without a daemon', () => {
     ])
       expect((await cli(home, ['server', ...args])).code, args.join(' ')).toBe(2);
   }, 60_000);
+});
+
+test('[SH7] the token in the banner can be pasted, whatever the folder is called', () => {
+  expect(shellWord('/home/me/.config/opta/daemon/token')).toBe('/home/me/.config/opta/daemon/token');
+  expect(shellWord("/home/o'b r/token")).toBe("'/home/o'\\''b r/token'");
 });

@@ -106,7 +106,8 @@ const banner = (ctx: Context, { host, port, model, daemon }: Serving): string =>
 };
 
 /** As it can be pasted into a shell. */
-const shellWord = (text: string): string => (/^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+export const shellWord = (text: string): string =>
+  /^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The first signal that asks this process to end; a second one ends it at once. */
 const signalled = (): { signal: Promise<NodeJS.Signals>; dispose(): void } => {
