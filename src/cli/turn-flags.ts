@@ -40,3 +40,9 @@ export const requireOwn = (device: Device | undefined, { started }: EnsuredDaemo
     '--device is for a daemon that this command starts; one is running with an inference host of its own. Stop it first: opta daemon stop',
   );
 };
+
+/** What is to be said of a provider that is asked for and has no effect. */
+export const providerNote = (provider: string | undefined): string[] =>
+  provider === undefined || provider === 'lmx'
+    ? []
+    : [`--provider ${provider} has no effect: every prompt goes to the configured inference host`];

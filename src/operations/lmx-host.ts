@@ -74,7 +74,10 @@ export const hostPlace = async ({ call }: Pick<OperationWorld, 'call'>): Promise
   const { engine } = await call('v3.health');
   const { host, port, identity, away } = (engine ?? {}) as Partial<HostPlace>;
   if (host === undefined || port === undefined)
-    throw new OptaError('lmx-connection-refused', 'No inference host: this daemon answers with its demo engine. With one: opta daemon restart --engine lmx');
+    throw new OptaError(
+      'lmx-connection-refused',
+      'No inference host: this daemon answers with its demo engine. With one: opta daemon restart --engine lmx',
+    );
   return { host, port, identity: identity ?? 'unasked', away: away ?? null };
 };
 

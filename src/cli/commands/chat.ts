@@ -12,7 +12,7 @@ import { type Context, daemonOf } from '../context.ts';
 import { EXIT, reportFailure } from '../exit.ts';
 import { colour, oneLine } from '../output.ts';
 import { sessionModel, sessionSettings } from '../settings.ts';
-import { requireOwn } from '../turn-flags.ts';
+import { providerNote, requireOwn } from '../turn-flags.ts';
 
 /** How long a lost daemon may take to come back before a script is told. At a terminal a person decides. */
 const RETRY_FOR_MS = 10_000;
@@ -23,6 +23,7 @@ export const runChat = async (ctx: Context, options: ChatOptions): Promise<numbe
     formatOf(options);
     const said = setupOf(ctx, options);
     const settings = await sessionSettings(ctx, true);
+    for (const note of providerNote(said.overrides.provider)) ctx.output.err(`opta: ${note}\n`);
     const setup = withStandard(said, options, settings.config.defaultMode);
     const screen = options.tui || (!options.plain && !json && settings.config.tui.default);
     if (screen && isatty(0) && isatty(1)) {

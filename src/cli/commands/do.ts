@@ -18,7 +18,7 @@ import { type Device, parseMode, parseProvider } from '../options.ts';
 import { canAsk, colour } from '../output.ts';
 import { sessionModel, sessionSettings } from '../settings.ts';
 import { readTask } from '../stdin.ts';
-import { deviceOf, envFor, overridesOf, requireOwn } from '../turn-flags.ts';
+import { deviceOf, envFor, overridesOf, providerNote, requireOwn } from '../turn-flags.ts';
 import { TurnPrinter } from '../turn-printer.ts';
 import { runTurn } from '../turn-run.ts';
 
@@ -124,9 +124,7 @@ const prepare = async (ctx: Context, words: readonly string[], given: DoOptions,
 
 /** What was asked for and has no effect, in words. */
 const idleFlags = (options: DoOptions, provider: string | undefined, mode: ReturnType<typeof parseMode>): string[] => [
-  ...(provider === undefined || provider === 'lmx'
-    ? []
-    : [`--provider ${provider} has no effect: every prompt goes to the configured inference host`]),
+  ...providerNote(provider),
   ...(mode.known ? [] : [`unknown mode "${options.mode}", using do`]),
   ...(options.addDir?.length ? ['--add-dir has no effect: a session has one workspace, the current folder'] : []),
 ];

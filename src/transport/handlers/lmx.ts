@@ -34,7 +34,10 @@ export const lmxHandlers = (deps: HandlerDeps): HandlersOf<LmxOperationId> => {
   const run = async <T>(id: LmxOperationId, { params, query, body }: Input): Promise<{ body: T }> => {
     const { lmx } = deps;
     if (!lmx)
-      throw new OptaError('lmx-connection-refused', 'No LMX is configured: this daemon answers with its demo engine. With one: opta daemon restart --engine lmx');
+      throw new OptaError(
+        'lmx-connection-refused',
+        'No LMX is configured: this daemon answers with its demo engine. With one: opta daemon restart --engine lmx',
+      );
     // What may be refused by the host policy asks it first.
     const refused = operation(id).errors.includes('host-policy') ? lmx.mayAdminister() : null;
     if (refused) throw refused;
