@@ -61,14 +61,23 @@ export const reportFailure = (output: Output, cause: unknown, json: boolean, mor
 };
 
 const failureJson = (error: OptaError, exitCode: number, more: object): object => ({
-  error: error.message,
+  error: `${error.message}${whatIsWrong(error.facts)}`,
   exit_code: exitCode,
   code: error.code,
   ...more,
 });
 
-export const failureText = (error: { message: string; code: string }): string => {
+/** The first member that the daemon has refused, and why: "Invalid request body" alone helps nobody. */
+export const whatIsWrong = (facts: object = {}): string => {
+  const { details } = facts as { details?: unknown };
+  const [issue] = Array.isArray(details) ? (details as { path?: unknown; message?: unknown }[]) : [];
+  const path = Array.isArray(issue?.path) ? issue.path.join('.') : '';
+  return path === '' || typeof issue?.message !== 'string' ? '' : ` (${path}: ${issue.message})`;
+};
+
+export const failureText = (error: { message: string; code: string; facts?: object }): string => {
   const hint = isErrorCode(error.code) ? TRY[error.code] : undefined;
   const tip = hint === undefined || error.message.includes('opta ') ? '' : `\n  Try: ${hint}`;
-  return `${colour.red('✗')} ${printable(error.message)}${tip}\n`;
+  const why = printable(whatIsWrong(error.facts));
+  return `${colour.red('✗')} ${printable(error.message)}${why}${tip}\n`;
 };

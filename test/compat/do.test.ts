@@ -56,3 +56,11 @@ test('[AU1, AU2] a failure is one line of JSON too, with its exit code, on eithe
     expect(body).not.toHaveProperty('result');
   }
 });
+
+test('[AU2] a value that the daemon refuses is named, with what is wrong with it', async () => {
+  await start({});
+  const { code, body } = await runDo(daemon, '-m', 'x'.repeat(300), 'hi');
+  expect(code).toBe(2);
+  expect(body).toMatchObject({ error: expect.stringMatching(/^Invalid request body \(model: .*256/), exit_code: 2 });
+  expect(lmx.requests).toEqual([]);
+});

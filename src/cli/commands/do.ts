@@ -12,7 +12,7 @@ import { askPerson, denyUnattended, PermissionDesk } from '../ask.ts';
 import { callOf } from '../call.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { asksNobody, withDefaultMode } from '../default-mode.ts';
-import { EXIT, exitCodeOf, failureText, reportFailure, UsageError } from '../exit.ts';
+import { EXIT, exitCodeOf, failureText, reportFailure, UsageError, whatIsWrong } from '../exit.ts';
 import { offerLine, offersFor } from '../local-servers.ts';
 import { type Device, parseMode, parseProvider } from '../options.ts';
 import { canAsk, colour } from '../output.ts';
@@ -344,7 +344,7 @@ const emitFailure = async (
 ): Promise<number> => {
   const offers = await offersFor(ctx, error.code);
   const body = {
-    error: error.message,
+    error: `${error.message}${whatIsWrong(error.facts)}`,
     exit_code: exitCode,
     code: error.code,
     ...(offers.length > 0 ? { offers } : {}),
