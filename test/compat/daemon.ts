@@ -2,12 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { cliEnv, removeDir, tempDir, until } from '../support/cli.ts';
+import { daemonCommand } from '../support/daemon-process.ts';
 import { type Described, describedBy, Witness } from './described.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 export interface Answer {
   status: number;
@@ -117,7 +115,7 @@ export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}):
 
 /** Once it has written its own state. */
 const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<Spawned> => {
-  const args = ['--import', import.meta.resolve('tsx'), MAIN, '--port', '0'];
+  const args = [...daemonCommand(), '--port', '0'];
   const child = spawn(process.execPath, args, { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (part: Buffer) => {

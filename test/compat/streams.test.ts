@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createContext } from '../../src/cli/context.ts';
 import { EXIT } from '../../src/cli/exit.ts';
 import { buildProgram } from '../../src/cli/program.ts';
-import { type CliResult, endOf, removeDir, tempDir } from '../support/cli.ts';
+import { CLI_COMMAND, type CliResult, endOf, removeDir, tempDir } from '../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { fakeAdmin } from '../support/fake-lmx-admin.ts';
 import { type RealDaemon, startDaemon } from './daemon.ts';
-import { endDaemonOf, OPTA, plainEnv } from './golden/runner.ts';
+import { endDaemonOf, plainEnv } from './golden/runner.ts';
 import { JSON_COMMANDS, type JsonCommand, KNOWN_SESSION } from './json-commands.ts';
 
 /** What stdout promises under `--json`, for the whole tree of commands: JSON and nothing else, whoever reads it, however it ends. */
@@ -71,7 +71,7 @@ const start = (home: string, args: readonly string[], situation: Situation, stdi
     PATH: tools,
     ...(situation === 'CI' ? { CI: 'true', TERM: 'xterm-256color' } : {}),
   });
-  const words = [...OPTA, ...args];
+  const words = [...CLI_COMMAND, ...args];
   if (situation === 'no stdin')
     return spawn('/bin/sh', ['-c', 'exec "$@" <&-', 'sh', ...words], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const child = spawn(words[0] as string, words.slice(1), { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -161,7 +161,7 @@ describe('[AU5] under --json stdout parses, and nothing is coloured', () => {
       const args = [...name.split(' '), ...line, ...flags];
       const shell = (redirect: string): Promise<CliResult> =>
         endOf(
-          spawn('/bin/sh', ['-c', `"$@" ${redirect}`, 'sh', ...OPTA, ...args], {
+          spawn('/bin/sh', ['-c', `"$@" ${redirect}`, 'sh', ...CLI_COMMAND, ...args], {
             cwd: broken,
             env: plainEnv(broken, lmx.port, { PATH: tools }),
             stdio: ['ignore', 'pipe', 'pipe'],

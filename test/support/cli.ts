@@ -3,9 +3,15 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { defaultFrom } from './daemon-process.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-export const CLI_COMMAND = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN];
+const inRoot = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** The command as it is installed when the build is fresh, since it starts three times as fast; else from source. */
+export const CLI_COMMAND =
+  defaultFrom() === 'dist'
+    ? [process.execPath, inRoot('bin/opta.js')]
+    : [process.execPath, '--import', import.meta.resolve('tsx'), inRoot('src/cli/main.ts')];
 
 /** A temp folder; remove it with `removeDir`. Its real path, as a child process sees it. */
 export const tempDir = (): string => realpathSync(mkdtempSync(join(tmpdir(), 'opta-test-')));
@@ -22,7 +28,7 @@ export interface CliResult {
   stderr: string;
 }
 
-/** The CLI as a real process, from source. */
+/** The CLI as a real process. */
 export const startCli = (
   home: string,
   args: string[],

@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isAlive } from '../../../src/client/daemon-state.ts';
 import { CLI_COMMAND, type CliResult, removeDir, tempDir } from '../../support/cli.ts';
-import { defaultFrom } from '../../support/daemon-process.ts';
 import { FakeDaemon } from '../../support/fake-daemon.ts';
 import { type FakeLmx, startFakeLmx } from '../../support/fake-lmx.ts';
 import { type RealDaemon, startDaemon } from '../daemon.ts';
@@ -14,9 +13,6 @@ import { stable, visible } from './stable.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
-/** The command as it is installed, when it is built; it starts twice as fast. */
-export const OPTA: readonly string[] =
-  defaultFrom() === 'dist' ? [process.execPath, join(ROOT, 'bin', 'opta.js')] : CLI_COMMAND;
 
 // Modes of files are part of a golden.
 process.umask(0o022);
@@ -145,7 +141,7 @@ const start = (
   env: NodeJS.ProcessEnv,
   stdin: string | { closed: true },
 ): ChildProcess => {
-  const words = [...OPTA, ...args];
+  const words = [...CLI_COMMAND, ...args];
   if (typeof stdin !== 'string')
     return spawn('/bin/sh', ['-c', 'exec "$@" <&-', 'sh', ...words], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const child = spawn(words[0] as string, words.slice(1), { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
