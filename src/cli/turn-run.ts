@@ -47,7 +47,13 @@ export const runTurn = async (options: TurnRunOptions): Promise<TurnView> => {
   const key = options.turn.idempotencyKey ?? freshId();
   const follower = new Follower(options, key);
   follower.follow(options.afterSeq);
-  const onAbort = (): void => void cancelRun(options, follower);
+  let isCancelled = false;
+  const onAbort = (): void => {
+    // An abort while the submit is on its way is seen twice, and cancels once.
+    if (isCancelled) return;
+    isCancelled = true;
+    void cancelRun(options, follower);
+  };
   try {
     await follower.opened;
     options.signal?.addEventListener('abort', onAbort, { once: true });

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runTurn } from '../../src/cli/turn-run.ts';
+import { daemonHttp } from '../../src/client/http.ts';
 import { CLI_COMMAND, cli, cliEnv, endOf, removeDir, startCli, tempDir, until } from '../support/cli.ts';
 import { FakeDaemon, type FakeTurn } from '../support/fake-daemon.ts';
 
@@ -449,6 +451,27 @@ describe('ending early', () => {
     const run = await runAndSignal('SIGINT', ['-f', 'json']);
     expect(run.code).toBe(0);
     expect(JSON.parse(run.stdout)).toMatchObject({ result: 'working', status: 'completed' });
+  });
+
+  test('[CX3] an interrupt while the submit is being answered cancels once', async () => {
+    daemon.script = (turn) => turn.token('on and on');
+    daemon.onCancel = (turn) => void setTimeout(() => turn.error('cancelled', 'cancelled', 'Turn cancelled'), 200);
+    const address = { host: '127.0.0.1', port: daemon.port, token: daemon.token };
+    const http = daemonHttp(address);
+    const { sessionId } = await http.createSession();
+    const control = new AbortController();
+    const view = await runTurn({
+      http,
+      address: async () => address,
+      sessionId,
+      afterSeq: 0,
+      turn: { clientId: 'c', writerId: 'w', content: 'x', mode: 'do' },
+      signal: control.signal,
+      onTurn: () => control.abort(),
+    });
+    http.close();
+    expect(view.end?.outcome).toBe('cancelled');
+    expect(daemon.asked.filter((a) => a.path.endsWith('/cancel'))).toHaveLength(1);
   });
 
   test('[SV2] --timeout cancels the turn at the daemon and exits 1', async () => {
