@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureBuilt, ensureInstalled, ensureNode, loopbackEnv, ROOT, run, toolPath } from './lib/steps.mjs';
+import { alone, ensureBuilt, ensureInstalled, ensureNode, loopbackEnv, ROOT, run, toolPath } from './lib/steps.mjs';
 
 /**
  * Runs the tests once, under this Node or another one, and returns what they counted. `failed` is never 0 when the run itself went
@@ -10,18 +10,20 @@ export const runTests = async (args, { node = process.execPath } = {}) => {
   await ensureBuilt();
   const report = join(ROOT, '.build', `vitest-${process.pid}.json`);
   mkdirSync(join(ROOT, '.build'), { recursive: true });
-  const code = await run(
-    node,
-    [
-      toolPath('vitest', 'vitest.mjs'),
-      'run',
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-      ...args,
-    ],
-    { env: loopbackEnv(), stdio: ['ignore', 'inherit', 'inherit'] },
-  );
+  const started = alone(node, [
+    toolPath('vitest', 'vitest.mjs'),
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...args,
+  ]);
+  const where = started.isAlone ? 'a network of their own, with loopback alone' : 'the network of this machine';
+  process.stderr.write(`opta: tests run in ${where}\n`);
+  const code = await run(started.command, started.args, {
+    env: loopbackEnv(),
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const counts = read(report);
   // A file that could not be loaded or an error outside a test fails the run without failing a test.
   if (code !== 0 && counts.failed === 0) counts.failed = 1;

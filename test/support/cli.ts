@@ -17,9 +17,12 @@ export const CLI_COMMAND =
 export const tempDir = (): string => realpathSync(mkdtempSync(join(tmpdir(), 'opta-test-')));
 export const removeDir = (dir: string): void => rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
 
+/** Nothing that a test starts may reach an address other than loopback: for every environment that a test makes. */
+export const LOOPBACK = { OPTA_LOOPBACK_ONLY: '1', OPTA_HOST: '127.0.0.1' } as const;
+
 export const cliEnv = (home: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => {
   const { FORCE_COLOR: _f, CI: _c, VITEST: _v, NODE_OPTIONS: _n, ...base } = process.env;
-  return { ...base, OPTA_HOME: home, OPTA_LOOPBACK_ONLY: '1', OPTA_HOST: '127.0.0.1', ...more };
+  return { ...base, OPTA_HOME: home, ...LOOPBACK, ...more };
 };
 
 export interface CliResult {

@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isAlive } from '../../../src/client/daemon-state.ts';
-import { CLI_COMMAND, type CliResult, removeDir, tempDir } from '../../support/cli.ts';
+import { CLI_COMMAND, type CliResult, LOOPBACK, removeDir, tempDir } from '../../support/cli.ts';
 import { FakeDaemon } from '../../support/fake-daemon.ts';
 import { type FakeLmx, startFakeLmx } from '../../support/fake-lmx.ts';
 import { type RealDaemon, startDaemon } from '../daemon.ts';
@@ -28,8 +28,7 @@ export const plainEnv = (home: string, lmxPort: number, more: NodeJS.ProcessEnv 
   LANG: 'C.UTF-8',
   TZ: 'UTC',
   OPTA_HOME: home,
-  OPTA_LOOPBACK_ONLY: '1',
-  OPTA_HOST: '127.0.0.1',
+  ...LOOPBACK,
   OPTA_PORT: String(lmxPort),
   OPTA_DAEMON_PORT: '0',
   // Never the keyring of whoever runs the tests.
