@@ -20,7 +20,9 @@ const chats: Attack = {
   run: async (target) => {
     const { daemon, port } = target;
     const found: string[] = [];
-    const sessions = await Promise.all(Array.from({ length: 8 }, () => daemon.create()));
+    // One after another: at once they would leave eight kept connections behind, of ours and not of the attack's.
+    const sessions: string[] = [];
+    for (let i = 0; i < 8; i++) sessions.push(await daemon.create());
     await inTurn(target.size(200, 2_000), 32, async (i) => {
       const text = post(target, '/v1/chat', chat(sessions[i % sessions.length] as string));
       const socket = await dial(port).catch(() => null);
