@@ -55,8 +55,9 @@ export const runFamily = async (family: Family): Promise<Map<string, Outcome | E
       outcomes.set(c.name, cause instanceof Error ? cause : new Error(String(cause)));
     }
   };
+  const cwd = tempDir();
   try {
-    if (daemon !== null && family.prepare) await family.prepare(worldOf(daemon.home, tempDir(), lmx, daemon, {}, []));
+    if (daemon !== null && family.prepare) await family.prepare(worldOf(daemon.home, cwd, lmx, daemon, {}, []));
     const together = family.cases.filter((c) => !c.alone);
     const line = together.values();
     await Promise.all(
@@ -68,6 +69,7 @@ export const runFamily = async (family: Family): Promise<Map<string, Outcome | E
   } finally {
     await daemon?.stop();
     await lmx.close();
+    removeDir(cwd);
   }
   return outcomes;
 };

@@ -1,4 +1,4 @@
-import { tempDir } from '../../support/cli.ts';
+import { removeDir, tempDir } from '../../support/cli.ts';
 import { type FakeLmx, startFakeLmx } from '../../support/fake-lmx.ts';
 import { type Answer, type Ask, type Client, type Frame, type RealDaemon, startDaemon } from '../daemon.ts';
 import { ROOT, VERSION } from './runner.ts';
@@ -47,10 +47,13 @@ export const playScenarios = async (scenarios: Scenarios): Promise<Map<string, s
   const daemon = await startDaemon(lmx.port, { OPTA_MODEL: 'fake-model', TZ: 'UTC' });
   try {
     for (const [name, scenario] of Object.entries(scenarios)) {
+      const workspace = tempDir();
       try {
-        told.set(name, await play(scenario, lmx, daemon));
+        told.set(name, await play(scenario, lmx, daemon, workspace));
       } catch (cause) {
         told.set(name, cause instanceof Error ? cause : new Error(String(cause)));
+      } finally {
+        removeDir(workspace);
       }
     }
   } finally {
@@ -60,8 +63,7 @@ export const playScenarios = async (scenarios: Scenarios): Promise<Map<string, s
   return told;
 };
 
-const play = async (scenario: Scenario, lmx: FakeLmx, daemon: RealDaemon): Promise<string> => {
-  const workspace = tempDir();
+const play = async (scenario: Scenario, lmx: FakeLmx, daemon: RealDaemon, workspace: string): Promise<string> => {
   const lines: string[] = [];
   const request = (
     line: string,
