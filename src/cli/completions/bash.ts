@@ -1,3 +1,4 @@
+import { stepArms, takingArms, valueArms } from './arms.ts';
 import type { CompletedCommand, Offer } from './tree.ts';
 
 /** One line of a `case`; none for words that are not there. */
@@ -8,23 +9,9 @@ const words = (offer: Offer): string =>
   offer === null ? '' : 'ask' in offer ? `$(opta complete-words ${offer.ask} 2>/dev/null)` : offer.words.join(' ');
 
 export const bashScript = (commands: readonly CompletedCommand[]): string => {
-  const steps = commands.flatMap((c) => c.next.map(({ word, to }) => arm([`${c.path}:${word}`], `at='${to}' n=0`)));
-  const taking = commands.map((c) =>
-    arm(
-      c.options.filter((o) => o.takesValue).flatMap((o) => o.names.map((name) => `${c.path}:${name}`)),
-      'pending=$word',
-    ),
-  );
-  const values = commands.flatMap((c) =>
-    c.options
-      .filter((o) => o.offer !== null)
-      .map((o) =>
-        arm(
-          o.names.map((name) => `${c.path}:${name}`),
-          `found="${words(o.offer)}"`,
-        ),
-      ),
-  );
+  const steps = stepArms(commands, arm, (to) => `at='${to}' n=0`);
+  const taking = takingArms(commands, arm, 'pending=$word');
+  const values = valueArms(commands, arm, (offer) => `found="${words(offer)}"`);
   const flags = commands.map((c) => arm([c.path], `found="${c.options.flatMap((o) => o.names).join(' ')}"`));
   const places = commands.flatMap((c) => placesOf(c));
   return `_opta() {

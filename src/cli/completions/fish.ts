@@ -1,3 +1,4 @@
+import { stepArms, takingArms } from './arms.ts';
 import type { CompletedCommand, CompletedOption, Offer } from './tree.ts';
 
 const quoted = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`;
@@ -12,15 +13,8 @@ const list = (offer: Offer): string =>
       : quoted(offer.words.join(' '));
 
 export const fishScript = (commands: readonly CompletedCommand[]): string => {
-  const steps = commands.flatMap((c) =>
-    c.next.map(({ word, to }) => arm([`${c.path}:${word}`], `set at ${quoted(to)}; set n 0`)),
-  );
-  const taking = commands.map((c) =>
-    arm(
-      c.options.filter((o) => o.takesValue).flatMap((o) => o.names.map((name) => `${c.path}:${name}`)),
-      'set pending 1',
-    ),
-  );
+  const steps = stepArms(commands, arm, (to) => `set at ${quoted(to)}; set n 0`);
+  const taking = takingArms(commands, arm, 'set pending 1');
   return `# Whether the words so far lead to this command; with a second argument, and to this place behind it.
 function __opta_at
     set -l at ''

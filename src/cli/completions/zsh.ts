@@ -1,3 +1,4 @@
+import { stepArms, takingArms, valueArms } from './arms.ts';
 import type { CompletedCommand, Offer } from './tree.ts';
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
@@ -17,25 +18,9 @@ const entries = (offer: Offer): string =>
       : offer.words.map((word) => quoted(word)).join(' ');
 
 export const zshScript = (commands: readonly CompletedCommand[]): string => {
-  const steps = commands.flatMap((c) =>
-    c.next.map(({ word, to }) => arm([`${c.path}:${word}`], `at=${quoted(to)} n=0`)),
-  );
-  const taking = commands.map((c) =>
-    arm(
-      c.options.filter((o) => o.takesValue).flatMap((o) => o.names.map((name) => `${c.path}:${name}`)),
-      'pending=$word',
-    ),
-  );
-  const values = commands.flatMap((c) =>
-    c.options
-      .filter((o) => o.offer !== null)
-      .map((o) =>
-        arm(
-          o.names.map((name) => `${c.path}:${name}`),
-          `found=(${entries(o.offer)})`,
-        ),
-      ),
-  );
+  const steps = stepArms(commands, arm, (to) => `at=${quoted(to)} n=0`);
+  const taking = takingArms(commands, arm, 'pending=$word');
+  const values = valueArms(commands, arm, (offer) => `found=(${entries(offer)})`);
   const flags = commands.map((c) =>
     arm([c.path], `found=(${c.options.flatMap((o) => o.names.map((name) => entry(name, o.text))).join(' ')})`),
   );
