@@ -37,6 +37,9 @@ export interface Runtime {
   /** Committed records after `afterSeq`; an unknown session has none. */
   read(sessionId: string, afterSeq: number, limit: number, done: Done<LogPage>): void;
 
+  /** Answered once the committed record `seq` is on disk too: for who answers a command by what a reader was sent ([EV5]). */
+  flushed(sessionId: string, seq: number, done: Done): void;
+
   startBackground(input: StartBackground, done: Done<{ process: BackgroundProcess }>): void;
   /** Answered when nothing of it is alive ([CX4]); `killed` is false when it had ended before. */
   killBackground(sessionId: string, processId: string, signal: Signal, done: Done<KillResult>): void;

@@ -315,6 +315,7 @@ export const createSystem = (p: SystemParts): System => {
       const recordsMax = Math.min(limit, limits.readPageRecordsMax * 20);
       store.read(sessionId, afterSeq, { recordsMax, bytesMax: limits.readPageBytesMax * 8 }, done);
     },
+    flushed: (sessionId, seq, done) => asks.answer(asks.open(sessionId, done), seq, undefined),
     startBackground(input, done) {
       const argv = input.shell ? ['/bin/sh', '-c', input.command] : wordsOf(input.command);
       if (!argv) return done(new OptaError('invalid-request', UNREADABLE), null as never);

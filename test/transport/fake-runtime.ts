@@ -265,6 +265,8 @@ export class FakeRuntime implements Runtime {
       return { killed: true, process: toProcess(id, p, 0) };
     });
 
+  flushed: Runtime['flushed'] = (_id, _seq, done) => queueMicrotask(() => done(null, undefined));
+
   backgroundHomes(processId?: string): string[] {
     return [...this.sessions.values()].flatMap(({ state: { sessionId, background } }) =>
       background.some((p) => processId === undefined || p.processId === processId) ? [sessionId] : [],

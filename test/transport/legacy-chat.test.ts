@@ -39,6 +39,29 @@ test('[SH1] only this turn counts, and of it the last step: another turn of the 
   expect(w.runtime.attachments.size).toBe(0);
 });
 
+test('[SH1, EV5] the end that a reader was sent is no answer yet: it leaves when that end is on disk, or says that it is not', async () => {
+  const held: ((error: OptaError | null) => void)[] = [];
+  const flushed = vi.spyOn(w.runtime, 'flushed').mockImplementation((_id, _seq, done) => {
+    held.push((error) => done(error, undefined));
+  });
+  const asked = ['a', 'b'].map((session_id) => chat({ message: 'x', session_id }));
+  await settle();
+  const ends = ['a', 'b'].map((id, i) =>
+    w.runtime.record(id, 'turn.done', { turnId: `turn-${i + 1}`, ...who, stats: STATS, outcome: 'done' }),
+  );
+  await settle();
+  expect(ends).toHaveLength(2);
+  expect(asked.map(({ reply }) => reply)).toEqual([null, null]);
+  expect(flushed.mock.calls.map(([id]) => id)).toEqual(['a', 'b']);
+  held[0]?.(null);
+  held[1]?.(new OptaError('storage', 'It could not be stored.'));
+  await settle();
+  expect(asked.map((one) => answerOf(one))).toMatchObject([
+    [200, { turn_id: 'turn-1' }],
+    [507, { code: 'storage', session_id: 'b', turn_id: 'turn-2' }],
+  ]);
+});
+
 test('[SH5] who leaves before the submit was answered: the turn is cancelled once it is known, or never submitted', async () => {
   const cancel = vi.spyOn(w.runtime, 'cancel');
   w.runtime.seed('s');

@@ -61,7 +61,9 @@ class ChatCall {
       if (this.#left) throw gone();
       const { turnId, seq } = await this.#submit(session.sessionId);
       this.#ids.turn_id = turnId;
-      const { end, text } = await this.#wait(session.sessionId, turnId, seq);
+      const { end, text, seq: endSeq } = await this.#wait(session.sessionId, turnId, seq);
+      // A reader is sent what is committed; an answer waits for the disk.
+      await within(this.#deps, (done) => this.#deps.runtime.flushed(session.sessionId, endSeq, done));
       if (end.event === 'turn.error') throw turnFailure(end.payload);
       const model = session.model || end.payload.model;
       return {

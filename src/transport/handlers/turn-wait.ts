@@ -8,6 +8,8 @@ export interface TurnEnd {
     | { event: 'turn.done'; payload: EventPayload<'turn.done'> }
     | { event: 'turn.error'; payload: EventPayload<'turn.error'> };
   text: string;
+  /** Of the terminal event. */
+  seq: number;
 }
 
 export interface TurnWatcher {
@@ -42,7 +44,7 @@ export class TurnWait implements Reader {
   send(frame: string): void {
     // Most of what a busy session says is of other turns and need not be parsed.
     if (!frame.includes(this.#turnId)) return;
-    const seen = JSON.parse(frame) as Seen;
+    const seen = JSON.parse(frame) as Seen & { seq: number };
     if (seen.payload.turnId !== this.#turnId) return;
     switch (seen.event) {
       case 'turn.progress':
@@ -57,7 +59,7 @@ export class TurnWait implements Reader {
         break;
       case 'turn.done':
       case 'turn.error':
-        this.#watcher.ended({ end: seen, text: this.#texts.join('') });
+        this.#watcher.ended({ end: seen, text: this.#texts.join(''), seq: seen.seq });
         break;
     }
   }
