@@ -1,33 +1,22 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type RealDaemon, startDaemon } from '../compat/daemon.ts';
-import { eventsOf, turn } from '../compat/world.ts';
-import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { aWorld, eventsOf, turn } from '../compat/world.ts';
 import { hasTmux, openPane, type Pane } from '../support/tmux.ts';
 
 /** `opta chat` by lines, at a real terminal. */
 describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
-  let lmx: FakeLmx;
-  let daemon: RealDaemon;
+  const world = aWorld({}, {});
   let pane: Pane;
-  beforeAll(async () => {
-    lmx = await startFakeLmx();
-    daemon = await startDaemon(lmx.port);
-  });
-  afterAll(async () => {
-    await daemon?.stop();
-    await lmx?.close();
-  });
   afterEach(() => pane?.close());
 
   let sessions = 0;
   const open = async (...args: string[]): Promise<string> => {
     sessions += 1;
     const sessionId = `lines-${sessions}`;
-    await daemon.post('/v3/sessions', { sessionId, metadata: { workspace: daemon.home } });
-    const env = { VISUAL: join(daemon.home, 'ed.sh') };
-    pane = openPane(daemon.home, ['chat', '--session', sessionId, ...args], { columns: 100, rows: 30, env });
+    await world.daemon.post('/v3/sessions', { sessionId, metadata: { workspace: world.daemon.home } });
+    const env = { VISUAL: join(world.daemon.home, 'ed.sh') };
+    pane = openPane(world.daemon.home, ['chat', '--session', sessionId, ...args], { columns: 100, rows: 30, env });
     await pane.shows('opta›');
     return sessionId;
   };
@@ -38,7 +27,7 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
   const writes = (path: string): string =>
     `w @@{"tools":[{"name":"write_file","args":{"path":"${path}","content":"hi"}}],"text":"so be it"}@@`;
   const asEve = (sessionId: string, content: string) =>
-    daemon.post(`/v3/sessions/${sessionId}/turns`, { ...turn(content), writerId: 'eve' });
+    world.daemon.post(`/v3/sessions/${sessionId}/turns`, { ...turn(content), writerId: 'eve' });
 
   test('[CT3] it asks, y allows; what was typed before the question is no answer to it', async () => {
     await open();
@@ -46,14 +35,14 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     await pane.shows('[y/N]');
     say('y');
     await pane.shows(/^so be it$/m);
-    expect(existsSync(join(daemon.home, 'a.txt'))).toBe(true);
+    expect(existsSync(join(world.daemon.home, 'a.txt'))).toBe(true);
     say(`${writes('b.txt').replace('@@{', '@@{"delayMs":5000,')}`);
     await pane.shows(/b\.txt/);
     pane.type('y');
     await pane.shows(/\[y\/N\] *$/m);
     pane.press('Enter');
     await pane.shows(/denied write_file/);
-    expect(existsSync(join(daemon.home, 'b.txt'))).toBe(false);
+    expect(existsSync(join(world.daemon.home, 'b.txt'))).toBe(false);
   });
 
   test('[CT3, CT7] others ask while a line is being typed: it stays, /allow decides, and a decision elsewhere is told', async () => {
@@ -66,12 +55,12 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     say('/allow');
     await pane.shows(/allowed write_file by person/);
     expect(await pane.shows('(answer to eve)')).not.toContain('[y/N]');
-    expect(existsSync(join(daemon.home, 'c.txt'))).toBe(true);
+    expect(existsSync(join(world.daemon.home, 'c.txt'))).toBe(true);
     say(writes('d.txt'));
     await pane.shows('[y/N]');
-    const request = (await eventsOf(daemon, id)).findLast((e) => e.event === 'permission.request');
+    const request = (await eventsOf(world.daemon, id)).findLast((e) => e.event === 'permission.request');
     const body = { requestId: request?.payload?.requestId, decision: 'deny', decidedBy: 'eve' };
-    await daemon.post(`/v3/sessions/${id}/permissions/${request?.payload?.requestId}`, body);
+    await world.daemon.post(`/v3/sessions/${id}/permissions/${request?.payload?.requestId}`, body);
     await pane.shows('(decided elsewhere)');
     await pane.shows('denied write_file by person:eve');
     await pane.shows(/opta› *$/m);
@@ -83,7 +72,7 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     await pane.shows('tok3');
     pane.press('C-c');
     await pane.shows('Turn cancelled');
-    const end = (await eventsOf(daemon, id)).findLast((e) => e.event === 'turn.error');
+    const end = (await eventsOf(world.daemon, id)).findLast((e) => e.event === 'turn.error');
     expect(end?.payload).toMatchObject({ outcome: 'cancelled' });
     pane.type('not this');
     pane.press('C-c');
@@ -98,7 +87,7 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     say('!echo "from the $((40+2)) shell" >&2; exit 3');
     await pane.shows('from the 42 shell');
     await pane.shows('exit code 3');
-    const mark = join(daemon.home, 'late.txt');
+    const mark = join(world.daemon.home, 'late.txt');
     say(`!(sleep 4; touch ${mark}) & sleep 60`);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     pane.press('C-c');
@@ -112,10 +101,10 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     pane.paste('line one\nline two @@{"text":"heard both"}@@');
     pane.press('Enter');
     await pane.shows(/^heard both$/m);
-    const said = lmx.requests.at(-1)?.body.messages?.findLast((m) => m.role === 'user')?.content;
+    const said = world.lmx.requests.at(-1)?.body.messages?.findLast((m) => m.role === 'user')?.content;
     expect(said).toBe('line one\nline two @@{"text":"heard both"}@@');
     const editor = '#!/bin/sh\ntest -t 0 && echo \'from the editor @@{"text":"heard it too"}@@\' > "$1"\n';
-    writeFileSync(join(daemon.home, 'ed.sh'), editor, { mode: 0o755 });
+    writeFileSync(join(world.daemon.home, 'ed.sh'), editor, { mode: 0o755 });
     say('/editor a beginning');
     await pane.shows(/^heard it too$/m);
     say('/statsu');

@@ -1,25 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type CliResult, cli, endOf, startCli, until } from '../support/cli.ts';
-import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
-import { type RealDaemon, startDaemon } from './daemon.ts';
-import { turn } from './world.ts';
+import { aWorld, turn } from './world.ts';
 
 /** `opta chat` as scripts use it: the real CLI without a terminal, the real daemon, a scripted inference server. */
-let lmx: FakeLmx;
-let daemon: RealDaemon;
-beforeAll(async () => {
-  lmx = await startFakeLmx();
-  daemon = await startDaemon(lmx.port);
-});
-afterAll(async () => {
-  await daemon?.stop();
-  await lmx?.close();
-});
+const world = aWorld({}, {});
 
 const chat = (stdin: string, ...args: string[]): Promise<CliResult> =>
-  cli(daemon.home, ['chat', ...args], { stdin, env: { OPTA_PORT: String(lmx.port) } });
+  cli(world.daemon.home, ['chat', ...args], { stdin, env: { OPTA_PORT: String(world.lmx.port) } });
 const linesOf = (run: CliResult): { [field: string]: unknown }[] => {
   expect(run.stdout.endsWith('\n') || run.stdout === '', run.stderr).toBe(true);
   return run.stdout
@@ -27,24 +16,25 @@ const linesOf = (run: CliResult): { [field: string]: unknown }[] => {
     .slice(0, -1)
     .map((line) => JSON.parse(line));
 };
-const lastPrompt = (): string => lmx.requests.at(-1)?.body.messages?.findLast((m) => m.role === 'user')?.content ?? '';
+const lastPrompt = (): string =>
+  world.lmx.requests.at(-1)?.body.messages?.findLast((m) => m.role === 'user')?.content ?? '';
 const messagesOf = async (id: unknown): Promise<{ role: string; content: string }[]> =>
-  ((await daemon.get(`/v3/sessions/${id}`)).body as { messages: { role: string; content: string }[] }).messages;
+  ((await world.daemon.get(`/v3/sessions/${id}`)).body as { messages: { role: string; content: string }[] }).messages;
 const WRITES = '@@{"tools":[{"name":"write_file","args":{"path":"note.txt","content":"hi"}}],"text":"so be it"}@@';
 
 describe('without a terminal', { timeout: 120_000 }, () => {
   test('[CT1] each line of the input is a turn of one session; stdout has the answers and nothing else', async () => {
     const run = await chat('one @@{"text":"first answer"}@@\n\ntwo @@{"text":"second answer"}@@');
     expect(run).toMatchObject({ code: 0, stdout: 'first answer\nsecond answer\n' });
-    expect(lmx.requests.at(-1)?.body.messages?.filter((m) => m.role === 'user')).toHaveLength(2);
+    expect(world.lmx.requests.at(-1)?.body.messages?.filter((m) => m.role === 'user')).toHaveLength(2);
   });
 
   test('[CF6] defaultMode of the configuration counts where no flag says otherwise', async () => {
-    const set = (mode: string) => cli(daemon.home, ['config', 'set', 'defaultMode', mode]);
+    const set = (mode: string) => cli(world.daemon.home, ['config', 'set', 'defaultMode', mode]);
     const said = async (...args: string[]): Promise<unknown> => {
       const [line] = linesOf(await chat(`go ${WRITES}`, '-f', 'json', ...args));
       const id = String(line?.session_id);
-      const events = (await daemon.get(`/v3/sessions/${id}/events`)).body as {
+      const events = (await world.daemon.get(`/v3/sessions/${id}/events`)).body as {
         events: { event: string; payload: { mode?: string } }[];
       };
       const asked = events.events.some((e) => e.event === 'permission.request');
@@ -59,8 +49,8 @@ describe('without a terminal', { timeout: 120_000 }, () => {
       expect((await set('safe')).code).toBe(0);
       expect(await said()).toEqual(['chat', true]);
     } finally {
-      await cli(daemon.home, ['config', 'delete', 'defaultMode']);
-      rmSync(join(daemon.home, 'note.txt'), { force: true });
+      await cli(world.daemon.home, ['config', 'delete', 'defaultMode']);
+      rmSync(join(world.daemon.home, 'note.txt'), { force: true });
     }
   });
 
@@ -126,12 +116,12 @@ describe('without a terminal', { timeout: 120_000 }, () => {
     const denied = await chat(`a ${WRITES}\n`);
     expect(denied.stderr).toContain('no terminal to ask at');
     expect(denied.stdout).toContain('so be it');
-    expect(existsSync(join(daemon.home, 'note.txt'))).toBe(false);
+    expect(existsSync(join(world.daemon.home, 'note.txt'))).toBe(false);
     const planned = await chat(`b ${WRITES}\n`, '--plan', '--auto');
     expect(planned.code).toBe(0);
-    expect(existsSync(join(daemon.home, 'note.txt'))).toBe(false);
+    expect(existsSync(join(world.daemon.home, 'note.txt'))).toBe(false);
     await chat(`c ${WRITES}\n`, '--auto');
-    expect(readFileSync(join(daemon.home, 'note.txt'), 'utf8')).toBe('hi');
+    expect(readFileSync(join(world.daemon.home, 'note.txt'), 'utf8')).toBe('hi');
   });
 
   test('[CT4] --session and --resume go on where the session is: by id, by its beginning, by its words', async () => {
@@ -171,17 +161,17 @@ describe('without a terminal', { timeout: 120_000 }, () => {
     expect(run.stderr).toContain('/undo: not built yet');
     expect(run.stderr).toContain('/sessions [words]');
     const { session_id } = linesOf(run).at(-1) ?? {};
-    const events = (await daemon.get(`/v3/sessions/${session_id}/events`)).body as {
+    const events = (await world.daemon.get(`/v3/sessions/${session_id}/events`)).body as {
       events: { event: string; payload: object }[];
     };
     expect(events.events.find((e) => e.event === 'turn.start')?.payload).toMatchObject({ mode: 'plan' });
   });
 
   test('[CT6] @path attaches a file of the workspace; nothing outside it, whatever the links say; ! runs nothing', async () => {
-    mkdirSync(join(daemon.home, 'sub'), { recursive: true });
-    writeFileSync(join(daemon.home, 'sub', 'data.txt'), 'forty-two\n');
-    writeFileSync(join(daemon.home, 'sub', 'raw.bin'), Buffer.from([1, 0, 2]));
-    symlinkSync('/etc/hostname', join(daemon.home, 'sub', 'link.txt'));
+    mkdirSync(join(world.daemon.home, 'sub'), { recursive: true });
+    writeFileSync(join(world.daemon.home, 'sub', 'data.txt'), 'forty-two\n');
+    writeFileSync(join(world.daemon.home, 'sub', 'raw.bin'), Buffer.from([1, 0, 2]));
+    symlinkSync('/etc/hostname', join(world.daemon.home, 'sub', 'link.txt'));
     const said =
       'see @sub/data.txt, @sub/link.txt @/etc/passwd @sub/raw.bin @alice a@b.c @sub/none.txt @@{"text":"ok"}@@';
     const run = await chat(`${said}\n!touch made.txt\n`);
@@ -196,22 +186,25 @@ describe('without a terminal', { timeout: 120_000 }, () => {
       expect(run.stderr).toContain(note);
     expect(run.stderr).not.toContain('alice');
     expect(run.code).toBe(2);
-    expect(existsSync(join(daemon.home, 'made.txt'))).toBe(false);
+    expect(existsSync(join(world.daemon.home, 'made.txt'))).toBe(false);
   });
 
   test('[CT7] what others do in the session is told on stderr, with who it was, and a turn waits its turn', async () => {
     const [first] = linesOf(await chat('mine @@{"text":"1"}@@\n', '-f', 'json'));
     const id = String(first?.session_id);
-    const child = startCli(daemon.home, ['chat', '--session', id]);
+    const child = startCli(world.daemon.home, ['chat', '--session', id]);
     const end = endOf(child);
     let said = '';
     child.stderr?.on('data', (part) => {
       said += part;
     });
     const there = async (): Promise<boolean> =>
-      ((await daemon.get(`/v3/sessions/${id}/presence`)).body as { present: unknown[] }).present.length > 0;
+      ((await world.daemon.get(`/v3/sessions/${id}/presence`)).body as { present: unknown[] }).present.length > 0;
     while (!(await there())) await new Promise((resolve) => setTimeout(resolve, 50));
-    await daemon.post(`/v3/sessions/${id}/turns`, { ...turn('eve asks @@{"tokens":40,"tps":10}@@'), writerId: 'eve' });
+    await world.daemon.post(`/v3/sessions/${id}/turns`, {
+      ...turn('eve asks @@{"tokens":40,"tps":10}@@'),
+      writerId: 'eve',
+    });
     await until(() => /eve› eve asks/.test(said), 'the turn of eve to be told', 20_000);
     child.stdin?.end('and me @@{"text":"my own answer"}@@\n');
     const run = await end;
@@ -222,38 +215,38 @@ describe('without a terminal', { timeout: 120_000 }, () => {
   });
 
   test('[CT8] an interrupt cancels the turn in the daemon, speaks on stderr, and ends the script with 130', async () => {
-    const child = startCli(daemon.home, ['chat', '-f', 'json']);
+    const child = startCli(world.daemon.home, ['chat', '-f', 'json']);
     const end = endOf(child);
-    const before = lmx.cancels.length;
-    const asked = lmx.requests.length;
+    const before = world.lmx.cancels.length;
+    const asked = world.lmx.requests.length;
     child.stdin?.write('go on @@{"tokens":2000,"tps":20}@@\nnever\n');
-    await until(() => lmx.requests.length > asked, 'the model to be asked', 20_000);
+    await until(() => world.lmx.requests.length > asked, 'the model to be asked', 20_000);
     child.kill('SIGINT');
     const run = await end;
     expect(run.code).toBe(130);
     expect(linesOf(run)).toEqual([expect.objectContaining({ status: 'cancelled', code: 'cancelled', exit_code: 130 })]);
     expect(run.stderr).toContain('Interrupted');
-    await until(() => lmx.cancels.length > before, 'the inference to be cancelled');
+    await until(() => world.lmx.cancels.length > before, 'the inference to be cancelled');
   });
 
   test('[CT9] opta alone prints help, and with a mode of reading it answers one question; flags that make no sense are refused', async () => {
-    const bare = await cli(daemon.home, []);
+    const bare = await cli(world.daemon.home, []);
     expect(bare).toMatchObject({ code: 0, stderr: '' });
     expect(bare.stdout).toContain('Usage: opta');
-    const once = await cli(daemon.home, ['--plan'], { stdin: '/help @@{"text":"just this"}@@\nno more\n' });
+    const once = await cli(world.daemon.home, ['--plan'], { stdin: '/help @@{"text":"just this"}@@\nno more\n' });
     expect(once).toMatchObject({ code: 0, stdout: 'just this\n' });
-    const screen = await cli(daemon.home, ['tui', '-f', 'json'], { stdin: 'q @@{"text":"one"}@@\n' });
+    const screen = await cli(world.daemon.home, ['tui', '-f', 'json'], { stdin: 'q @@{"text":"one"}@@\n' });
     expect(linesOf(screen)).toEqual([expect.objectContaining({ content: 'one' })]);
     for (const [args, code] of [
       [['chat', '--plan', '--review', '-f', 'json'], 2],
       [['chat', '--device', 'a b', '-f', 'json'], 2],
       [['chat', '--provider', 'nobody', '--format', 'json'], 1],
     ] as const) {
-      const run = await cli(daemon.home, [...args]);
+      const run = await cli(world.daemon.home, [...args]);
       expect(run.code, args.join(' ')).toBe(code);
       expect(linesOf(run)).toEqual([expect.objectContaining({ exit_code: code, error: expect.any(String) })]);
     }
-    const unknown = await cli(daemon.home, ['sesions']);
+    const unknown = await cli(world.daemon.home, ['sesions']);
     expect(unknown).toMatchObject({ code: 1, stdout: '' });
     expect(unknown.stderr).toContain('Did you mean sessions?');
   });

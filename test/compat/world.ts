@@ -5,11 +5,14 @@ import { type Client, type Frame, type RealDaemon, startDaemon } from './daemon.
 import { DIFFERENCES, type DifferenceId, namedDifferences, type Plane } from './differences.ts';
 
 /** A daemon with its inference server, from the first test of a file to its last. */
-export const aWorld = (options: FakeLmxOptions = {}): { readonly lmx: FakeLmx; readonly daemon: RealDaemon } => {
+export const aWorld = (
+  options: FakeLmxOptions = {},
+  env: NodeJS.ProcessEnv = { OPTA_MODEL: 'fake-model' },
+): { readonly lmx: FakeLmx; readonly daemon: RealDaemon } => {
   const world = {} as { lmx: FakeLmx; daemon: RealDaemon };
   beforeAll(async () => {
     world.lmx = await startFakeLmx(options);
-    world.daemon = await startDaemon(world.lmx.port, { OPTA_MODEL: 'fake-model' });
+    world.daemon = await startDaemon(world.lmx.port, env);
   });
   afterAll(async () => {
     await world.daemon?.stop();

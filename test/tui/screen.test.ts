@@ -1,44 +1,34 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { isAlive } from '../../src/client/daemon-state.ts';
-import { type RealDaemon, startDaemon } from '../compat/daemon.ts';
-import { eventsOf, turn } from '../compat/world.ts';
+import { startDaemon } from '../compat/daemon.ts';
+import { aWorld, eventsOf, turn } from '../compat/world.ts';
 import { removeDir, until } from '../support/cli.ts';
-import { type FakeLmx, startFakeLmx } from '../support/fake-lmx.ts';
 import { hasTmux, openPane, type Pane, type PaneOptions } from '../support/tmux.ts';
 
 /** The full screen in a real terminal, over the real daemon and a scripted inference server. */
 describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
-  let lmx: FakeLmx;
-  let daemon: RealDaemon;
+  const world = aWorld({}, {});
   let pane: Pane;
-  beforeAll(async () => {
-    lmx = await startFakeLmx();
-    daemon = await startDaemon(lmx.port);
-  });
-  afterAll(async () => {
-    await daemon?.stop();
-    await lmx?.close();
-  });
   afterEach(() => pane?.close());
 
   let sessions = 0;
   const newSession = async (): Promise<string> => {
     sessions += 1;
     const sessionId = `screen-${sessions}`;
-    const body = { sessionId, metadata: { workspace: daemon.home } };
-    expect((await daemon.post('/v3/sessions', body)).status).toBe(201);
+    const body = { sessionId, metadata: { workspace: world.daemon.home } };
+    expect((await world.daemon.post('/v3/sessions', body)).status).toBe(201);
     return sessionId;
   };
   const open = async (sessionId: string, options: PaneOptions = {}): Promise<Pane> => {
-    const opened = openPane(daemon.home, ['tui', '--session', sessionId], options);
+    const opened = openPane(world.daemon.home, ['tui', '--session', sessionId], options);
     pane = opened;
     await opened.shows((options.columns ?? 80) < 40 ? '›' : '● connected');
     return opened;
   };
   const asEve = (sessionId: string, content: string) =>
-    daemon.post(`/v3/sessions/${sessionId}/turns`, { ...turn(content), writerId: 'eve' });
+    world.daemon.post(`/v3/sessions/${sessionId}/turns`, { ...turn(content), writerId: 'eve' });
   const write = (path: string) =>
     `write @@{"tools":[{"name":"write_file","args":{"path":"${path}","content":"hi"}}],"text":"so be it"}@@`;
   const ask = async (sessionId: string, shown: Pane, path: string): Promise<void> => {
@@ -46,7 +36,7 @@ describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
     shown.press('Enter');
     await shown.shows('allow this?');
     await new Promise((resolve) => setTimeout(resolve, 600));
-    expect((await eventsOf(daemon, sessionId)).some((e) => e.event === 'permission.request')).toBe(true);
+    expect((await eventsOf(world.daemon, sessionId)).some((e) => e.event === 'permission.request')).toBe(true);
   };
 
   test('[CT10] it starts, an answer streams in, and what another writer says stands there with their name', async () => {
@@ -89,13 +79,13 @@ describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
     await ask(id, shown, 'by-key.txt');
     shown.press('y');
     await shown.shows(/^ {2}so be it$/m);
-    expect(existsSync(join(daemon.home, 'by-key.txt'))).toBe(true);
+    expect(existsSync(join(world.daemon.home, 'by-key.txt'))).toBe(true);
     expect(shown.screen()).not.toContain('allow this?');
     await ask(id, shown, 'denied.txt');
     shown.press('n');
     await shown.shows(/denied write_file by person/);
     await shown.shows('ready');
-    expect(existsSync(join(daemon.home, 'denied.txt'))).toBe(false);
+    expect(existsSync(join(world.daemon.home, 'denied.txt'))).toBe(false);
   });
 
   test('[CT3, PM2] a card that somebody else decided goes away and says by whom; Esc puts one off, Tab brings it back', async () => {
@@ -106,10 +96,10 @@ describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
     await shown.lacks('allow this?');
     shown.press('Tab');
     await shown.shows('allow this?');
-    const request = (await eventsOf(daemon, id)).find((e) => e.event === 'permission.request');
+    const request = (await eventsOf(world.daemon, id)).find((e) => e.event === 'permission.request');
     const requestId = request?.payload?.requestId;
     const body = { requestId, decision: 'allow', decidedBy: 'eve' };
-    expect((await daemon.post(`/v3/sessions/${id}/permissions/${requestId}`, body)).status).toBe(200);
+    expect((await world.daemon.post(`/v3/sessions/${id}/permissions/${requestId}`, body)).status).toBe(200);
     await shown.shows('write_file: allowed by person:eve');
     await shown.lacks('allow this?');
   });
@@ -122,7 +112,7 @@ describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
     await shown.shows('tok3');
     shown.press('C-c');
     await shown.shows(/^ {2}cancelled$/m);
-    const end = (await eventsOf(daemon, id)).findLast((e) => e.event === 'turn.error');
+    const end = (await eventsOf(world.daemon, id)).findLast((e) => e.event === 'turn.error');
     expect(end?.payload).toMatchObject({ outcome: 'cancelled' });
     shown.press('C-c');
     const after = await shown.shows('RC=0');
@@ -174,11 +164,11 @@ describe.runIf(hasTmux)('the full screen', { timeout: 90_000 }, () => {
   });
 
   test('[CT11] when the daemon dies it says so, and goes on with the one that comes after it', async () => {
-    const own = await startDaemon(lmx.port);
+    const own = await startDaemon(world.lmx.port);
     const pidNow = (): number => JSON.parse(readFileSync(join(own.home, 'daemon', 'state.json'), 'utf8')).pid;
     const first = pidNow();
     try {
-      pane = openPane(own.home, ['tui'], { env: { OPTA_PORT: String(lmx.port), OPTA_ENGINE: 'lmx' } });
+      pane = openPane(own.home, ['tui'], { env: { OPTA_PORT: String(world.lmx.port), OPTA_ENGINE: 'lmx' } });
       await pane.shows('● connected');
       pane.type('first @@{"text":"was heard"}@@');
       pane.press('Enter');
