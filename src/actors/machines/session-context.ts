@@ -69,10 +69,18 @@ const on = (enqueue: unknown): Enqueue => enqueue as Enqueue;
 export const answer = (enqueue: unknown, f: SessionState, ask: Ask, value: object): void =>
   on(enqueue)({ type: 'answer', params: { ask, sessionId: f.sessionId, afterSeq: f.seq, value } });
 
-/** The only place where `seq` is given. Moves the state by the same records that the journal stores. */
-export const commit = (context: SessionContext, enqueue: unknown, facts: Fact[]): SessionState => {
+/**
+ * The only place where `seq` is given. Moves the state by the same records that the journal stores. `nowMs`: for facts that name
+ * a moment of their own, so that it and the record's are read from the clock once.
+ */
+export const commit = (
+  context: SessionContext,
+  enqueue: unknown,
+  facts: Fact[],
+  nowMs: number = context.env.now(),
+): SessionState => {
   if (facts.length === 0) return context.f;
-  const ts = new Date(context.env.now()).toISOString();
+  const ts = new Date(nowMs).toISOString();
   const records = facts.map((fact, i) => ({ ...fact, seq: context.f.seq + 1 + i, ts }));
   const f = records.reduce(fold, context.f);
   on(enqueue).assign({ f });

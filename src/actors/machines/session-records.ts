@@ -78,10 +78,10 @@ export const recordAllow = ({ context, event, enqueue }: Act): void => {
 export const recordAsk = ({ context, event, enqueue }: Act): void => {
   const { turnId, callId, requestId, args, summary } = event as Command<'call.ask'>;
   const toolName = callName(context.f, callId);
-  const expiresAt = new Date(context.env.now() + context.env.permissionDeadlineMs).toISOString();
-  commit(context, enqueue, [
-    { event: 'permission.request', payload: { turnId, requestId, callId, toolName, args, summary, expiresAt } },
-  ]);
+  const nowMs = context.env.now();
+  const expiresAt = new Date(nowMs + context.env.permissionDeadlineMs).toISOString();
+  const payload = { turnId, requestId, callId, toolName, args, summary, expiresAt };
+  commit(context, enqueue, [{ event: 'permission.request', payload }], nowMs);
 };
 
 export const recordUnattended = ({ context, event, enqueue }: Act): void => {
