@@ -8,6 +8,7 @@ await ensureInstalled();
 const STEPS = [
   ['format and lint', () => runNode([toolPath('@biomejs/biome', 'bin/biome'), 'ci', '--error-on-warnings', '.'])],
   ['types', () => runNode([toolPath('typescript', 'bin/tsc'), '-p', 'tsconfig.json'])],
+  ['types of the page', () => runNode([toolPath('typescript', 'bin/tsc'), '-p', 'src/web/tsconfig.json'])],
 ];
 
 const failed = [];

@@ -22,7 +22,10 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
     'operations/',
     ['operations/', 'client/daemon-state.ts', 'client/discover.ts', 'config/', 'process-identity.ts', 'protocol/'],
   ],
-  ['tui/', ['tui/', 'client/', 'protocol/']],
+  // What the terminal and the page have in common: pictures of a session, without a screen.
+  ['views/', ['views/', 'client/', 'protocol/']],
+  ['tui/', ['tui/', 'views/', 'client/', 'protocol/']],
+  ['web/', ['web/', 'views/', 'client/', 'protocol/']],
   ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/', 'tui/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],
@@ -60,6 +63,9 @@ const PACKAGE_FENCES: readonly [name: RegExp, where: RegExp][] = [
   [/^uWebSockets\.js/, /^transport\/uws/],
   [/^lmdb$/, /^storage\//],
   [/^xstate/, /^actors\//],
+  [/^@xstate\/store$/, /^(?:views|tui|web)\//],
+  [/^marked$/, /^views\//],
+  [/^preact/, /^web\//],
   [/^commander$/, /^cli\//],
   [/^ajv/, /^cli\//],
   [/^@napi-rs\/keyring$/, /^operations\//],
@@ -79,7 +85,9 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['configuration', /^config\//, 1_600],
   ['named operations', /^operations\//, 4_000],
   ['command line', /^cli\//, 8_000],
-  ['terminal', /^tui\//, 2_500],
+  ['views', /^views\//, 1_500],
+  ['terminal', /^tui\//, 4_500],
+  ['page', /^web\//, 5_000],
   ['composition', /^[^/]+$/, 500],
 ];
 

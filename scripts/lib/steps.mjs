@@ -143,6 +143,14 @@ export const ensureBuilt = async ({ force = false } = {}) => {
     rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
     await quietly(process.execPath, [toolPath('typescript', 'bin/tsc'), '-p', 'tsconfig.build.json']);
     await bundleClient({ write: true });
+    await quietly(process.execPath, [
+      toolPath('vite', 'bin/vite.js'),
+      'build',
+      '-c',
+      'src/web/vite.config.ts',
+      '-l',
+      'error',
+    ]);
     mkdirSync(dirname(STAMP), { recursive: true });
     writeFileSync(STAMP, `${readFrom.toISOString()}\n`);
   });

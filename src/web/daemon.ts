@@ -1,0 +1,161 @@
+import { createStore } from '@xstate/store';
+import { connect, type OptaClient } from '../client/browser.ts';
+import { OptaError, toOptaError } from '../protocol/errors.ts';
+
+/** A daemon, and what lets this tab speak to it. */
+export interface Way {
+  host: string;
+  port: number;
+  token: string;
+}
+
+/** Whether this tab has a daemon to speak to. */
+export type Access =
+  | { state: 'entering' }
+  /** A person has to say which daemon, and to show that they may. `why`: what happened, in a sentence; '' at first. */
+  | { state: 'asking'; why: string; host: string; port: number }
+  | { state: 'ready'; way: Way };
+
+/** Of the tab alone, and gone with it. What it holds is a web key, which the daemon can take back; never the daemon's own token unless a person typed it. */
+const PLACE = 'opta.way';
+
+export const access = createStore({
+  context: { state: 'entering' } as Access,
+  on: {
+    asked: (_, { why, host, port }: { why: string; host: string; port: number }): Access => ({
+      state: 'asking',
+      why,
+      host,
+      port,
+    }),
+    let: (_, { way }: { way: Way }): Access => ({ state: 'ready', way }),
+  },
+});
+
+/** For every call and socket of the page. Asks for the way anew after each loss, and waits at the connect screen for a person. */
+export const client: OptaClient = connect({ address: () => wayIn() });
+
+const wayIn = (): Promise<Way> =>
+  new Promise((resolve) => {
+    const now = access.getSnapshot().context;
+    if (now.state === 'ready') return resolve(now.way);
+    const { unsubscribe } = access.subscribe(({ context }) => {
+      if (context.state !== 'ready') return;
+      unsubscribe();
+      resolve(context.way);
+    });
+  });
+
+/** Once, when the page begins: takes the ticket out of the address before anything else can see it, and trades it for a key. */
+export const enter = async (): Promise<void> => {
+  const { ticket, rest } = ticketOf(location.hash);
+  const here = { host: location.hostname, port: Number(location.port || 80) };
+  if (ticket !== null) {
+    history.replaceState(null, '', `${location.pathname}${rest}`);
+    window.dispatchEvent(new HashChangeEvent('hashchange'));
+    try {
+      return await letIn({ ...here, ticket });
+    } catch (cause) {
+      return ask(toOptaError(cause).message, here);
+    }
+  }
+  const kept = keptWay();
+  if (kept) access.trigger.let({ way: kept });
+  else ask('', here);
+};
+
+/** `#ticket=…&session=…` → the ticket, and where the page goes on. */
+const ticketOf = (hash: string): { ticket: string | null; rest: string } => {
+  const fields = new URLSearchParams(hash.replace(/^#/, ''));
+  const ticket = fields.get('ticket');
+  const session = fields.get('session');
+  return { ticket, rest: session ? `#/sessions/${encodeURIComponent(session)}` : '' };
+};
+
+const TRADE_DEADLINE_MS = 10_000;
+
+/** With a ticket of `opta web`, or with a token. Throws an `OptaError` that a person can act on. */
+export const letIn = async (
+  by: { host: string; port: number } & ({ ticket: string } | { token: string }),
+): Promise<void> => {
+  const { host, port } = by;
+  const token = 'ticket' in by ? await keyFor(host, port, by.ticket) : by.token;
+  const way = { host, port, token };
+  await tried(way);
+  sessionStorage.setItem(PLACE, JSON.stringify(way));
+  access.trigger.let({ way });
+};
+
+/** Forgets the key, here and at the daemon. */
+export const leave = async (): Promise<void> => {
+  const now = access.getSnapshot().context;
+  if (now.state !== 'ready') return;
+  sessionStorage.removeItem(PLACE);
+  const { way } = now;
+  ask('You have signed out.', way);
+  await fetch(`${origin(way)}/v3/web/keys/current`, asked('DELETE', way.token)).catch(() => undefined);
+};
+
+/** The daemon no longer knows this tab: its key is old, was taken back, or is of another daemon. */
+export const refused = (): void => {
+  const now = access.getSnapshot().context;
+  if (now.state !== 'ready') return;
+  sessionStorage.removeItem(PLACE);
+  ask('The daemon does not know this tab any more. Its key has expired or was taken back.', now.way);
+};
+
+const ask = (why: string, { host, port }: { host: string; port: number }): void =>
+  void access.trigger.asked({ why, host, port });
+
+const origin = ({ host, port }: { host: string; port: number }): string =>
+  `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
+
+const asked = (method: string, token?: string, body?: object): RequestInit => ({
+  method,
+  cache: 'no-store',
+  credentials: 'omit',
+  redirect: 'error',
+  signal: AbortSignal.timeout(TRADE_DEADLINE_MS),
+  headers: {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  },
+  ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+});
+
+const keyFor = async (host: string, port: number, ticket: string): Promise<string> => {
+  const answer = await reached(
+    fetch(`${origin({ host, port })}/v3/web/keys`, asked('POST', undefined, { ticket })),
+    port,
+  );
+  if (!answer.ok) {
+    throw new OptaError('unauthorized', 'This ticket was used, or is too old. Type `opta web` for a new one.');
+  }
+  return ((await answer.json()) as { key: string }).key;
+};
+
+const tried = async (way: Way): Promise<void> => {
+  const answer = await reached(fetch(`${origin(way)}/v3/health`, asked('GET', way.token)), way.port);
+  if (answer.status === 401) throw new OptaError('unauthorized', 'The daemon does not take this token.');
+  if (!answer.ok) throw new OptaError('daemon-unreachable', `The daemon answers ${answer.status}.`);
+};
+
+const reached = async (answer: Promise<Response>, port: number): Promise<Response> => {
+  try {
+    return await answer;
+  } catch {
+    throw new OptaError(
+      'daemon-unreachable',
+      `No daemon answers on port ${port}. In a terminal, \`opta daemon status\` says where it is.`,
+    );
+  }
+};
+
+const keptWay = (): Way | null => {
+  try {
+    const way = JSON.parse(sessionStorage.getItem(PLACE) ?? 'null') as Way | null;
+    return way && typeof way.token === 'string' && typeof way.port === 'number' ? way : null;
+  } catch {
+    return null;
+  }
+};

@@ -1,0 +1,1 @@
+export const SessionPage = ({ sessionId }: { sessionId: string }) => <main id="main">session {sessionId}</main>;
