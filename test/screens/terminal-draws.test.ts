@@ -11,7 +11,7 @@ describe.runIf(hasVt)('what the terminal is sent', { timeout: 90_000 }, () => {
     const id = await world.session();
     const shown = await world.open(id, { columns: 120, rows: 40 });
     vt = shown;
-    await world.say(id, `@@${JSON.stringify({ text: 'a line of words to fill the screen\n\n'.repeat(40) })}@@`);
+    await world.say(id, world.prompt({ text: 'a line of words to fill the screen\n\n'.repeat(40) }));
     await shown.shows('tokens');
     await shown.quiet(400);
     const whole = shown.mark();
@@ -28,7 +28,7 @@ describe.runIf(hasVt)('what the terminal is sent', { timeout: 90_000 }, () => {
     expect(Buffer.byteLength(key)).toBeLessThan(Math.min(400, full / 5));
     expect(key).not.toMatch(CLEARS);
 
-    await world.say(id, '@@{"tokens":60,"tps":20}@@');
+    await world.say(id, world.prompt({ tokens: 60, tps: 20 }));
     await shown.shows('tok3');
     const from = shown.mark();
     await shown.shows('tok40');

@@ -104,7 +104,7 @@ export const openVt = (home: string, args: readonly string[], options: VtOptions
 };
 
 /** How the line discipline is before anything was changed. */
-export const TTY_AS_AT_FIRST = 'TTY isig icanon echo opost';
+export const TTY_AS_AT_FIRST = 'TTY opost isig icanon echo';
 
 export class Vt {
   readonly pid: number;
