@@ -1,5 +1,6 @@
 import { oneLine } from '../client/printable.ts';
 import type { InspectedActor, Why } from '../protocol/inspection.ts';
+import { agoText, clockText } from './ago.ts';
 
 /** What live actors do, as rows and words. The terminal's statechart pane and the page's inspector are two faces of it. */
 
@@ -116,15 +117,6 @@ export const factRows = ({ facts }: { facts: InspectedActor['facts'] }): [name: 
     return [oneLine(name, 40), oneLine(text, 200)];
   });
 
-/** How long a state or a wait has lasted, in whole seconds at the finest: it is drawn again each second, not each frame. */
-export const spanText = (ms: number): string => {
-  const s = Math.max(0, Math.floor(ms / 1_000));
-  if (s < 60) return `${s} s`;
-  if (s < 3_600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 172_800) return `${Math.floor(s / 3_600)} h ${Math.floor((s % 3_600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} days`;
-};
-
 /** `why` as lines with names: what it waits for, since when, until when, who can end it. */
 export const whyRows = (why: Why, nowMs: number): [name: string, text: string][] => {
   const since = Date.parse(why.since);
@@ -132,8 +124,8 @@ export const whyRows = (why: Why, nowMs: number): [name: string, text: string][]
   const left = until - nowMs;
   return [
     ['waits for', oneLine(why.text, 400)],
-    ...row('since', Number.isNaN(since) ? '' : `${spanText(nowMs - since)} ago`),
-    ...row('until', Number.isNaN(until) ? '' : left > 0 ? `in ${spanText(left)}` : 'now'),
+    ...row('since', agoText(since, nowMs)),
+    ...row('until', Number.isNaN(until) ? '' : left > 0 ? `${clockText(left)} left` : 'now'),
     ...row('unblocked by', oneLine(why.unblock ?? '', 300)),
   ];
 };
