@@ -30,7 +30,8 @@ export const useFeed = <K extends FeedId>(
         const messages = client.feed(id, {
           signal: control.signal,
           ...(sessionId === null ? {} : { sessionId }),
-          onState: (told) => tell(told.state === 'live' ? 'open' : 'waiting', told.state === 'live' ? null : told.error),
+          onState: (told) =>
+            tell(told.state === 'live' ? 'open' : 'waiting', told.state === 'live' ? null : told.error),
         });
         for await (const message of messages) if (!control.signal.aborted) onMessage(message);
         tell('ended', new OptaError('daemon-unreachable', 'The daemon has ended the feed.'));
