@@ -21,7 +21,7 @@ export const cardsOf = ({ state }: View): Card[] =>
   openRequests(state).flatMap(({ call, asked }) => {
     // An allowed call counts as asked until its start, which is the next record.
     if (state.decisions.some(({ requestId }) => requestId === asked.requestId)) return [];
-    const { question } = asked as { question?: { text: string; options?: string[] } };
+    const { question } = asked;
     return {
       requestId: asked.requestId,
       callId: call.id,
