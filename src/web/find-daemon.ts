@@ -4,8 +4,7 @@ const DEADLINE_MS = 1_500;
 const AT_ONCE = 6;
 
 /** `127.0.0.1`, `::1`, `localhost`: this machine, whose traffic nobody else can read. */
-export const isLoopback = (host: string): boolean =>
-  /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(host.trim());
+export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(host.trim());
 
 export const originOf = ({ host, port }: { host: string; port: number }): string =>
   `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { toOptaError } from '../../protocol/errors.ts';
-import { access, letIn } from '../daemon.ts';
+import { access, canGoBack, goBack, letIn } from '../daemon.ts';
 import { findDaemons, isLoopback } from '../find-daemon.ts';
 import { announce } from '../parts/announcer.tsx';
 import { Button } from '../parts/button.tsx';
@@ -51,8 +51,8 @@ export const ConnectPage = () => {
           <CopyButton text={COMMAND} label="Copy the command" />
         </p>
         <p class="hint">
-          It opens this page with a ticket that works once. <code>opta web --print</code> shows the ticket instead; paste it
-          here.
+          It opens this page with a ticket that works once. <code>opta web --print</code> shows the ticket instead;
+          paste it here.
         </p>
         <form class="form" onSubmit={(event) => void enter(event)}>
           <label class="field">
@@ -88,8 +88,8 @@ export const ConnectPage = () => {
             </label>
           </div>
           <p class="hint" id="connect-host">
-            This machine alone: what is sent is not encrypted, so it must not leave it. To reach another machine, forward its
-            port over SSH.
+            This machine alone: what is sent is not encrypted, so it must not leave it. To reach another machine,
+            forward its port over SSH.
           </p>
           <Finder host={host} onFound={(found) => setPort(String(found))} />
           {failure !== '' && (
@@ -97,9 +97,12 @@ export const ConnectPage = () => {
               {failure}
             </p>
           )}
-          <Button kind="primary" type="submit" disabled={busy}>
-            {busy ? 'Connecting …' : 'Connect'}
-          </Button>
+          <div class="form-foot">
+            {canGoBack() && <Button onClick={goBack}>Try the last one again</Button>}
+            <Button kind="primary" type="submit" disabled={busy}>
+              {busy ? 'Connecting …' : 'Connect'}
+            </Button>
+          </div>
         </form>
       </div>
     </Page>
@@ -140,16 +143,13 @@ const Finder = ({ host, onFound }: { host: string; onFound: (port: number) => vo
 
 const wrongOf = (host: string, port: string, word: string): string => {
   if (!isLoopback(host)) return 'The host has to be this machine: 127.0.0.1, ::1 or localhost.';
-  if (!/^\d{1,5}$/.test(port.trim()) || Number(port) < 1 || Number(port) > 65_535) return 'A port is a number from 1 to 65535.';
+  if (!/^\d{1,5}$/.test(port.trim()) || Number(port) < 1 || Number(port) > 65_535)
+    return 'A port is a number from 1 to 65535.';
   return word === '' ? 'Type `opta web --print` in a terminal, and paste here what it shows.' : '';
 };
 
 /** What a person pastes may be the whole address that `opta web --print` shows, a ticket, or a token. */
-const saidAs = (word: string): { ticket: string } | { token: string } => {
+const saidAs = (word: string): { ticket: string } | { word: string } => {
   const inAddress = /[#&?]ticket=([^&\s]+)/.exec(word)?.[1];
-  if (inAddress !== undefined) return { ticket: decodeURIComponent(inAddress) };
-  return isTicket(word) ? { ticket: word } : { token: word };
+  return inAddress === undefined ? { word } : { ticket: decodeURIComponent(inAddress) };
 };
-
-/** Tickets begin so, tokens never do. */
-const isTicket = (word: string): boolean => word.startsWith('optat_');
