@@ -128,6 +128,7 @@ const MARKS: { [S in ToolItem['state']]: Span } = {
   done: ['✓ ', 'good'],
   failed: ['✗ ', 'bad'],
   refused: ['✗ ', 'bad'],
+  cancelled: ['⊘ ', 'warn'],
   'not-run': ['– ', 'dim'],
 };
 
