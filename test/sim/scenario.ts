@@ -112,6 +112,7 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
       return call(world, 'sessions.patch', client.sessionId, {
         title: random.pick(['a', 'b', null]),
         metadata: { [random.pick(['x', 'y'])]: random.pick([1, null]) },
+        ...(random.chance(0.4) ? { forget: [random.pick(['write', 'exec', 'read'])] } : {}),
       });
     case 'remove':
       return call(world, 'sessions.delete', client.sessionId);
@@ -257,19 +258,22 @@ const decide = (world: World, client: SimClient): void => {
   const request = random.pick(open);
   const ackId = world.id('q');
   const decidedBy = world.id('p');
+  const decision = random.chance(0.7) ? 'allow' : 'deny';
+  const remember = random.chance(0.15) ? { remember: 'session' } : {};
+  const misfit = decision === 'deny' && 'remember' in remember;
   world.pending.set(ackId, {
-    kind: wrong ? 'wrong' : 'decide',
+    kind: wrong ? 'wrong' : misfit ? 'misfit' : 'decide',
     sessionId: client.sessionId,
     turnId: request,
     decidedBy,
   });
-  const decision = random.chance(0.7) ? 'allow' : 'deny';
   client.send({
     type: 'permission.resolve',
     sessionId: client.sessionId,
     requestId: request,
     decision,
     decidedBy,
+    ...remember,
     ackId,
   });
 };
