@@ -1,6 +1,7 @@
 import { LIMITS } from '../actors/limits.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { type OperationId, operation } from '../protocol/operations.ts';
+import type { Timers } from './ask.ts';
 import { type Auth, type Right, readOnly } from './auth.ts';
 import type { Caller, Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
 import { withHeaderFields } from './header-fields.ts';
@@ -8,6 +9,9 @@ import type { Access } from './origin.ts';
 import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from './port.ts';
 import { errorResponse } from './problem.ts';
 import { type Match, route } from './router.ts';
+import type { WebFile, WebFiles } from './web/files.ts';
+import { asksForFile } from './web/files.ts';
+import { serveFile } from './web/serve.ts';
 
 export interface HttpPlaneDeps {
   dispatch: Dispatch;
@@ -15,6 +19,8 @@ export interface HttpPlaneDeps {
   access: Access;
   closing(): boolean;
   onFault(where: string, fault: unknown): void;
+  files: WebFiles;
+  timers: Timers;
 }
 
 const SECURITY: readonly (readonly [string, string])[] = [
@@ -46,6 +52,7 @@ export const httpPlane =
     try {
       const call = admit(deps, head);
       if (call === 'preflight') reply({ status: 204, headers: deps.access.preflight(head), body: '' });
+      else if ('text' in call) serveFile(exchange, head, call, (top) => complete(top, cors), deps.timers);
       else if (operation(call.id).body === null) run(call, undefined);
       else {
         exchange.body(LIMITS.requestBytesMax, (bytes) => {
@@ -76,10 +83,12 @@ interface Admitted extends Match {
  * Each check comes before the next one's cost: URL, host and origin, route, size, token. A request without the token never has
  * its body read ([AC1]).
  */
-const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | 'preflight' => {
+const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | WebFile | 'preflight' => {
   checkUrl(head);
   deps.access.check(head);
   if (head.method === 'OPTIONS') return 'preflight';
+  const file = asksForFile(head) ? deps.files.find(head.path) : null;
+  if (file && !deps.closing()) return file;
   const match = route(head.method, head.path);
   if (!match) throw noRoute(head);
   if (Number(head.headers.get('content-length') ?? 0) > LIMITS.requestBytesMax) throw tooLarge();

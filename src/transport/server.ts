@@ -17,6 +17,7 @@ import { access, isLoopbackHost } from './origin.ts';
 import type { ResponseStream, Transport, TransportAdapter, TransportBounds } from './port.ts';
 import type { SocketAttachment } from './socket-attachment.ts';
 import { SseStreams } from './sse.ts';
+import { readWebFiles } from './web/files.ts';
 
 export interface ServerOptions {
   runtime: Runtime;
@@ -41,6 +42,8 @@ export interface ServerOptions {
   allowedHosts?: readonly string[];
   /** Bind an address that other machines reach. Never the default ([AC1]). */
   allowRemote?: boolean;
+  /** Where the build of the page is, or would be. */
+  webDir?: string;
   log: Log;
   /** Check answers against the operation table; for tests and development. */
   checkAnswers?: boolean;
@@ -133,11 +136,15 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
     }),
     closing: () => closing !== null,
     onFault,
+    files: readWebFiles(options.webDir ?? null, (name, why) =>
+      options.log.warn('a file of the page is not served', { name, why }),
+    ),
+    timers,
   };
   const transport: Transport = options.adapter.create(
     {
       http: httpPlane(shared),
-      upgrade: eventPlane({ ...shared, sockets: () => transport.usage().sockets, live, now, timers }),
+      upgrade: eventPlane({ ...shared, sockets: () => transport.usage().sockets, live, now }),
       onFault,
     },
     bounds,

@@ -288,6 +288,8 @@ test('[SV1] an answer that cannot be written is an error of its own request, and
     access: { check: () => undefined, cors: () => [] } as never,
     closing: () => false,
     onFault: (where) => void faults.push(where),
+    files: { built: false, find: () => null },
+    timers: { setTimeout, clearTimeout } as never,
   });
   const head = { method: 'GET', path: '/health', query: '', headers: new Map() };
   plane(head, { reply: (r: { status: number }) => void sent.push(r.status) } as never);
