@@ -1,9 +1,10 @@
 import { CopyButton } from './copy.tsx';
+import { marked } from './marked.tsx';
 import { memo } from './memo.ts';
 
 /** A block of code with its language and a button that copies it. */
 export const CodeBlock = memo(
-  ({ text, lang = '', label = 'code' }: { text: string; lang?: string; label?: string }) => (
+  ({ text, lang = '', label = 'code', mark = '' }: { text: string; lang?: string; label?: string; mark?: string }) => (
     <figure class="code">
       <figcaption class="code-head">
         <span class="label">{lang || 'text'}</span>
@@ -11,7 +12,7 @@ export const CodeBlock = memo(
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be reached by keyboard */}
       <pre tabIndex={0}>
-        <code>{text}</code>
+        <code>{marked(text, mark)}</code>
       </pre>
     </figure>
   ),
