@@ -1,0 +1,113 @@
+import { oneLine } from '../client/printable.ts';
+import type { PermissionItem, TurnView } from '../client/turn-view.ts';
+import type { Entry } from './entries.ts';
+import { MarkdownRows } from './markdown-rows.ts';
+import { clean, cropped, type Row, wrap } from './text.ts';
+import { toolRows } from './tool-rows.ts';
+
+/** Something that can be opened and folded. */
+export interface Fold {
+  readonly id: string;
+  readonly byDefault: boolean;
+}
+
+export type IsOpen = (id: string, byDefault: boolean) => boolean;
+
+/** A row, and what a click on it opens or folds. */
+export interface Drawn {
+  readonly row: Row;
+  readonly fold: Fold | null;
+}
+
+export const MARGIN = '  ';
+const THOUGHT_CHARS_MAX = 200;
+
+/** Rows of one thing. `growing`: what is known of a text that is still being written. */
+export const entryRows = (
+  { id, item, turn }: Entry,
+  width: number,
+  isOpen: IsOpen,
+  growing: MarkdownRows | null,
+): readonly Drawn[] => {
+  const room = Math.max(1, width - MARGIN.length);
+  switch (item.kind) {
+    case 'user':
+      return unfolded(saidRows(item.writerId, item.text, width));
+    case 'text':
+      return unfolded(
+        (growing ?? new MarkdownRows())
+          .rows(growing ? item.text : item.text.trimEnd(), room)
+          .map((row): Row => (row.length === 0 ? row : [[MARGIN, 'plain'], ...row])),
+      );
+    case 'thinking':
+      return thoughtRows(id, item.text, turn?.open === item, width, isOpen);
+    case 'tool':
+      return toolRows(id, item, width, isOpen);
+    case 'permission':
+      return unfolded(permissionRows(item, turn?.end == null, width));
+    case 'end':
+      return unfolded([...endRows(turn, width), []]);
+  }
+};
+
+export const unfolded = (rows: readonly Row[]): Drawn[] => rows.map((row) => ({ row, fold: null }));
+
+const saidRows = (who: string, text: string, width: number): Row[] => {
+  const name = cropped(clean(oneLine(who, 40)), Math.max(4, Math.floor(width / 3)));
+  const lines = wrap(clean(text), Math.max(1, width - 2));
+  return [[[`● ${name}`, 'author']], ...lines.map((line): Row => [[`${MARGIN}${line}`, 'bold']])];
+};
+
+/** One line, whether it is over or goes on, until somebody wants to read it. */
+const thoughtRows = (id: string, text: string, live: boolean, width: number, isOpen: IsOpen): Drawn[] => {
+  const fold = { id, byDefault: false };
+  const open = isOpen(id, false);
+  // What is thought just now stands at the end.
+  const part = live ? text.slice(-THOUGHT_CHARS_MAX).replace(/^\S*\s/, '') : text.slice(0, THOUGHT_CHARS_MAX);
+  const words = open ? '' : clean(oneLine(part, THOUGHT_CHARS_MAX));
+  const head = `${open ? '▾' : '▸'} ${live ? 'thinking' : 'thought'}${words === '' ? '' : `: ${words}`}`;
+  const first: Drawn = { row: [[`${MARGIN}${cropped(head, Math.max(1, width - MARGIN.length))}`, 'dim']], fold };
+  if (!open) return [first];
+  const lines = wrap(clean(text.trimEnd()), Math.max(1, width - 4));
+  return [first, ...lines.map((line): Drawn => ({ row: [[`${MARGIN}  ${line}`, 'dim']], fold }))];
+};
+
+const permissionRows = (
+  { decision, decidedBy, toolName, summary = '' }: PermissionItem,
+  waits: boolean,
+  width: number,
+): Row[] => {
+  if (decision !== undefined) {
+    const by = decidedBy === undefined ? '' : ` by ${decidedBy}`;
+    const text = `${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}`;
+    return [[[`${MARGIN}  ${cropped(clean(oneLine(text)), Math.max(1, width - 4))}`, 'dim']]];
+  }
+  if (!waits) return [];
+  return [
+    [
+      [
+        `${MARGIN}  ${cropped(clean(oneLine(`waits for a decision: ${summary || toolName}`)), Math.max(1, width - 4))}`,
+        'warn',
+      ],
+    ],
+  ];
+};
+
+const endRows = (turn: TurnView | null, width: number): Row[] => {
+  if (turn === null || turn.end === null) return [];
+  const { end, toolCalls, model } = turn;
+  const room = Math.max(1, width - 2);
+  if (end.outcome !== 'done') {
+    const text = `${end.outcome === 'cancelled' ? 'cancelled' : `${end.outcome}: ${end.message}`}`;
+    return wrap(clean(oneLine(text, 600)), room).map((line): Row => [[`${MARGIN}${line}`, 'bad']]);
+  }
+  const { elapsedMs, tokens, speed } = end.stats;
+  const facts = [
+    `${(elapsedMs / 1_000).toFixed(1)} s`,
+    ...(toolCalls > 0 ? [`${toolCalls} tool call${toolCalls === 1 ? '' : 's'}`] : []),
+    `${tokens} tokens`,
+    ...(speed > 0 ? [`${speed.toFixed(0)}/s`] : []),
+    ...(model === '' ? [] : [oneLine(model, 60)]),
+  ];
+  return [[[`${MARGIN}${cropped(clean(facts.join(' · ')), room)}`, 'dim']]];
+};
