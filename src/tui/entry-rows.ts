@@ -1,56 +1,36 @@
 import { oneLine } from '../client/printable.ts';
 import type { PermissionItem, TurnView } from '../client/turn-view.ts';
+import { type Drawn, drawn, type IsOpen, indented, MARGIN } from './drawn.ts';
 import type { Entry } from './entries.ts';
-import { MarkdownRows } from './markdown-rows.ts';
+import { type GrowingRows, markdownRows } from './markdown-rows.ts';
 import { clean, cropped, type Row, wrap } from './text.ts';
 import { toolRows } from './tool-rows.ts';
 
-/** Something that can be opened and folded. */
-export interface Fold {
-  readonly id: string;
-  readonly byDefault: boolean;
-}
-
-export type IsOpen = (id: string, byDefault: boolean) => boolean;
-
-/** A row, and what a click on it opens or folds. */
-export interface Drawn {
-  readonly row: Row;
-  readonly fold: Fold | null;
-}
-
-export const MARGIN = '  ';
 const THOUGHT_CHARS_MAX = 200;
 
-/** Rows of one thing. `growing`: what is known of a text that is still being written. */
+/** Rows of one thing; `growing` is what is known of a text that is still being written. */
 export const entryRows = (
   { id, item, turn }: Entry,
   width: number,
   isOpen: IsOpen,
-  growing: MarkdownRows | null,
+  growing: GrowingRows | null,
 ): readonly Drawn[] => {
-  const room = Math.max(1, width - MARGIN.length);
   switch (item.kind) {
     case 'user':
-      return unfolded(saidRows(item.writerId, item.text, width));
+      return drawn(saidRows(item.writerId, item.text, width), width);
     case 'text':
-      return unfolded(
-        (growing ?? new MarkdownRows())
-          .rows(growing ? item.text : item.text.trimEnd(), room)
-          .map((row): Row => (row.length === 0 ? row : [[MARGIN, 'plain'], ...row])),
-      );
+      if (growing) return growing.read(item.text);
+      return drawn(markdownRows(item.text.trimEnd(), Math.max(1, width - MARGIN.length)).map(indented), width);
     case 'thinking':
       return thoughtRows(id, item.text, turn?.open === item, width, isOpen);
     case 'tool':
       return toolRows(id, item, width, isOpen);
     case 'permission':
-      return unfolded(permissionRows(item, turn?.end == null, width));
+      return drawn(permissionRows(item, turn?.end == null, width), width);
     case 'end':
-      return unfolded([...endRows(turn, width), []]);
+      return drawn([...endRows(turn, width), []], width);
   }
 };
-
-export const unfolded = (rows: readonly Row[]): Drawn[] => rows.map((row) => ({ row, fold: null }));
 
 const saidRows = (who: string, text: string, width: number): Row[] => {
   const name = cropped(clean(oneLine(who, 40)), Math.max(4, Math.floor(width / 3)));
@@ -66,10 +46,10 @@ const thoughtRows = (id: string, text: string, live: boolean, width: number, isO
   const part = live ? text.slice(-THOUGHT_CHARS_MAX).replace(/^\S*\s/, '') : text.slice(0, THOUGHT_CHARS_MAX);
   const words = open ? '' : clean(oneLine(part, THOUGHT_CHARS_MAX));
   const head = `${open ? '▾' : '▸'} ${live ? 'thinking' : 'thought'}${words === '' ? '' : `: ${words}`}`;
-  const first: Drawn = { row: [[`${MARGIN}${cropped(head, Math.max(1, width - MARGIN.length))}`, 'dim']], fold };
-  if (!open) return [first];
-  const lines = wrap(clean(text.trimEnd()), Math.max(1, width - 4));
-  return [first, ...lines.map((line): Drawn => ({ row: [[`${MARGIN}  ${line}`, 'dim']], fold }))];
+  const rows: Row[] = [[[`${MARGIN}${cropped(head, Math.max(1, width - MARGIN.length))}`, 'dim']]];
+  if (open)
+    for (const line of wrap(clean(text.trimEnd()), Math.max(1, width - 4))) rows.push([[`${MARGIN}  ${line}`, 'dim']]);
+  return drawn(rows, width, fold);
 };
 
 const permissionRows = (

@@ -1,7 +1,8 @@
 import type { View } from '../client/session-view.ts';
+import type { Drawn, Fold, IsOpen } from './drawn.ts';
 import { Entries, type Entry } from './entries.ts';
-import { type Drawn, entryRows, type Fold, type IsOpen } from './entry-rows.ts';
-import { MarkdownRows } from './markdown-rows.ts';
+import { entryRows } from './entry-rows.ts';
+import { GrowingRows } from './markdown-rows.ts';
 import {
   type Anchor,
   atStart,
@@ -14,9 +15,9 @@ import {
   shareOf,
   topOf,
 } from './scroll.ts';
-import { fitted, type Row, type Span } from './text.ts';
+import type { Row, Span } from './text.ts';
 
-export type { Fold, IsOpen } from './entry-rows.ts';
+export type { Fold, IsOpen } from './drawn.ts';
 
 /** What the window shows, and where it is. */
 export interface Shown {
@@ -53,7 +54,7 @@ export class Transcript implements Roll {
   #place: Place = null;
   #focus: string | null = null;
   #made = new WeakMap<object, Made>();
-  #growing: { id: string; markdown: MarkdownRows } | null = null;
+  #growing: { id: string; rows: GrowingRows } | null = null;
 
   /** Whether something is open is kept elsewhere; it is asked for each time. */
   constructor(isOpen: IsOpen = (_, byDefault) => byDefault) {
@@ -179,18 +180,16 @@ export class Transcript implements Roll {
       return open;
     };
     const growing = this.#growingOf(entry);
-    const drawn = entryRows(entry, this.#width, isOpen, growing).map(
-      ({ row, fold }): Drawn => ({ row: fitted(row, this.#width), fold }),
-    );
+    const drawn = entryRows(entry, this.#width, isOpen, growing);
     this.#made.set(entry.of, { drawn, phase, asked });
     return drawn;
   }
 
   /** What of the text that is being written need not be read again. */
-  #growingOf({ id, item, turn }: Entry): MarkdownRows | null {
+  #growingOf({ id, item, turn }: Entry): GrowingRows | null {
     if (item.kind !== 'text' || turn?.open !== item) return null;
-    if (this.#growing?.id !== id) this.#growing = { id, markdown: new MarkdownRows() };
-    return this.#growing.markdown;
+    if (this.#growing?.id !== id) this.#growing = { id, rows: new GrowingRows(this.#width) };
+    return this.#growing.rows;
   }
 
   #resize(width: number): void {
