@@ -18,6 +18,8 @@ const SIGNS: { readonly [S in ToolItem['state']]: Span } = {
   'not-run': ['– ', 'dim'],
 };
 const GUTTER: Span = [`${MARGIN}│ `, 'dim'];
+/** Further right nobody looks for the end of a line. */
+const HEAD_COLUMNS_MAX = 100;
 /** Of the arguments and of the result, until somebody asks for more; and then. */
 const LINES_MAX = { first: 20, more: 2_000 };
 
@@ -35,16 +37,25 @@ export const toolRows = (id: string, tool: ToolItem, width: number, isOpen: IsOp
   ];
 };
 
-const headRow = (tool: ToolItem, open: boolean, width: number): Row => {
+/** How it went stands at the right, where the eye finds it. */
+const headRow = (tool: ToolItem, open: boolean, columns: number): Row => {
+  const width = Math.min(columns, HEAD_COLUMNS_MAX);
   const { name, about, state, took } = toolHead(tool);
-  const end = ` ${state}${took === '' ? '' : ` ${took}`}`;
+  const end = ` ${state}${took === '' ? '' : ` · ${took}`}`;
   const words = cropped(clean(name), Math.max(1, width - 6));
-  const room = width - 6 - textWidth(words) - textWidth(end);
-  // Why it went wrong is what a person wants to read first.
+  const room = Math.max(0, width - 6 - textWidth(words) - textWidth(end));
   const failed = tool.state === 'failed' || tool.state === 'refused';
-  const detail = failed && tool.result !== undefined ? oneLine(tool.result) : about;
+  // Why it went wrong is what a person wants to read first.
+  const detail = failed && tool.result !== undefined ? `${oneLine(tool.result)} · ${about}` : about;
   const shown = room > 1 ? ` ${cropped(clean(detail), room - 1)}` : '';
-  return [[`${MARGIN}${open ? '▾' : '▸'} `, 'dim'], SIGNS[tool.state], [words, 'plain'], [shown, 'dim'], [end, 'dim']];
+  const gap = ' '.repeat(room - textWidth(shown));
+  return [
+    [`${MARGIN}${open ? '▾' : '▸'} `, 'dim'],
+    SIGNS[tool.state],
+    [words, 'plain'],
+    [`${shown}${gap}`, 'dim'],
+    [end, failed ? 'bad' : 'dim'],
+  ];
 };
 
 const argsRows = (args: string, width: number): Row[] => {
