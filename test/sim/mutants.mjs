@@ -135,9 +135,8 @@ export const MUTANTS = [
     name: 'forget who decided',
     rule: 'PM2',
     file: 'src/protocol/session-state.ts',
-    find: 'decisions: asked(s, p.requestId) ? decided(s.decisions, p) : s.decisions',
-    replace: 'decisions: asked(s, p.requestId) ? [] : s.decisions',
-    also: [{ file: 'src/protocol/session-state.ts', find: 'const decided = (', replace: 'export const decided = (' }],
+    find: 'decisions: asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions',
+    replace: 'decisions: asked(s, p.requestId) ? foldDecision([], p).slice(1) : s.decisions',
   },
   {
     name: 'a queue without a bound',
