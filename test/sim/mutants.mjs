@@ -139,6 +139,20 @@ export const MUTANTS = [
     replace: 'decisions: asked(s, p.requestId) ? foldDecision([], p).slice(1) : s.decisions',
   },
   {
+    name: 'one allow for every tool',
+    rule: 'PM6',
+    file: 'src/actors/domain/decisions.ts',
+    find: '(one) => one.tool === tool)',
+    replace: "(one) => one.tool !== '')",
+  },
+  {
+    name: 'ask again and again',
+    rule: 'PM6',
+    file: S,
+    find: 'rememberedBy(context.f, callName(context.f, event.callId)) !== null,',
+    replace: 'rememberedBy(context.f, callName(context.f, event.callId)) === event.turnId,',
+  },
+  {
     name: 'a queue without a bound',
     rule: 'TQ4',
     file: 'src/actors/domain/arbitration.ts',

@@ -371,6 +371,9 @@ export class World {
         this.report(`CX1: a cancel of ${asked.turnId} missed it`);
       }
     }
+    if (asked.kind === 'misfit' && frame.type === 'ack' && (frame.result as { ok: boolean }).ok) {
+      this.report(`PM7: ${asked.turnId} took a decision that does not fit it`);
+    }
     if (asked.kind === 'decide' && frame.type === 'ack') {
       const result = frame.result as { ok: boolean; conflict: boolean; decidedBy?: string; code?: string };
       const taken = checker.state.decisions.find((d) => d.requestId === asked.turnId);
