@@ -3,10 +3,11 @@ import type { PermissionItem, TurnView } from '../client/turn-view.ts';
 import { type Drawn, drawn, type IsOpen, indented, MARGIN } from './drawn.ts';
 import type { Entry } from './entries.ts';
 import { type GrowingRows, markdownRows } from './markdown-rows.ts';
-import { clean, cropped, type Row, wrap } from './text.ts';
+import { clean, cropped, type Row, type Style, wrap } from './text.ts';
 import { toolRows } from './tool-rows.ts';
 
 const THOUGHT_CHARS_MAX = 200;
+const DECISION_CHARS_MAX = 2_000;
 
 /** Rows of one thing; `growing` is what is known of a text that is still being written. */
 export const entryRows = (
@@ -52,25 +53,23 @@ const thoughtRows = (id: string, text: string, live: boolean, width: number, isO
   return drawn(rows, width, fold);
 };
 
-const permissionRows = (
-  { decision, decidedBy, toolName, summary = '' }: PermissionItem,
-  waits: boolean,
-  width: number,
-): Row[] => {
-  if (decision !== undefined) {
-    const by = decidedBy === undefined ? '' : ` by ${decidedBy}`;
-    const text = `${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}`;
-    return [[[`${MARGIN}  ${cropped(clean(oneLine(text)), Math.max(1, width - 4))}`, 'dim']]];
+/** What was asked, who decided and how. A request that waits is on a card too; here it says where in the turn it belongs. */
+const permissionRows = (item: PermissionItem, waits: boolean, width: number): Row[] => {
+  const { decision, decidedBy, toolName, summary = '', question, answer, remember } = item;
+  const room = Math.max(1, width - 4);
+  const rows = (text: string, style: Style): Row[] =>
+    wrap(clean(oneLine(text, DECISION_CHARS_MAX)), room).map((line): Row => [[`${MARGIN}  ${line}`, style]]);
+  if (decision === undefined) {
+    if (!waits) return [];
+    return rows(question ? `asks: ${question.text}` : `waits for a decision: ${summary || toolName}`, 'warn');
   }
-  if (!waits) return [];
-  return [
-    [
-      [
-        `${MARGIN}  ${cropped(clean(oneLine(`waits for a decision: ${summary || toolName}`)), Math.max(1, width - 4))}`,
-        'warn',
-      ],
-    ],
-  ];
+  const by = decidedBy === undefined ? '' : ` by ${decidedBy}`;
+  if (question && decision === 'allow') {
+    return [...rows(`asked: ${question.text}`, 'dim'), ...rows(`answered${by}: ${answer ?? ''}`, 'accent')];
+  }
+  if (question) return rows(`asked: ${question.text} · not answered${by}`, 'dim');
+  const kept = remember === undefined ? '' : ' · remembered for this session';
+  return rows(`${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}${kept}`, 'dim');
 };
 
 const endRows = (turn: TurnView | null, width: number): Row[] => {

@@ -15,6 +15,7 @@ const SIGNS: { readonly [S in ToolItem['state']]: Span } = {
   done: ['✓ ', 'good'],
   failed: ['✗ ', 'bad'],
   refused: ['✗ ', 'bad'],
+  cancelled: ['⊘ ', 'warn'],
   'not-run': ['– ', 'dim'],
 };
 const GUTTER: Span = [`${MARGIN}│ `, 'dim'];
@@ -77,17 +78,21 @@ const argsRows = (args: string, width: number): Row[] => {
 
 const resultRows = (tool: ToolItem, room: number, fold: Fold, width: number, isOpen: IsOpen): Drawn[] => {
   const { result, truncatedFrom, state } = tool;
-  if (result === undefined) return [];
+  const by = tool.cancelledBy === undefined ? [] : [`cancelled by ${tool.cancelledBy}`];
+  if (result === undefined && by.length === 0) return [];
   const style = state === 'failed' || state === 'refused' ? 'bad' : 'plain';
-  const text = result.replace(/\n+$/, '');
-  const rows = isDiff(text)
-    ? diffRows(diffLines(text), room)
-    : clean(text)
-        .split('\n')
-        .flatMap((line) => chop([[line, style]], room));
-  const cut: Row[] = truncatedFrom === undefined ? [] : [[[`the beginning of ${truncatedFrom} bytes`, 'dim']]];
+  const text = (result ?? '').replace(/\n+$/, '');
+  // A list with dashes is no change.
+  const rows =
+    isDiff(text) && /^(?:diff |--- |@@ )/m.test(text)
+      ? diffRows(diffLines(text), room)
+      : clean(text)
+          .split('\n')
+          .flatMap((line) => chop([[line, style]], room));
+  const whole = truncatedFrom === undefined ? [] : [`the beginning of ${truncatedFrom} bytes`];
+  const notes = [...whole, ...by].map((line): Row => [[cropped(clean(oneLine(line)), room), 'dim']]);
   const rule: Row = [[cropped('─── result', room), 'dim']];
-  return part([rule, ...rows, ...cut], { id: `${fold.id}:result`, byDefault: false }, fold, width, isOpen);
+  return part([rule, ...rows, ...notes], { id: `${fold.id}:result`, byDefault: false }, fold, width, isOpen);
 };
 
 /** The first rows; the row that says how many more there are shows them. */
