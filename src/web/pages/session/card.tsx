@@ -1,13 +1,15 @@
 import { useRef, useState } from 'preact/hooks';
 import { oneLine, printable } from '../../../client/printable.ts';
+import type { View } from '../../../client/session-view.ts';
 import { clockText } from '../../../views/ago.ts';
 import { type Card, secondsLeft } from '../../../views/cards.ts';
 import { isDiff } from '../../../views/diff.ts';
 import type { Answer } from '../../../views/session-desk.ts';
 import { Button } from '../../parts/button.tsx';
 import { CodeBlock } from '../../parts/code.tsx';
-import { Diff } from '../../parts/diff.tsx';
+import { DiffText } from '../../parts/diff.tsx';
 import { useNow } from '../../parts/time.tsx';
+import { ToolArgsView } from './tool-args.tsx';
 import { useDeskPart, useTheDesk } from './use-desk.ts';
 
 /** A click that was on its way when the card came up decides nothing. */
@@ -68,13 +70,19 @@ const Permission = ({ card, decide }: { card: Card; decide: (answer: Answer) => 
   const desk = useTheDesk();
   const tool = oneLine(card.toolName, 60);
   const preview = printable(card.preview);
+  const args = useDeskPart(({ view }) => argsOf(view, card.callId));
   return (
     <>
       <p class="card-what">
         <code>{tool}</code> {oneLine(card.summary, 500)}
       </p>
-      {preview !== '' &&
-        (isDiff(preview) ? <Diff text={preview} /> : <CodeBlock text={preview} lang={tool} label="what it would do" />)}
+      {preview === '' ? (
+        <ToolArgsView args={args} />
+      ) : isDiff(preview) ? (
+        <DiffText text={preview} />
+      ) : (
+        <CodeBlock text={preview} lang={tool} label="what it would do" />
+      )}
       <div class="card-foot">
         <Button kind="primary" onClick={() => decide({ decision: 'allow' })}>
           Allow
@@ -94,6 +102,12 @@ const Permission = ({ card, decide }: { card: Card; decide: (answer: Answer) => 
       </div>
     </>
   );
+};
+
+/** What the call would be made with, when the daemon has made no preview of it. */
+const argsOf = ({ active }: View, callId: string): string => {
+  const call = active?.items.find((item) => item.kind === 'tool' && item.callId === callId);
+  return call?.kind === 'tool' ? call.args : '';
 };
 
 const Question = ({

@@ -116,7 +116,7 @@ export const Composer = () => {
             ? 'Sent as soon as the daemon is back'
             : sending > 0
               ? 'Sending …'
-              : `${MODES[mode]} · Enter sends, Shift+Enter breaks the line`}
+              : 'Enter sends, Shift+Enter breaks the line'}
         </span>
         {running !== null && (
           <Button
@@ -127,11 +127,11 @@ export const Composer = () => {
             title="Ends the running turn (Esc)"
             onClick={() => void desk.cancel({ turnId: running })}
           >
-            {isCancelling ? 'Stopping …' : 'Stop'}
+            <span class="button-text">{isCancelling ? 'Stopping …' : 'Stop'}</span>
           </Button>
         )}
         <Button kind="primary" type="submit" icon="send" disabled={isEmpty}>
-          Send
+          <span class="button-text">Send</span>
         </Button>
       </div>
     </form>

@@ -45,7 +45,7 @@ const inside = (row: Row, isOpen: boolean, mark: string) => {
 };
 
 const User = ({ row, mark }: { row: Extract<Row, { kind: 'user' }>; mark: string }) => {
-  const who = oneLine(row.writerId || 'earlier', 40);
+  const who = oneLine(row.writerId || 'user', 40);
   return (
     <article class="said" aria-label={`${who} ${row.steered ? 'adds' : 'asks'}`}>
       <header class="said-head">

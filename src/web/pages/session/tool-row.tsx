@@ -2,13 +2,14 @@ import { oneLine, printable } from '../../../client/printable.ts';
 import type { PermissionItem, ToolItem } from '../../../client/turn-view.ts';
 import { isDiff } from '../../../views/diff.ts';
 import type { Row } from '../../../views/rows.ts';
-import { argsText, durationText, toolHead } from '../../../views/tool-card.ts';
+import { durationText, toolHead } from '../../../views/tool-card.ts';
 import type { Tone } from '../../parts/badge.tsx';
 import { Button } from '../../parts/button.tsx';
 import { CodeBlock } from '../../parts/code.tsx';
-import { Diff } from '../../parts/diff.tsx';
+import { DiffText } from '../../parts/diff.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import { useNow } from '../../parts/time.tsx';
+import { ToolArgsView } from './tool-args.tsx';
 import { useTheDesk } from './use-desk.ts';
 
 const LOOKS: { readonly [S in ToolItem['state']]: readonly [sign: string, tone: Tone] } = {
@@ -82,14 +83,10 @@ const Opened = ({ row: { tool, permission }, mark }: { row: Extract<Row, { kind:
           {text}
         </p>
       ))}
-      {preview !== '' && isDiff(preview) ? (
-        <Diff text={preview} />
-      ) : (
-        <CodeBlock text={printable(argsText(tool.args))} lang="arguments" label="the arguments" mark={mark} />
-      )}
+      {preview !== '' && isDiff(preview) ? <DiffText text={preview} /> : <ToolArgsView args={tool.args} mark={mark} />}
       {result !== '' &&
         (isDiff(result) ? (
-          <Diff text={result} />
+          <DiffText text={result} />
         ) : (
           <CodeBlock text={result} lang="result" label="the result" mark={mark} />
         ))}
