@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { InspectedActor } from '../../../protocol/inspection.ts';
-import { type ActorRow, actorRows, SIGNS } from '../../../views/chart.ts';
+import { type ActorRow, actorRows, leafWords, SIGNS } from '../../../views/chart.ts';
 import { memo } from '../../parts/memo.ts';
 
 /** Who lives, as a tree that arrows lead through. Choosing is by Enter, Space or a click; moving alone chooses nothing. */
@@ -93,6 +93,7 @@ export const ActorTree = ({
           name={row.name}
           chart={row.chart}
           state={row.state}
+          leaf={leafWords(row.actor.state)}
           tone={row.tone}
           depth={row.depth}
           open={row.open}
@@ -107,6 +108,7 @@ export const ActorTree = ({
 };
 
 type RowProps = Omit<ActorRow, 'actor'> & {
+  leaf: string;
   isChosen: boolean;
   isHere: boolean;
   onPick: (id: string) => void;
@@ -114,7 +116,7 @@ type RowProps = Omit<ActorRow, 'actor'> & {
 };
 
 /** Drawn again only when what it says is another: with many actors most rows stay as they are. */
-const Row = memo(({ id, name, chart, state, tone, depth, open, isChosen, isHere, onPick, onFold }: RowProps) => (
+const Row = memo(({ id, name, chart, state, leaf, tone, depth, open, isChosen, isHere, onPick, onFold }: RowProps) => (
   // biome-ignore lint/a11y/useKeyWithClickEvents: the keys of a tree are heard by the tree
   <div
     class={`actor actor-${tone} depth-${Math.min(depth, 8)}`}
@@ -140,7 +142,9 @@ const Row = memo(({ id, name, chart, state, tone, depth, open, isChosen, isHere,
       {state === '' ? '·' : SIGNS[tone]}
     </span>
     <span class="actor-name">{name}</span>
-    {chart !== name && <span class="actor-chart">{chart}</span>}
-    <span class="actor-state">{state}</span>
+    {chart !== name && chart !== 'session' && <span class="actor-chart">{chart}</span>}
+    <span class="actor-state" title={state}>
+      {leaf}
+    </span>
   </div>
 ));

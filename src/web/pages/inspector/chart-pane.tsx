@@ -76,6 +76,7 @@ export const ChartPane = ({
         </svg>
       </div>
       <div class="chart-tools">
+        <span class="chart-hint soft">Drag it; Ctrl and the wheel zoom</span>
         <Button
           small
           kind="quiet"

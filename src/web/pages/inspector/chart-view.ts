@@ -36,7 +36,7 @@ export const followed = (chart: DrawnChart, screen: Size, active: ReadonlySet<st
   const whole = fitted(chart, screen);
   if (whole.scale >= READABLE) return whole;
   const lit = chart.states.filter((s) => active.has(s.id));
-  const inner = lit.filter((s) => !lit.some((other) => other.id.startsWith(`${s.id}.`)));
+  const inner = lit.filter((s) => s.id !== '' && !lit.some((other) => other.id.startsWith(`${s.id}.`)));
   const [spot = chart.states[0]] = inner;
   if (!spot) return whole;
   const x = screen.width / 2 - (spot.x + spot.width / 2) * READABLE;

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { oneLine } from '../../../client/printable.ts';
 import type { InspectedActor } from '../../../protocol/inspection.ts';
 import { clockText } from '../../../views/ago.ts';
-import { activePaths, factRows, SIGNS, stateWords, toneOf } from '../../../views/chart.ts';
+import { activePaths, changeWords, factRows, SIGNS, stateWords, toneOf } from '../../../views/chart.ts';
 import { Button } from '../../parts/button.tsx';
 import { memo } from '../../parts/memo.ts';
 import { Panel } from '../../parts/panel.tsx';
@@ -126,9 +126,6 @@ export const ChangesPanel = ({ changes, choose }: { changes: readonly Change[]; 
 const ENDS = { done: 'done', error: 'failed', stopped: 'stopped' };
 
 const ChangeRow = memo(({ change, choose }: { change: Change; choose: (id: string) => void }) => {
-  const from = stateWords(change.from);
-  const to = stateWords(change.to);
-  const words = [from, to].filter((word) => word !== '').join(' → ');
   return (
     <tr>
       <td class="changes-time">{timeText(change.atMs)}</td>
@@ -141,8 +138,8 @@ const ChangeRow = memo(({ change, choose }: { change: Change; choose: (id: strin
         <code>{eventWords(change.event)}</code>
         {change.skipped > 0 && <span class="soft"> +{change.skipped} untold</span>}
       </td>
-      <td class="changes-states">
-        {words}
+      <td class="changes-states" title={`${stateWords(change.from)} → ${stateWords(change.to)}`}>
+        {change.from === null && change.to === null ? '' : changeWords(change.from, change.to)}
         {change.end && <em class={`end end-${change.end}`}> {ENDS[change.end]}</em>}
       </td>
     </tr>
