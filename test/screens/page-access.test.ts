@@ -48,9 +48,9 @@ describe.runIf(hasBrowser)(`the right of a tab${BROWSER_MISSING}`, { timeout: 12
     await tab.page.getByText('seen by the tab').first().waitFor();
     await tab.page.reload();
     await tab.page.getByText('seen by the tab').first().waitFor();
-    await tab.page.getByRole('link', { name: 'Inspector' }).click();
+    await tab.page.getByRole('link', { name: 'Inspector', exact: true }).click();
     await tab.page.waitForTimeout(800);
-    await tab.page.getByRole('link', { name: 'Dashboard' }).click();
+    await tab.page.getByRole('link', { name: 'Dashboard', exact: true }).click();
     await tab.page.waitForTimeout(800);
     expect(tab.asked.some((address) => address.startsWith('ws:'))).toBe(true);
     const { localStorage, cookies, databases, caches } = await tab.kept();
@@ -80,7 +80,7 @@ describe.runIf(hasBrowser)(`the right of a tab${BROWSER_MISSING}`, { timeout: 12
       )
       .toBe(401);
     await signIn(tab, await world.ticket());
-    await tab.page.getByRole('link', { name: 'Dashboard' }).waitFor();
+    await tab.page.getByRole('link', { name: 'Dashboard', exact: true }).waitFor();
 
     const id = await world.session();
     const live = await world.enter(id, { expects: [/401/, /WebSocket/] });
@@ -102,7 +102,7 @@ describe.runIf(hasBrowser)(`the right of a tab${BROWSER_MISSING}`, { timeout: 12
           word === 'token' ? other.token : ((await other.post('/v3/web/tickets', {})).body as { url: string }).url;
         await tab.page.getByLabel('Port').fill(String(other.port));
         await signIn(tab, said);
-        await tab.page.getByRole('link', { name: 'Dashboard' }).waitFor();
+        await tab.page.getByRole('link', { name: 'Dashboard', exact: true }).waitFor();
         expect((await tab.kept()).session).toContain(String(other.port));
         // A token that was typed is not kept where it outlives the tab.
         expect((await tab.kept()).localStorage).not.toContain(other.token);

@@ -67,7 +67,6 @@ describe.runIf(hasBrowser)(`the page and people${BROWSER_MISSING}`, { timeout: 1
       await tab.page.getByText('so be it').first().waitFor();
       const question = { question: 'Which colour is it to be?', options: ['red', 'a rather long green'] };
       await world.say(id, world.prompt({ tools: [{ name: 'ask_user', args: question }], text: 'thanks' }));
-      await tab.page.getByText('Which colour').first().waitFor();
       await tab.page.getByRole('textbox', { name: 'Your answer' }).waitFor();
       await check(tab, 'a question');
       await tab.page.goto(`${world.origin()}/#/inspect/${id}`);
@@ -134,7 +133,7 @@ describe.runIf(hasBrowser)(`the page and people${BROWSER_MISSING}`, { timeout: 1
     const tab = await world.enter(id);
     await expect(tab.page.getByRole('heading', { level: 1 }).count()).resolves.toBe(1);
     await expect(tab.page.getByRole('main').count()).resolves.toBe(1);
-    const log = tab.page.locator('[role=log][aria-live=polite]');
+    const log = tab.page.getByRole('log', { name: 'Announcements' });
     await expect(log.count()).resolves.toBe(1);
     await world.say(id, world.writes('told.txt'));
     await tab.page.getByRole('button', { name: 'Allow', exact: true }).waitFor();

@@ -46,7 +46,7 @@ describe.runIf(hasBrowser)(`hostile text in the page${BROWSER_MISSING}`, { timeo
       submits: [...document.querySelectorAll('#app form[action]')].length,
     })`);
     expect(found).toEqual({ pwned: null, elements: [], handlers: [], links: [], submits: 0 });
-    expect(await tab.page.title()).not.toContain('pwned');
+    expect(await tab.page.title()).not.toBe('pwned');
     expect(await tab.faults()).toEqual([]);
     // Each link that leaves the page says so, and takes nothing with it.
     const leaving = await tab.page.evaluate<string[]>(
@@ -56,9 +56,9 @@ describe.runIf(hasBrowser)(`hostile text in the page${BROWSER_MISSING}`, { timeo
   };
 
   test('[WB1] the page comes with a policy that names nobody else and nothing inline', async () => {
-    const answer = await world.daemon.ask({ path: '/' });
+    const answer = await fetch(`${world.origin()}/`);
     expect(answer.status).toBe(200);
-    const policy = String(answer.headers['content-security-policy']);
+    const policy = String(answer.headers.get('content-security-policy'));
     expect(policy).toMatch(/default-src 'none'|default-src 'self'/);
     for (const never of ['unsafe-inline', 'unsafe-eval', 'data:', 'blob:', 'https:', '*']) {
       const [, scripts = ''] = /script-src ([^;]*)/.exec(policy) ?? [];
@@ -69,11 +69,9 @@ describe.runIf(hasBrowser)(`hostile text in the page${BROWSER_MISSING}`, { timeo
       if (needed.startsWith('object') && policy.includes("default-src 'none'")) continue;
       expect(policy).toContain(needed);
     }
-    expect(answer.headers).toMatchObject({
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
-    });
-    expect(answer.text).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=/i);
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
+    expect(await answer.text()).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=/i);
   });
 
   test('[WB1] markup in what the model says is text, as it comes and afterwards', async () => {
@@ -107,14 +105,15 @@ describe.runIf(hasBrowser)(`hostile text in the page${BROWSER_MISSING}`, { timeo
     await expectText(tab);
     await world.decide(id, 'allow', `<img src=x onerror="globalThis.pwned = 20"> \u202e`);
     await tab.page.getByText('all written').first().waitFor();
-    for (const fold of await tab.page.locator('[aria-label="Conversation"] [aria-expanded="false"]').all())
-      await fold.click();
+    // Everything that folds is opened, and each that is opened is closed no more.
+    const folds = tab.page.locator('[aria-label="Conversation"] [aria-expanded="false"]');
+    while ((await folds.count()) > 0) await folds.first().click();
     await expectText(tab);
     await world.say(id, world.prompt({ error: nasty, status: 400 }));
     await tab.page.getByText('Failed').first().waitFor();
     await expectText(tab);
     await tab.page.goto(`${world.origin()}/#/`);
-    await tab.page.getByRole('link', { name: 'Dashboard' }).waitFor();
+    await tab.page.getByRole('link', { name: 'Dashboard', exact: true }).waitFor();
     await tab.page.waitForTimeout(500);
     await expectText(tab);
     await tab.page.goto(`${world.origin()}/#/inspect/${id}`);
