@@ -104,6 +104,22 @@ export const refused = (): void => {
   ask('The daemon does not know this tab any more. Its key has expired or was taken back.', now.way);
 };
 
+/** To the connect screen, with what this tab knows kept until a person has said otherwise. */
+export const askAgain = (why: string): void => {
+  const now = access.getSnapshot().context;
+  if (now.state === 'ready') ask(why, now.way);
+};
+
+/** For every call of a page: one that the daemon refuses this tab leads to the connect screen. */
+export const watched = async <T>(call: Promise<T>): Promise<T> => {
+  try {
+    return await call;
+  } catch (cause) {
+    if (toOptaError(cause).code === 'unauthorized') refused();
+    throw cause;
+  }
+};
+
 const ask = (why: string, { host, port }: { host: string; port: number }): void =>
   void access.trigger.asked({ why, host, port });
 
