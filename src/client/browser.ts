@@ -1,13 +1,10 @@
-import { config } from 'zod';
+import './no-eval.ts';
 import { daemonWsClient } from './aliases.ts';
 import { OptaClient } from './client.ts';
 import type { DaemonAddress } from './platform.ts';
 import { openWebSocket, webPlatform } from './web.ts';
 
 export * from './core.ts';
-
-// The schemas are not compiled: a page whose policy forbids `eval` is to see no report of it.
-config({ jitless: true });
 
 export interface ConnectOptions {
   /** Where the daemon is now, such as from a connect screen or from the server of the page. Asked again after each loss. */
