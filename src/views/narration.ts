@@ -33,8 +33,8 @@ export class Narrator {
             : `The turn of ${name(record.payload.writerId)} runs.`,
         ];
       case 'turn.queued': {
-        const { writerId, position } = record.payload;
-        return writerId === this.#me || position === 0 ? [] : [`${name(writerId)} has queued a message.`];
+        const { writerId } = record.payload;
+        return writerId === this.#me || view.active === null ? [] : [`${name(writerId)} has queued a message.`];
       }
       case 'turn.token':
         return this.#paragraphs(view.active?.text ?? '', false);

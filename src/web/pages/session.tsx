@@ -8,7 +8,7 @@ import { useConnection } from '../shell/connection.ts';
 import { Page } from '../shell/page.tsx';
 import { useStore } from '../use-store.ts';
 import { About } from './session/about.tsx';
-import { Cards } from './session/card.tsx';
+import { Cards } from './session/asks.tsx';
 import { Composer } from './session/composer.tsx';
 import { useDeeds } from './session/deeds.tsx';
 import { Jobs } from './session/jobs.tsx';

@@ -164,7 +164,7 @@ const Facts = () => {
   return (
     <section class="about-part">
       <h2 class="label">Session</h2>
-      <dl class="facts">
+      <dl class="about-facts">
         <dt>Model</dt>
         <dd>{oneLine(model, 80) || 'the default'}</dd>
         {workspace !== undefined && (

@@ -18,12 +18,12 @@ export const Queue = () => {
   const [editing, setEditing] = useState<string | null>(null);
   if (queue.length === 0) return null;
   return (
-    <section class="queue" aria-label="Waiting messages">
+    <section class="line" aria-label="Waiting messages">
       <h2 class="label">Waiting · {queue.length}</h2>
       <ol>
         {queue.map((turn, i) => (
           <li key={turn.turnId}>
-            <span class="queue-place">{i + 1}</span>
+            <span class="line-place">{i + 1}</span>
             <Avatar name={turn.writerId} />
             <span class="unseen">{oneLine(turn.writerId, 40)}:</span>
             {editing === turn.turnId ? (
@@ -52,7 +52,7 @@ const Waiting = ({ turn, isMine, onEdit }: { turn: QueuedTurn; isMine: boolean; 
   };
   return (
     <>
-      <span class="queue-text" title={oneLine(turn.content, 1_000)}>
+      <span class="line-text" title={oneLine(turn.content, 1_000)}>
         {oneLine(turn.content, 300)}
       </span>
       {turn.steers !== undefined && <Badge tone="info">steers</Badge>}
@@ -83,7 +83,7 @@ const Edit = ({ turn, onDone }: { turn: QueuedTurn; onDone: () => void }) => {
     }
   };
   return (
-    <form class="queue-edit" onSubmit={(event) => void save(event)}>
+    <form class="line-edit" onSubmit={(event) => void save(event)}>
       <textarea
         ref={field}
         rows={2}

@@ -108,7 +108,7 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
       >
         <div class="rows">
           {w.from > 0 ? (
-            <p class="more" data-edge="earlier">
+            <p class="rows-more" data-edge="earlier">
               {w.from.toLocaleString()} earlier
             </p>
           ) : (
@@ -126,7 +126,7 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
             {...{ folds, find }}
           />
           {w.to !== null && (
-            <p class="more" data-edge="later">
+            <p class="rows-more" data-edge="later">
               {(total - end).toLocaleString()} later
             </p>
           )}

@@ -28,7 +28,7 @@ export const Cards = () => {
   };
   if (!card) {
     return aside === 0 ? null : (
-      <p class="aside">
+      <p class="put-off">
         {aside === 1 ? 'A request waits.' : `${aside} requests wait.`}
         <Button small onClick={() => desk.bringBack()}>
           Show
@@ -38,11 +38,11 @@ export const Cards = () => {
   }
   return (
     <section
-      class="card"
+      class="ask"
       aria-label={card.question ? 'A question' : `Permission for ${oneLine(card.toolName, 60)}`}
       key={card.requestId}
     >
-      <header class="card-head">
+      <header class="ask-head">
         <p class="label">{card.question ? 'A question for you' : 'Permission'}</p>
         {count > 1 && <p class="hint">1 of {count}</p>}
         <Left card={card} />
@@ -60,7 +60,7 @@ const Left = ({ card }: { card: Card }) => {
   const left = secondsLeft(card, useNow(1_000));
   if (!Number.isFinite(left)) return null;
   return (
-    <p class={`card-left${left < SOON_S ? ' card-soon' : ''}`} title="Nobody’s decision until then is a no">
+    <p class={`ask-left${left < SOON_S ? ' ask-soon' : ''}`} title="Nobody’s decision until then is a no">
       {left === 0 ? 'too late' : `${clockText(left * 1_000)} left`}
     </p>
   );
@@ -73,7 +73,7 @@ const Permission = ({ card, decide }: { card: Card; decide: (answer: Answer) => 
   const args = useDeskPart(({ view }) => argsOf(view, card.callId));
   return (
     <>
-      <p class="card-what">
+      <p class="ask-what">
         <code>{tool}</code> {oneLine(card.summary, 500)}
       </p>
       {preview === '' ? (
@@ -83,7 +83,7 @@ const Permission = ({ card, decide }: { card: Card; decide: (answer: Answer) => 
       ) : (
         <CodeBlock text={preview} lang={tool} label="what it would do" />
       )}
-      <div class="card-foot">
+      <div class="ask-foot">
         <Button kind="primary" onClick={() => decide({ decision: 'allow' })}>
           Allow
         </Button>
@@ -128,9 +128,9 @@ const Question = ({
   };
   return (
     <>
-      <p class="card-question">{printable(text)}</p>
+      <p class="ask-question">{printable(text)}</p>
       {options.length > 0 && (
-        <div class="card-options">
+        <div class="ask-options">
           {options.map((option) => (
             <Button key={option} onClick={() => decide({ decision: 'allow', answer: option })}>
               {oneLine(option, 200)}
@@ -138,7 +138,7 @@ const Question = ({
           ))}
         </div>
       )}
-      <form class="card-answer" onSubmit={send}>
+      <form class="ask-answer" onSubmit={send}>
         <textarea
           ref={field}
           rows={1}
