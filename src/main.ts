@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -129,6 +129,10 @@ const run = async (): Promise<void> => {
       ),
     allowedOrigins: config.daemon.allowedOrigins,
     webDir: WEB_DIR,
+    webKeys: {
+      read: () => (existsSync(paths.webKeysFile) ? readFileSync(paths.webKeysFile, 'utf8') : null),
+      write: (text) => writePrivateFile(paths.webKeysFile, text),
+    },
     log,
   });
 

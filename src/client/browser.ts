@@ -11,7 +11,7 @@ export interface ConnectOptions {
   address: () => Promise<DaemonAddress>;
 }
 
-/** A daemon as a page reaches it. The token goes in a header, and in the URL of the socket, where a browser has no other place. */
+/** A daemon as a page reaches it. The token goes in a header, and for a socket in the offer of a subprotocol. */
 export const connect = ({ address }: ConnectOptions): OptaClient => new OptaClient(webPlatform(), address);
 
 export class DaemonWsClient extends daemonWsClient(openWebSocket) {}

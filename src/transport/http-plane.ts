@@ -2,7 +2,7 @@ import { LIMITS } from '../actors/limits.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { type OperationId, operation } from '../protocol/operations.ts';
 import type { Timers } from './ask.ts';
-import { type Auth, type Right, readOnly } from './auth.ts';
+import { type Auth, type Grant, readOnly } from './auth.ts';
 import type { Caller, Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
 import { withHeaderFields } from './header-fields.ts';
 import type { Access } from './origin.ts';
@@ -42,11 +42,15 @@ export const httpPlane =
         deps.onFault('answer', fault);
         return errorResponse(head, new OptaError('internal', 'Internal error'));
       };
-      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, exchange).catch(broken);
+      const caller: Caller = {
+        whenGone: (told) => exchange.whenGone(told),
+        webKey: () => call.grant?.key ?? null,
+      };
+      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, caller).catch(broken);
       void answered.then((r) => {
         if (!('open' in r)) reply(r);
         else if (head.method === 'HEAD') reply({ ...r, body: '' });
-        else stream(deps, exchange, complete(r, cors));
+        else stream(deps, exchange, complete(r, cors), call.grant);
       });
     };
     try {
@@ -77,6 +81,8 @@ const complete = <T extends Pick<Response, 'headers'>>(r: T, cors: Response['hea
 
 interface Admitted extends Match {
   query: { [name: string]: unknown };
+  /** Null on a route that is open. */
+  grant: Grant | null;
 }
 
 /**
@@ -94,14 +100,15 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | WebFile | 'pr
   if (Number(head.headers.get('content-length') ?? 0) > LIMITS.requestBytesMax) throw tooLarge();
   const query = new URLSearchParams(head.query);
   const row = operation(match.id);
-  if (!row.open) checkRight(row.safety, deps.auth.http(head, query));
+  const grant = row.open ? null : deps.auth.http(head, query);
+  if (!row.open) checkRight(row.safety, grant);
   if (deps.closing()) throw new OptaError('shutting-down', 'The daemon is shutting down');
-  return { ...match, query: queryObject(query) };
+  return { ...match, query: queryObject(query), grant };
 };
 
-const checkRight = (safety: 'read' | 'write', right: Right | null): void => {
-  if (right === null) throw new OptaError('unauthorized', 'Unauthorized');
-  if (safety === 'write' && right !== 'full') throw readOnly();
+const checkRight = (safety: 'read' | 'write', grant: Grant | null): void => {
+  if (grant === null) throw new OptaError('unauthorized', 'Unauthorized');
+  if (safety === 'write' && grant.right !== 'full') throw readOnly();
 };
 
 type Streamed = Omit<Response, 'body'> & Pick<StreamAnswer, 'open'>;
@@ -124,19 +131,21 @@ const answer = async (
 };
 
 /** The head leaves first; only then does the handler begin to write. One that throws ends its own connection and no other. */
-const stream = (deps: HttpPlaneDeps, exchange: Exchange, { open, ...head }: Streamed): void => {
+const stream = (deps: HttpPlaneDeps, exchange: Exchange, { open, ...head }: Streamed, grant: Grant | null): void => {
   let end: StreamEnd | null = null;
   let over = false;
   let out: ResponseStream | null = null;
+  const release = deps.auth.hold(grant, () => out?.cut());
   try {
     out = exchange.stream(head, {
       drain: () => end?.drain(),
       closed: () => {
         over = true;
+        release();
         end?.closed();
       },
     });
-    if (!out) return;
+    if (!out) return release();
     end = open(out);
     if (over) end.closed();
   } catch (fault) {

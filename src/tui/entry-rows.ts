@@ -60,8 +60,9 @@ const permissionRows = (item: PermissionItem, waits: boolean, width: number): Ro
   const rows = (text: string, style: Style): Row[] =>
     wrap(clean(oneLine(text, DECISION_CHARS_MAX)), room).map((line): Row => [[`${MARGIN}  ${line}`, style]]);
   if (decision === undefined) {
-    if (!waits) return [];
-    return rows(question ? `asks: ${question.text}` : `waits for a decision: ${summary || toolName}`, 'warn');
+    const what = question?.text ?? (summary || toolName);
+    if (!waits) return rows(`not decided: ${what}`, 'dim');
+    return rows(question ? `asks: ${what}` : `waits for a decision: ${what}`, 'warn');
   }
   const by = decidedBy === undefined ? '' : ` by ${decidedBy}`;
   if (question && decision === 'allow') {

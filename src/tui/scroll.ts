@@ -40,7 +40,8 @@ export const topOf = (roll: Roll, place: Place, height: number): Top => {
   if (place === null || roll.count === 0) return last;
   const index = indexOf(roll, place);
   const row = Math.max(0, Math.min(place.row, roll.height(index) - 1));
-  return isBefore(last, { index, row }) ? last : { index, row };
+  const top = seen(roll, { index, row });
+  return isBefore(last, top) ? last : top;
 };
 
 /** Moves by rows, down when positive. Who comes to the end follows it. */
@@ -48,20 +49,20 @@ export const scrolled = (roll: Roll, place: Place, by: number, height: number): 
   if (roll.count === 0) return null;
   const last = lastTop(roll, height);
   const from = topOf(roll, place, height);
-  const to = by < 0 ? up(roll, from, -by) : down(roll, from, by);
+  const to = seen(roll, by < 0 ? up(roll, from, -by) : down(roll, from, by));
   return isBefore(to, last) ? anchorAt(roll, to) : null;
 };
 
 /** The very first row, at the cost of one screen. */
 export const atStart = (roll: Roll, height: number): Place => {
-  const start = { index: 0, row: 0 };
+  const start = startOf(roll);
   return roll.count > 0 && isBefore(start, lastTop(roll, height)) ? anchorAt(roll, start) : null;
 };
 
 /** Moves no further than what brings all of a thing, or its beginning, into the window. */
 export const revealed = (roll: Roll, place: Place, index: number, height: number): Place => {
   const top = topOf(roll, place, height);
-  if (isBefore({ index, row: 0 }, top)) return scrolled(roll, anchorAt(roll, { index, row: 0 }), 0, height);
+  if (isBefore(seen(roll, { index, row: 0 }), top)) return scrolled(roll, anchorAt(roll, { index, row: 0 }), 0, height);
   let above = -top.row;
   for (let i = top.index; i < index && above <= height; i++) above += roll.height(i);
   if (above + Math.min(roll.height(index), height) <= height) return place;
@@ -90,7 +91,17 @@ const lastTop = (roll: Roll, height: number): Top => {
     if (rows >= left) return { index, row: rows - left };
     left -= rows;
   }
-  return { index: 0, row: 0 };
+  return startOf(roll);
+};
+
+/** The first row of all. */
+export const startOf = (roll: Roll): Top => seen(roll, { index: 0, row: 0 });
+
+/** One row has one place: things without rows have none. */
+const seen = (roll: Roll, { index, row }: Top): Top => {
+  let at = index;
+  while (row === 0 && at < roll.count - 1 && roll.height(at) === 0) at += 1;
+  return { index: at, row };
 };
 
 const up = (roll: Roll, { index, row }: Top, by: number): Top => {

@@ -13,6 +13,8 @@ import {
   revealed,
   scrolled,
   shareOf,
+  startOf,
+  type Top,
   topOf,
 } from './scroll.ts';
 import type { Row, Span } from './text.ts';
@@ -81,13 +83,18 @@ export class Transcript implements Roll {
       }
     }
     const last = topOf(this, null, this.#height);
-    const above = this.count > 0 && isBefore({ index: 0, row: 0 }, top);
+    const above = this.count > 0 && isBefore(startOf(this), top);
     return { rows, folds, above, below: isBefore(top, last), share: shareOf(this, top, this.#height) };
   }
 
   /** Whether new text moves what is shown. */
   get following(): boolean {
     return this.#place === null;
+  }
+
+  /** The first row of the window, in the list of things. */
+  get top(): Top {
+    return topOf(this, this.#place, this.#height);
   }
 
   /** How far a page is: one row stays. */

@@ -27,6 +27,22 @@ export const stateWords = (value: unknown): string => {
     .join(' + ');
 };
 
+/** A change of state without what both sides have in common: `generating → deciding`. */
+export const changeWords = (from: unknown, to: unknown): string => {
+  const [a, b] = [stateWords(from).split(' › '), stateWords(to).split(' › ')];
+  let same = 0;
+  while (same < a.length - 1 && same < b.length - 1 && a[same] === b[same]) same += 1;
+  const [left, right] = [a.slice(same).join(' › '), b.slice(same).join(' › ')];
+  return [left, right].filter((words) => words !== '').join(' → ');
+};
+
+/** The innermost of the active states, without those around them: `asking`. */
+export const leafWords = (value: unknown): string => {
+  const paths = activePaths(value);
+  const leaves = paths.filter((path) => !paths.some((other) => other.startsWith(`${path}.`)));
+  return oneLine(leaves.map((path) => path.slice(path.lastIndexOf('.') + 1)).join(' + '), 80);
+};
+
 const TONES: readonly [RegExp, Tone][] = [
   [/quarantin|failed|crash|error|halted|read-?only/i, 'bad'],
   [/permission|asking|asked|question|\bopen$/i, 'asks'],

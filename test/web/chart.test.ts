@@ -5,7 +5,9 @@ import {
   activePaths,
   actorAt,
   actorRows,
+  changeWords,
   factRows,
+  leafWords,
   SIGNS,
   stateRows,
   stateWords,
@@ -32,6 +34,22 @@ describe('a state value', () => {
   ])('%j is lit at %j and reads "%s"', (value, paths, words) => {
     expect(activePaths(value)).toEqual(paths);
     expect(stateWords(value)).toBe(words);
+  });
+
+  test.each([
+    [null, 'idle', 'idle'],
+    ['idle', { running: 'active' }, 'idle → running › active'],
+    [{ working: 'generating' }, { working: 'deciding' }, 'generating → deciding'],
+    [{ working: 'deciding' }, { working: { acting: 'running' } }, 'deciding → acting › running'],
+    ['idle', 'idle', 'idle → idle'],
+  ])('a change from %j to %j reads "%s"', (from, to, words) => {
+    expect(changeWords(from, to)).toBe(words);
+  });
+
+  test('its innermost states alone are the short form', () => {
+    expect(leafWords({ working: { acting: 'running' } })).toBe('running');
+    expect(leafWords({ a: { x: 'one' }, b: 'two' })).toBe('one + two');
+    expect(leafWords(null)).toBe('');
   });
 
   test('every state of every chart and every word of `why` has a tone with a sign of its own', () => {

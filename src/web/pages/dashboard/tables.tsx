@@ -61,7 +61,6 @@ export const LimitsPanel = ({ overview: { limits } }: { overview: Overview }) =>
             <thead>
               <tr>
                 <th scope="col">What</th>
-                <th scope="col">Held</th>
                 <th scope="col">Full</th>
               </tr>
             </thead>
@@ -88,14 +87,16 @@ const LimitRow = ({ level: { gauge, part, isCache } }: { level: Level }) => {
         <code class="faint">{oneLine(gauge.limit ?? gauge.name, 60)}</code>
       </th>
       <td class="nowrap">
-        {gauge.value.toLocaleString('en')} of {(gauge.max ?? 0).toLocaleString('en')}
-      </td>
-      <td class="nowrap">
         <svg class={`bar bar-${tone}`} viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
           <rect class="bar-all" width="100" height="6" />
           <rect class="bar-part" width={percent} height="6" />
         </svg>{' '}
-        {percent} %{isCache && <span class="faint"> kept on purpose</span>}
+        {percent} %
+        <br />
+        <span class="faint">
+          {gauge.value.toLocaleString('en')} of {(gauge.max ?? 0).toLocaleString('en')}
+          {isCache && ', kept on purpose'}
+        </span>
       </td>
     </tr>
   );
