@@ -5,6 +5,7 @@ import type { DrawnCharts } from '../../protocol/chart.ts';
 import type { InspectMessage } from '../../protocol/feeds/inspection.ts';
 import { actorAt } from '../../views/chart.ts';
 import { onNextFrame } from '../frames.ts';
+import { FeedState } from '../parts/feed-state.tsx';
 import { Panel } from '../parts/panel.tsx';
 import { Empty, ErrorBox, Loading } from '../parts/states.tsx';
 import { hashOf } from '../router.ts';
@@ -27,7 +28,9 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
   const [drawing] = useState(() => onNextFrame(() => setPicture(live.picture)));
   /** How often something of a session changed, so that `why` is asked again then and only then. */
   const moves = useRef(new Map<string, number>());
+  const heardMs = useRef(0);
   const feed = useFeed('inspect.stream', sessionId, (message: InspectMessage) => {
+    heardMs.current = Date.now();
     const moved = live.take(message);
     if (message.type === '@opta.picture') moves.current.clear();
     const of = moved === null ? null : sessionOf(moved);
@@ -49,18 +52,9 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
   const isStale = root !== null && feed.state !== 'open';
   return (
     <Page title={title} tab="Inspector" class={`inspector${isStale ? ' is-stale' : ''}`}>
-      {feed.state === 'ended' && feed.error && (
-        <ErrorBox title="The inspector hears nothing any more" error={feed.error} again={feed.again} />
-      )}
-      {isStale && feed.state !== 'ended' && (
-        <p class="stale" role="status">
-          <span class="dot" aria-hidden="true" />
-          Connection lost. This is how it was; it is tried again by itself.
-        </p>
-      )}
-      {root === null && feed.state !== 'ended' && <Loading what="Looking at the actors" />}
+      <FeedState feed={feed} at={root === null ? null : heardMs.current} what="the actors" />
       {root !== null && actor !== null && (
-        <div class="inspect">
+        <div class="inspect lives">
           <Panel title={`Actors · ${picture.count}`} class="inspect-tree">
             <ActorTree root={root} chosen={actor.id} choose={setChosen} />
           </Panel>
