@@ -101,14 +101,14 @@ const Scrubber = ({ sessionId, headSeq }: { sessionId: string; headSeq: number |
         >
           ◂ Mark
         </Button>
-        <Button small onClick={() => go(wanted - 1)} disabled={wanted === 0} aria-label="One event back">
-          −1
+        <Button small onClick={() => go(wanted - 1)} disabled={wanted === 0}>
+          −1<span class="unseen"> event</span>
         </Button>
         <output class="scrub-place">
           {wanted} <span class="soft">of {head}</span>
         </output>
-        <Button small onClick={() => go(wanted + 1)} disabled={wanted >= head} aria-label="One event on">
-          +1
+        <Button small onClick={() => go(wanted + 1)} disabled={wanted >= head}>
+          +1<span class="unseen"> event</span>
         </Button>
         <Button
           small
