@@ -3,9 +3,10 @@ import { createInterface } from 'node:readline';
 import type { DaemonHttp } from '../client/http.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { EventPayload, LogRecord } from '../protocol/events.ts';
+import type { ResolvePermission } from '../protocol/frames.ts';
 import { colour, type Output, oneLine, printable } from './output.ts';
 
-export type Answer = { decision: 'allow' | 'deny'; decidedBy: string; note?: string };
+export type Answer = Pick<ResolvePermission, 'decision' | 'decidedBy' | 'remember'> & { note?: string };
 /** Decides about one request. `signal` aborts when somebody else was first; then the answer is not used. */
 export type Decide = (request: EventPayload<'permission.request'>, signal: AbortSignal) => Promise<Answer | null>;
 
@@ -55,13 +56,10 @@ export class PermissionDesk {
     if (control.signal.aborted) return;
     const answer = await this.#decide(request, control.signal);
     if (answer === null || control.signal.aborted) return;
-    if (answer.note !== undefined) this.#output.err(`${answer.note}\n`);
+    const { note, ...decision } = answer;
+    if (note !== undefined) this.#output.err(`${note}\n`);
     try {
-      await this.#http.resolvePermission(this.#sessionId, {
-        requestId: request.requestId,
-        decision: answer.decision,
-        decidedBy: answer.decidedBy,
-      });
+      await this.#http.resolvePermission(this.#sessionId, { requestId: request.requestId, ...decision });
     } catch (cause) {
       const error = cause instanceof OptaError ? cause : new OptaError('internal', String(cause));
       // The deadline or another writer was first: the event that says so is in the stream already.
@@ -86,16 +84,17 @@ export const denyFor =
 /** Puts a question and resolves with the line that answers it: '' at end of input, null when it was withdrawn. */
 export type Put = (prompt: string, signal: AbortSignal) => Promise<string | null>;
 
-/** Asks y/n on stderr. Anything but yes is no; end of input is no. */
+/** Asks y/n on stderr, or `a` for every further call of this tool in the session. Anything else is no; end of input is no. */
 export const askPerson =
   (output: Output, put: Put = question): Decide =>
   async (request, signal) => {
     output.err(`\n${colour.yellow('?')} ${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}\n`);
     if (request.preview !== undefined) output.err(`${colour.dim(clip(printable(request.preview)))}\n`);
-    const text = await put(`  Allow? ${colour.dim('[y/N]')} `, signal);
+    const text = await put(`  Allow? ${colour.dim('a = always in this session [y/N]')} `, signal);
     if (text === null) return null;
-    const decision = /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny';
-    return { decision, decidedBy: personName() };
+    const decidedBy = personName();
+    if (/^a(lways)?$/i.test(text.trim())) return { decision: 'allow', decidedBy, remember: 'session' };
+    return { decision: /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny', decidedBy };
   };
 
 const PREVIEW_LINES_MAX = 40;

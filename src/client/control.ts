@@ -49,7 +49,10 @@ export type Submitted = OperationOutput<'turns.submit'>;
 export type Cancelled = OperationOutput<'turns.cancel'>;
 export type NewSession = z.input<NonNullable<Table['sessions.create']['body']>>;
 export type NewTurn = z.input<Table['turns.submit']['body']>;
+/** `remember` and `answer` go with an allow. */
 export type PermissionAnswer = z.input<Table['permissions.resolve']['body']> & { requestId: string };
+/** With `callId`, beside its `turnId`, one call alone. */
+export type CancelTarget = z.input<Table['turns.cancel']['body']>;
 
 /** Looser than the operation table: it is how a client finds out that the other side speaks another contract. */
 const HealthSchema = z.looseObject({
@@ -142,8 +145,8 @@ export class ControlPlane {
     throw new OptaError('outcome-unknown', message, { broken: true });
   }
 
-  /** Repeated until it is answered: a turn can be cancelled only once. The counts are those of the last attempt. */
-  cancel(id: string, body: { turnId?: string; writerId?: string }, options: RetryOptions = {}): Promise<Cancelled> {
+  /** Repeated until it is answered: a turn or a call can be cancelled only once. The counts are those of the last attempt. */
+  cancel(id: string, body: CancelTarget, options: RetryOptions = {}): Promise<Cancelled> {
     const deadlineMs = options.deadlineMs ?? DEADLINE_MS.retry;
     return untilAnswered(
       (leftMs) => this.call('turns.cancel', { params: { id }, body, deadlineMs: Math.min(leftMs, DEADLINE_MS.cancel) }),
@@ -252,9 +255,12 @@ export const submitSafely = async <T>(
   }
 };
 
-/** The rule for a decision on either plane: an answer of one's own that had arrived before is a success. */
+/**
+ * The rule for a decision on either plane: an answer of one's own that had arrived before is a success. One that says more than
+ * yes or no may be another than the one that stands, so it counts only when it had been sent before.
+ */
 export const decideSafely = async (
-  mine: Pick<ResolvePermission, 'decision' | 'decidedBy'>,
+  mine: Pick<ResolvePermission, 'decision' | 'decidedBy' | 'remember' | 'answer'>,
   options: RetryOptions,
   send: (deadlineMs: number) => Promise<void>,
 ): Promise<void> => {
@@ -263,7 +269,9 @@ export const decideSafely = async (
     await untilAnswered((leftMs) => send(Math.min(leftMs, DEADLINE_MS.call)), { ...options, deadlineMs });
   } catch (cause) {
     if (!(cause instanceof OptaError) || cause.code !== 'permission-resolved') throw cause;
-    const { decision, decidedBy } = cause.facts;
+    const { decision, decidedBy, attempts } = cause.facts;
+    const more = mine.remember !== undefined || mine.answer !== undefined;
+    if (more && attempts === 1) throw cause;
     if (decision !== mine.decision || decidedBy !== `person:${mine.decidedBy}`) throw cause;
   }
 };

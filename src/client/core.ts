@@ -15,10 +15,19 @@ export {
 export type { AttachOptions, AttachState, Received } from './attach-options.ts';
 export type { Attachment } from './attachment.ts';
 export { OptaClient } from './client.ts';
-export type { CallInput, CallOutput, NewSession, NewTurn, Submitted } from './control.ts';
+export type {
+  CallInput,
+  CallOutput,
+  Cancelled,
+  CancelTarget,
+  NewSession,
+  NewTurn,
+  PermissionAnswer,
+  Submitted,
+} from './control.ts';
 export type { RetryOptions } from './faults.ts';
 export type { FeedId, FeedMessages, FeedOptions, FeedState } from './feed.ts';
 export type { DaemonAddress } from './platform.ts';
-export type { LinkOptions, LinkTurn, SessionLink } from './session-link.ts';
+export type { DecideOptions, LinkOptions, LinkTurn, SessionLink } from './session-link.ts';
 export { SessionView, type View } from './session-view.ts';
 export { foldTurn, type Item, itemsOf, type TurnEnd, type TurnView } from './turn-view.ts';

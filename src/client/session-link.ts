@@ -3,11 +3,13 @@ import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { isTerminal } from '../protocol/events.ts';
 import type { PresenceFrame } from '../protocol/frames.ts';
 import type { Role } from '../protocol/session.ts';
+import type { Remember } from '../protocol/turn.ts';
 import type { AttachOptions, AttachState, Frame, Received } from './attach-options.ts';
 import type { Attachment } from './attachment.ts';
 import type { OptaClient } from './client.ts';
 import {
   type Cancelled,
+  type CancelTarget,
   DEADLINE_MS,
   decideSafely,
   freshId,
@@ -28,6 +30,15 @@ export interface LinkOptions extends Pick<AttachOptions, 'retryForMs' | 'backoff
   from?: 'start' | 'snapshot';
   /** Asks to be told who is attached. */
   presence?: boolean;
+}
+
+export interface DecideOptions {
+  /** The link's writer unless said. */
+  decidedBy?: string;
+  /** With `allow`: this tool is not asked about again in this session. */
+  remember?: Remember;
+  /** With `allow` of a question, and required there. */
+  answer?: string;
 }
 
 /** A turn as a link submits it: who it is of, the link knows. */
@@ -131,29 +142,29 @@ export class SessionLink {
     }
   }
 
-  /** Answered when what it hit has ended. The counts are those of the last attempt. */
-  cancel(target: { turnId?: string; writerId?: string }, options: RetryOptions = {}): Promise<Cancelled> {
+  /** Answered when what it hit has ended. `callId`, with its `turnId`: that call alone. The counts are those of the last attempt. */
+  cancel(target: CancelTarget, options: RetryOptions = {}): Promise<Cancelled> {
+    const who = target.callId === undefined ? {} : { cancelledBy: this.#who.writerId };
     const deadlineMs = options.deadlineMs ?? DEADLINE_MS.retry;
     return untilAnswered(
       async (leftMs) => {
         const ms = Math.min(leftMs, DEADLINE_MS.cancel);
-        const { cancelled } = await this.#ask({ type: 'turn.cancel', ...target }, 'requestId', ms);
-        const hit = cancelled as { cancelledQueued: number; cancelledActive: boolean };
-        return { ok: true, cancelled: hit.cancelledQueued + (hit.cancelledActive ? 1 : 0), ...hit };
+        const { cancelled } = await this.#ask({ type: 'turn.cancel', ...who, ...target }, 'requestId', ms);
+        const hit = cancelled as Pick<Cancelled, 'cancelledQueued' | 'cancelledActive' | 'cancelledCalls'>;
+        const { cancelledQueued, cancelledActive, cancelledCalls = 0 } = hit;
+        return { ok: true, cancelled: cancelledQueued + (cancelledActive ? 1 : 0) + cancelledCalls, ...hit };
       },
       { ...this.#told(options), deadlineMs },
     );
   }
 
   /** Throws `permission-resolved`, with who it was, when somebody else decided first ([PM2]). */
-  decide(
-    requestId: string,
-    decision: 'allow' | 'deny',
-    options: RetryOptions & { decidedBy?: string } = {},
-  ): Promise<void> {
-    const { decidedBy = this.#who.writerId, ...retry } = options;
-    return decideSafely({ decision, decidedBy }, this.#told(retry), async (ms) => {
-      const frame = { type: 'permission.resolve', requestId, decision, decidedBy };
+  decide(requestId: string, decision: 'allow' | 'deny', options: RetryOptions & DecideOptions = {}): Promise<void> {
+    const { decidedBy = this.#who.writerId, remember, answer, ...retry } = options;
+    const more = { ...(remember === undefined ? {} : { remember }), ...(answer === undefined ? {} : { answer }) };
+    const mine = { decision, decidedBy, ...more };
+    return decideSafely(mine, this.#told(retry), async (ms) => {
+      const frame = { type: 'permission.resolve', requestId, ...mine };
       const { result } = await this.#ask(frame, 'ackId', ms);
       if ((result as { ok: boolean }).ok !== true) throw failureOf(result, 'internal');
     });

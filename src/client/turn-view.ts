@@ -46,8 +46,10 @@ export interface ToolItem {
   name: string;
   /** Raw JSON text. */
   args: string;
-  state: 'waiting' | 'asked' | 'running' | 'done' | 'failed' | 'refused' | 'not-run';
+  state: 'waiting' | 'asked' | 'running' | 'done' | 'failed' | 'refused' | 'cancelled' | 'not-run';
   decidedBy?: string;
+  /** Who ended this call alone, when its state is `cancelled`. */
+  cancelledBy?: string;
   startedAt?: string;
   result?: string;
   elapsedMs?: number;
@@ -114,7 +116,8 @@ const TOOL_STATE = {
 
 const itemsOfCall = ({ id: callId, name, args, progress: p }: Call): Item[] => {
   const started = p.state === 'started' ? { decidedBy: p.decidedBy, startedAt: p.startedAt } : {};
-  const tool: ToolItem = { kind: 'tool', callId, name, args, state: TOOL_STATE[p.state], ...started };
+  const ended = p.state === 'ended' || p.state === 'refused' ? byWhom(p.cancelledBy) : {};
+  const tool: ToolItem = { kind: 'tool', callId, name, args, state: TOOL_STATE[p.state], ...started, ...ended };
   if (p.state !== 'asked') return [tool];
   const { state: _, ...asked } = p;
   return [tool, { kind: 'permission', callId, toolName: name, ...asked }];
@@ -153,8 +156,8 @@ export const foldTurn = (t: TurnView, r: LogRecord): TurnView => {
       return { ...withTool(s, id, { state: 'running', decidedBy, startedAt: r.ts }), toolCalls: t.toolCalls + 1 };
     }
     case 'tool.end': {
-      const { turnId: _, id, name: _name, isError, ...told } = r.payload;
-      return withTool(t, id, { state: isError ? 'failed' : 'done', ...told });
+      const { turnId: _, id, name: _name, isError, cancelledBy, ...told } = r.payload;
+      return withTool(t, id, { state: isError ? 'failed' : 'done', ...told, ...byWhom(cancelledBy) });
     }
     case 'turn.done':
       return { ...over(t), model: r.payload.model ?? t.model, end: { outcome: 'done', stats: r.payload.stats } };
@@ -201,9 +204,13 @@ const resolved = (t: TurnView, p: EventPayload<'permission.resolved'>): TurnView
     item.kind === 'permission' && item.requestId === requestId ? { ...item, ...taken } : item,
   );
   const said = p.message === undefined ? {} : { result: p.message };
-  const change: Partial<ToolItem> = p.decision === 'deny' ? { state: 'refused', decidedBy: p.decidedBy, ...said } : {};
+  const change: Partial<ToolItem> =
+    p.decision === 'deny' ? { state: 'refused', decidedBy: p.decidedBy, ...said, ...byWhom(p.cancelledBy) } : {};
   return withTool({ ...s, items }, callId, change);
 };
+
+const byWhom = (cancelledBy: string | undefined): Partial<ToolItem> =>
+  cancelledBy === undefined ? {} : { state: 'cancelled', cancelledBy };
 
 /** A call that the end left behind was not run. */
 const over = (t: TurnView): TurnView => ({

@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { BACKGROUND_EVENTS } from './background.ts';
 import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
-import { DecisionSchema, ModeSchema, OverridesSchema, queuedFields, StatsSchema, UsageSchema } from './turn.ts';
+import {
+  DecisionSchema,
+  ModeSchema,
+  OverridesSchema,
+  QuestionSchema,
+  queuedFields,
+  RememberSchema,
+  StatsSchema,
+  UsageSchema,
+} from './turn.ts';
 
 /**
  * The v3 event table: name → payload. The log holds these events and nothing else; an envelope's payload is checked against
@@ -11,8 +20,10 @@ import { DecisionSchema, ModeSchema, OverridesSchema, queuedFields, StatsSchema,
 const turn = z.object({ turnId: z.string() });
 const authored = turn.extend({ writerId: z.string(), clientId: z.string() });
 
-/** Who or what decided: `person:<name>`, `rule:<rule>`, or the daemon itself. */
+/** Who or what decided: `person:<name>`, `rule:<rule>`, `remembered:<name>`, or the daemon itself. */
 const decided = { decidedBy: z.string() };
+/** Added: this call alone was cancelled, by `person:<name>`. */
+const cancelled = { cancelledBy: z.string().optional() };
 /** Why a permission ended as it did. */
 export const ResolveReasonSchema = z.enum([
   'person',
@@ -91,6 +102,8 @@ export const EVENTS = {
     /** Added: one line for people, and what the call would change, if the tool can say. */
     summary: z.string(),
     preview: z.string().optional(),
+    /** Added: it is a question, and an allow has to come with an answer. */
+    question: QuestionSchema.optional(),
     expiresAt: z.string(),
   }),
   /** Also recorded, without a request before it, when a rule or an invalid call refuses: then `requestId` is the call's. */
@@ -103,6 +116,11 @@ export const EVENTS = {
     ...decided,
     /** What the model is told when the decision is deny. */
     message: z.string().optional(),
+    /** Added: further calls of this tool in this session are allowed by this decision. */
+    remember: RememberSchema.optional(),
+    /** Added: what a question was answered with. */
+    answer: z.string().optional(),
+    ...cancelled,
   }),
   'tool.start': turn.extend({ ...call, ...decided }),
   'tool.end': turn.extend({
@@ -113,6 +131,7 @@ export const EVENTS = {
     /** Added: the result was cut to the output budget; how many bytes it had. */
     truncatedFrom: z.number().int().optional(),
     elapsedMs: z.number(),
+    ...cancelled,
   }),
 
   'turn.done': authored.extend({

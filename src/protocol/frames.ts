@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ClientIdSchema, RequestIdSchema, SessionIdSchema, WriterIdSchema } from './ids.ts';
 import { type PresenceEntry, RoleSchema } from './session.ts';
 import type { SessionState } from './session-state.ts';
-import { CancelSchema, DecisionSchema, SubmitTurnSchema } from './turn.ts';
+import { ANSWER_CHARS_MAX, CancelSchema, DecisionSchema, RememberSchema, SubmitTurnSchema } from './turn.ts';
 
 /** Echoed in the ack or error that answers the frame, so that two submits in flight are told apart. */
 const requestId = z.string().min(1).max(128).optional();
@@ -12,6 +12,10 @@ export const ResolvePermissionSchema = z.object({
   requestId: RequestIdSchema,
   decision: DecisionSchema,
   decidedBy: z.string().min(1).max(256),
+  /** Added: with `allow`, this tool is not asked about again in this session. */
+  remember: RememberSchema.optional(),
+  /** Added: with `allow` of a question, and required there: what the model is told. */
+  answer: z.string().min(1).max(ANSWER_CHARS_MAX).optional(),
 });
 export type ResolvePermission = z.infer<typeof ResolvePermissionSchema>;
 
@@ -36,9 +40,7 @@ export const InboundFrameSchema = z.discriminatedUnion('type', [
     type: z.literal('permission.resolve'),
     sessionId: SessionIdSchema,
     /** On this frame `requestId` names the permission request, as in the reference; `ackId` is echoed instead. */
-    requestId: RequestIdSchema,
-    decision: DecisionSchema,
-    decidedBy: z.string().min(1).max(256),
+    ...ResolvePermissionSchema.shape,
     ackId: z.string().max(128).optional(),
   }),
   z.object({ type: z.literal('ping'), requestId }),

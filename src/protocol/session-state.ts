@@ -1,7 +1,8 @@
 import { type Background, foldOutput, foldStatus } from './background.ts';
+import { type DecisionTaken, foldDecision, forgetting, remembering } from './decisions.ts';
 import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
-import type { Message, PatchSession, SessionSnapshot } from './session.ts';
-import type { Decision, Mode, OnBusy, Overrides } from './turn.ts';
+import type { Message, PatchSession, Remembered, SessionSnapshot } from './session.ts';
+import type { Mode, OnBusy, Overrides, Question } from './turn.ts';
 
 /**
  * The fold: session state as a pure function of its event log. One function serves the daemon's session actor, recovery and
@@ -26,10 +27,11 @@ export interface QueuedTurn {
 
 export type CallState =
   | { state: 'waiting' }
-  | { state: 'asked'; requestId: string; expiresAt: string; summary: string; preview?: string }
+  | { state: 'asked'; requestId: string; expiresAt: string; summary: string; preview?: string; question?: Question }
   | { state: 'started'; decidedBy: string; startedAt: string }
-  | { state: 'ended' }
-  | { state: 'refused'; reason: ResolveReason };
+  /** `cancelledBy`: this call alone was cancelled. */
+  | { state: 'ended'; cancelledBy?: string }
+  | { state: 'refused'; reason: ResolveReason; cancelledBy?: string };
 
 export interface Call {
   id: string;
@@ -77,6 +79,8 @@ export interface SessionState {
   keys: UsedKey[];
   /** The last decisions by people, newest last, so that a late second answer is told who won ([PM2]). */
   decisions: DecisionTaken[];
+  /** Tools that are not asked about again, and whose decision that was; absent when there is none. */
+  remembered?: Remembered[];
   /** Background processes that run, and the last that ended; in the order in which they began. */
   background: Background[];
 }
@@ -88,15 +92,6 @@ export interface UsedKey {
   turnId: string;
   seq: number;
 }
-
-export interface DecisionTaken {
-  requestId: string;
-  decision: Decision;
-  decidedBy: string;
-}
-
-/** Above this the oldest is forgotten and a second answer to it finds no request. */
-export const DECISIONS_KEPT_MAX = 1_000;
 
 export const emptySession = (sessionId: string): SessionState => ({
   sessionId,
@@ -136,7 +131,7 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
         requestId: r.payload.requestId,
         expiresAt: r.payload.expiresAt,
         summary: r.payload.summary,
-        ...(r.payload.preview === undefined ? {} : { preview: r.payload.preview }),
+        ...present({ preview: r.payload.preview, question: r.payload.question }),
       });
     case 'permission.resolved':
       return resolved(s, r);
@@ -151,7 +146,10 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
       );
     case 'tool.end':
       return toolMessage(
-        onCall(s, r, r.payload.turnId, r.payload.id, { state: 'ended' }),
+        onCall(s, r, r.payload.turnId, r.payload.id, {
+          state: 'ended',
+          ...present({ cancelledBy: r.payload.cancelledBy }),
+        }),
         r.payload.turnId,
         r.payload.id,
         r.payload.result,
@@ -191,9 +189,7 @@ export const toSnapshot = (s: SessionState): SessionSnapshot => ({
   revision: s.revision,
   ...(s.workspace === undefined ? {} : { workspace: s.workspace }),
   ...(s.metadata === undefined ? {} : { metadata: s.metadata }),
-  ...(s.onBusy === undefined ? {} : { onBusy: s.onBusy }),
-  ...(s.forkedFrom === undefined ? {} : { forkedFrom: s.forkedFrom }),
-  ...(s.deletedAt === undefined ? {} : { deletedAt: s.deletedAt }),
+  ...present({ onBusy: s.onBusy, remembered: s.remembered, forkedFrom: s.forkedFrom, deletedAt: s.deletedAt }),
 });
 
 /** The permission requests that wait for a decision. At most one a turn today: calls take effect one after another. */
@@ -282,8 +278,8 @@ const changed = (s: SessionState, r: LogRecord, change: SessionChange): SessionS
   }
 };
 
-const settings = (s: SessionState, { title, model, onBusy, metadata }: PatchSession): SessionState => {
-  const { title: before, metadata: kept = {}, ...rest } = s;
+const settings = (s: SessionState, { title, model, onBusy, metadata, forget }: PatchSession): SessionState => {
+  const { title: before, metadata: kept = {}, remembered, ...rest } = s;
   const merged = Object.fromEntries(Object.entries({ ...kept, ...metadata }).filter(([, value]) => value !== null));
   const named = title === undefined ? before : (title ?? undefined);
   return {
@@ -292,6 +288,7 @@ const settings = (s: SessionState, { title, model, onBusy, metadata }: PatchSess
     ...(model === undefined ? {} : { model }),
     ...(onBusy === undefined ? {} : { onBusy }),
     ...(Object.keys(merged).length === 0 ? {} : { metadata: merged }),
+    ...forgetting(remembered, forget),
   };
 };
 
@@ -349,20 +346,17 @@ const answered = (s: SessionState, r: LogRecord & { event: 'turn.progress' }): S
 
 const resolved = (s: SessionState, r: LogRecord & { event: 'permission.resolved' }): SessionState => {
   const p = r.payload;
-  const noted = { ...s, decisions: asked(s, p.requestId) ? decided(s.decisions, p) : s.decisions };
+  const memory = p.remember === undefined ? {} : remembering(s.remembered, p.toolName, p.decidedBy);
+  const noted = { ...s, ...memory, decisions: asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions };
   // An allow is followed by the call's `tool.start`, recorded with it.
   if (p.decision === 'allow') return { ...noted, seq: r.seq };
-  const refused = onCall(noted, r, p.turnId, p.callId, { state: 'refused', reason: p.reason });
+  const by = present({ cancelledBy: p.cancelledBy });
+  const refused = onCall(noted, r, p.turnId, p.callId, { state: 'refused', reason: p.reason, ...by });
   return toolMessage(refused, p.turnId, p.callId, p.message ?? `The call was not allowed (${p.reason}).`);
 };
 
 const asked = (s: SessionState, requestId: string): boolean =>
   openRequests(s).some((open) => open.asked.requestId === requestId);
-
-const decided = (all: DecisionTaken[], p: EventPayload<'permission.resolved'>): DecisionTaken[] => [
-  ...all.slice(-(DECISIONS_KEPT_MAX - 1)),
-  { requestId: p.requestId, decision: p.decision, decidedBy: p.decidedBy },
-];
 
 const toolMessage = (s: SessionState, turnId: string, callId: string, content: string): SessionState =>
   s.active?.turnId === turnId && s.active.calls.some((c) => c.id === callId)

@@ -20,6 +20,10 @@ export const MessageSchema = z.object({
 });
 export type Message = z.infer<typeof MessageSchema>;
 
+/** A decision that holds for every further call of a tool in this session. */
+export const RememberedSchema = z.object({ tool: z.string(), decidedBy: z.string() });
+export type Remembered = z.infer<typeof RememberedSchema>;
+
 /** What `GET /v3/sessions/:id` answers and `session.snapshot` carries. Optional fields are absent, not null, when unset. */
 export const SessionSnapshotSchema = z.object({
   sessionId: z.string(),
@@ -40,6 +44,8 @@ export const SessionSnapshotSchema = z.object({
   metadata: z.record(z.string(), z.unknown()).optional(),
   /** What a submit without `onBusy` asks for, when it is not `enqueue`. */
   onBusy: OnBusySchema.optional(),
+  /** Added: tools that are not asked about again, and whose decision that was. */
+  remembered: z.array(RememberedSchema).optional(),
   forkedFrom: z.object({ sessionId: z.string(), atSeq: z.number().int() }).optional(),
   deletedAt: z.string().optional(),
 });
@@ -80,6 +86,8 @@ export const PatchSessionSchema = z.object({
   model: z.string().min(1).max(256).optional(),
   onBusy: OnBusySchema.optional(),
   metadata: MetadataSchema.optional(),
+  /** Added: tools that are to be asked about again. One that is not remembered changes nothing. */
+  forget: z.array(z.string().min(1).max(256)).max(100).optional(),
 });
 export type PatchSession = z.infer<typeof PatchSessionSchema>;
 

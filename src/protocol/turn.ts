@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ClientIdSchema, TurnIdSchema, WriterIdSchema } from './ids.ts';
+import { CallIdSchema, ClientIdSchema, TurnIdSchema, WriterIdSchema } from './ids.ts';
 import { MetadataSchema } from './metadata.ts';
 
 export const ModeSchema = z.enum(['chat', 'do', 'plan', 'review', 'research']);
@@ -43,11 +43,27 @@ export const SubmitTurnSchema = z.object({
 });
 export type SubmitTurn = z.infer<typeof SubmitTurnSchema>;
 
-export const CancelSchema = z.object({ turnId: TurnIdSchema.optional(), writerId: WriterIdSchema.optional() });
+export const CancelSchema = z.object({
+  turnId: TurnIdSchema.optional(),
+  writerId: WriterIdSchema.optional(),
+  /** Added: this call of that turn alone; the turn goes on. */
+  callId: CallIdSchema.optional(),
+  /** Added: who cancels the call, for the log and the model. */
+  cancelledBy: z.string().min(1).max(256).optional(),
+});
 export type CancelTarget = z.infer<typeof CancelSchema>;
 
 export const DecisionSchema = z.enum(['allow', 'deny']);
 export type Decision = z.infer<typeof DecisionSchema>;
+
+/** For how long an allow holds beyond the one call. */
+export const RememberSchema = z.enum(['session']);
+export type Remember = z.infer<typeof RememberSchema>;
+export const ANSWER_CHARS_MAX = 8_000;
+
+/** Added: what the model asks the people of a session, and the answers that it proposes. */
+export const QuestionSchema = z.object({ text: z.string(), options: z.array(z.string()).optional() });
+export type Question = z.infer<typeof QuestionSchema>;
 
 export const StatsSchema = z.object({
   tokens: z.number(),

@@ -37,10 +37,6 @@ export class App {
   #undo: (() => void)[] = [];
   #panel: Panel | null = null;
   readonly #cards = new CardDesk((text) => this.#say(text));
-  #scroll = 0;
-  #height = 0;
-  #room = 1;
-  #above = false;
   #note = '';
   #noteTimer: NodeJS.Timeout | undefined;
   #frameTimer: NodeJS.Timeout | undefined;
@@ -77,7 +73,6 @@ export class App {
     this.#frameTimer = undefined;
     const { width, height } = this.#canvas;
     const view = this.#link.view.current;
-    this.#anchor(width);
     const scene = {
       view,
       mode: this.#host.mode(),
@@ -85,13 +80,10 @@ export class App {
       panel: this.#panel,
       card: this.#cards.card,
       cardTop: this.#cards.top,
-      scroll: this.#scroll,
       note: this.#note,
       now: Date.now(),
     };
     const frame = frameOf(scene, this.#transcript, width, height);
-    this.#room = frame.room;
-    this.#above = frame.above;
     this.#cards.top = frame.cardTop;
     this.#canvas.paint(frame.rows, frame.cursor);
   }
@@ -121,8 +113,7 @@ export class App {
   #follow(sessionId: string): SessionLink {
     for (const undo of this.#undo) undo();
     const link = this.#host.open(sessionId);
-    this.#scroll = 0;
-    this.#height = 0;
+    this.#transcript.clear();
     this.#cards.clear();
     let seeded = false;
     this.#undo = [
@@ -146,18 +137,6 @@ export class App {
 
   #schedule(): void {
     this.#frameTimer ??= setTimeout(() => this.draw(), FRAME_MS);
-  }
-
-  /** Who reads further up stays there while text comes in below. */
-  #anchor(width: number): void {
-    if (this.#scroll === 0) {
-      this.#height = 0;
-      return;
-    }
-    const height = this.#transcript.height(this.#link.view.current, width);
-    if (this.#height > 0) this.#scroll += Math.max(0, height - this.#height);
-    this.#height = height;
-    this.#scroll = Math.max(0, Math.min(this.#scroll, height - this.#room));
   }
 
   // --- what is said ----------------------------------------------------------------------------------------------------
@@ -200,7 +179,7 @@ export class App {
       return;
     }
     this.#composer.take();
-    this.#scroll = 0;
+    this.#transcript.toEnd();
     if (/^[/!]/.test(line) && (await this.#command(line))) return;
     await this.#submit(line);
   }
@@ -325,21 +304,19 @@ export class App {
   }
 
   #scrolled({ name, shift }: Key): boolean {
-    const page = Math.max(1, this.#room - 1);
+    const page = this.#transcript.page;
     const by =
       name === 'pageup'
-        ? page
+        ? -page
         : name === 'pagedown'
-          ? -page
+          ? page
           : shift && name === 'up'
-            ? 3
+            ? -3
             : shift && name === 'down'
-              ? -3
+              ? 3
               : 0;
     if (by === 0) return false;
-    if (by > 0 && !this.#above) return true;
-    this.#height = this.#transcript.height(this.#link.view.current, this.#canvas.width);
-    this.#scroll = Math.max(0, Math.min(this.#scroll + by, this.#height - this.#room));
+    this.#transcript.scroll(by);
     return true;
   }
 

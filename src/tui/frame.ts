@@ -15,8 +15,6 @@ export interface Scene {
   card: Card | null;
   /** How far the card's preview was scrolled. */
   cardTop: number;
-  /** Rows of the conversation below the window. */
-  scroll: number;
   /** What a person should know now. */
   note: string;
   now: number;
@@ -25,9 +23,6 @@ export interface Scene {
 export interface Frame {
   rows: Row[];
   cursor: { x: number; y: number } | null;
-  /** How many rows the conversation has, and whether there is more of it above. */
-  room: number;
-  above: boolean;
   cardTop: number;
 }
 
@@ -38,11 +33,11 @@ const PROMPT = '› ';
 export const frameOf = (scene: Scene, transcript: Transcript, width: number, height: number): Frame => {
   const roomy = height >= 8;
   const header = height >= 3 ? [headerRow(scene, width)] : [];
-  const status = height >= 2 ? [statusRow(scene, width)] : [];
+  const status = height >= 2 ? [statusRow(scene, !transcript.following, width)] : [];
   const middle = height - header.length - status.length;
   if (scene.panel) {
     const rows = [...header, ...scene.panel.rows(width, middle), ...status];
-    return { rows, cursor: null, room: middle, above: false, cardTop: 0 };
+    return { rows, cursor: null, cardTop: 0 };
   }
   const queue = height >= 10 ? queueRows(scene, width) : [];
   const most = Math.max(2, Math.floor(height / 2));
@@ -50,13 +45,13 @@ export const frameOf = (scene: Scene, transcript: Transcript, width: number, hei
     ? { ...cardRows(scene.card, scene.cardTop, scene.now, width, most), cursor: null }
     : composerRows(scene, width, roomy ? Math.min(COMPOSER_ROWS_MAX, Math.floor(height / 3)) : 1, roomy);
   const room = Math.max(0, middle - queue.length - bottom.rows.length);
-  const { rows: said, above } = transcript.window(scene.view, width, room, scene.scroll);
+  const { rows: said } = transcript.window(scene.view, width, room);
   const shown: Row[] = said.length === 0 && room > 2 ? welcome(scene, width) : said;
   const filler: Row[] = Array.from({ length: Math.max(0, room - shown.length) }, () => []);
   const rows = [...header, ...shown.slice(0, room), ...filler, ...queue, ...bottom.rows, ...status];
   const y = header.length + room + queue.length;
   const cursor = bottom.cursor && { x: bottom.cursor.x, y: y + bottom.cursor.y };
-  return { rows: rows.slice(0, height), cursor, room, above, cardTop: bottom.top };
+  return { rows: rows.slice(0, height), cursor, cardTop: bottom.top };
 };
 
 const CONNECTION: { [state: string]: string } = {
@@ -76,11 +71,11 @@ const headerRow = ({ view, mode }: Scene, width: number): Row => {
   return spread(left, `${others}${CONNECTION[connection] ?? connection} `, width, 'bar');
 };
 
-const statusRow = ({ view, note, now, scroll, card }: Scene, width: number): Row => {
+const statusRow = ({ view, note, now, card }: Scene, reading: boolean, width: number): Row => {
   const { active, state, past } = view;
   const right = width >= 50 ? 'F1 help ' : '';
   if (note !== '') return spread(` ${clean(oneLine(note, 400))}`, right, width, 'bar');
-  const below = scroll > 0 ? '↓ more below · ' : '';
+  const below = reading ? '↓ more below · ' : '';
   const waiting = state.queue.length === 0 ? '' : ` · ${state.queue.length} waiting`;
   if (!active) return spread(` ${below}ready${waiting}${speedOf(past)}`, right, width, 'bar');
   const elapsedS = Math.max(0, Math.floor((now - Date.parse(active.startedAt)) / 1_000));

@@ -2,6 +2,7 @@ import { type BlessedScreen, type Cell, openScreen } from './blessed.ts';
 import { cellWidth, graphemes, type Row, type Style } from './text.ts';
 
 const BOLD = 1;
+const UNDERLINE = 2;
 const INVERSE = 8;
 const DEFAULT = 0x1ff;
 /** Flags and foreground, the latter by the sixteen colours that every palette has: light and dark themes both stay readable. */
@@ -16,6 +17,14 @@ const LOOKS: { [S in Style]: readonly [flags: number, colour: number] } = {
   author: [BOLD, 5],
   bar: [INVERSE, DEFAULT],
   chosen: [INVERSE, DEFAULT],
+  em: [UNDERLINE, DEFAULT],
+  heading: [BOLD, 6],
+  code: [0, 6],
+  link: [UNDERLINE, 4],
+  keyword: [0, 5],
+  string: [0, 2],
+  number: [0, 3],
+  comment: [0, 8],
 };
 
 const BRACKETED_PASTE = { on: '\u001b[?2004h', off: '\u001b[?2004l' };

@@ -1,7 +1,25 @@
 import { printable } from '../client/printable.ts';
 
 /** A piece of text that looks one way. */
-export type Style = 'plain' | 'bold' | 'dim' | 'accent' | 'good' | 'bad' | 'warn' | 'author' | 'bar' | 'chosen';
+export type Style =
+  | 'plain'
+  | 'bold'
+  | 'dim'
+  | 'accent'
+  | 'good'
+  | 'bad'
+  | 'warn'
+  | 'author'
+  | 'bar'
+  | 'chosen'
+  | 'em'
+  | 'heading'
+  | 'code'
+  | 'link'
+  | 'keyword'
+  | 'string'
+  | 'number'
+  | 'comment';
 export type Span = readonly [text: string, style: Style];
 /** One row of the screen. */
 export type Row = readonly Span[];
@@ -36,18 +54,29 @@ export const textWidth = (text: string): number => {
   return graphemes(text).reduce((sum, g) => sum + cellWidth(g), 0);
 };
 
-const FLAG = /^[\u{1f1e6}-\u{1f1ff}]{2}$/u;
+const FLAG = /^[\u{1f1e6}-\u{1f1ff}]{1,2}$/u;
 const LETTER_A = 0x1f1e6;
+const JOINED = /\ufe0e|\ufe0f|\u200d|\u20e3|[\u{1f3fb}-\u{1f3ff}]|[\u{1f1e6}-\u{1f1ff}]/u;
 
 /**
  * What every terminal draws with the width that we count: joined and coloured emoji become their first sign, flags their letters;
- * tabs become spaces, and whatever could steer the terminal is made visible.
+ * tabs become spaces, marks without a look go, and whatever could steer the terminal is made visible.
  */
 export const clean = (text: string): string => {
-  const safe = printable(text).replaceAll('\t', '  ');
-  if (/^[\x20-\x7e\n]*$/.test(safe)) return safe;
-  return Array.from(segmenter.segment(safe.normalize('NFC')), ({ segment }) => simplest(segment)).join('');
+  if (DRAWN.test(text)) return text;
+  const safe = printable(text)
+    .replaceAll('\t', '  ')
+    .replace(/[\u2028\u2029]/g, ' ')
+    .replace(/\p{Cs}/gu, '\ufffd');
+  if (DRAWN.test(safe)) return safe;
+  const composed = safe.normalize('NFC');
+  const simple = JOINED.test(composed)
+    ? Array.from(segmenter.segment(composed), ({ segment }) => simplest(segment)).join('')
+    : composed;
+  return simple.replace(/\p{Cf}/gu, '');
 };
+
+const DRAWN = /^[\x20-\x7e\n]*$/;
 
 const simplest = (grapheme: string): string => {
   if (grapheme.length === 1) return grapheme;
@@ -61,40 +90,88 @@ const simplest = (grapheme: string): string => {
 };
 
 /** Breaks clean text into lines of at most `width` columns, at spaces where there are some. */
-export const wrap = (text: string, width: number): string[] => {
+export const wrap = (text: string, width: number): string[] =>
+  width < 1 ? [] : text.split('\n').flatMap((line) => broken(line, width).map(([from, to]) => line.slice(from, to)));
+
+/** The same for clean text that looks different from place to place. */
+export const wrapSpans = (spans: readonly Span[], width: number): Row[] => {
   if (width < 1) return [];
-  return text.split('\n').flatMap((line) => wrapLine(line, width));
+  const lines: Span[][] = [[]];
+  for (const [text, style] of spans) {
+    for (const [i, part] of text.split('\n').entries()) {
+      if (i > 0) lines.push([]);
+      if (part !== '') lines.at(-1)?.push([part, style]);
+    }
+  }
+  return lines.flatMap((line) => {
+    const text = line.map(([part]) => part).join('');
+    return broken(text, width).map(([from, to]) => cut(line, from, to));
+  });
 };
 
-const wrapLine = (line: string, width: number): string[] => {
-  if (PLAIN.test(line) && line.length <= width) return [line];
-  const out: string[] = [];
-  let row = '';
-  let used = 0;
+/** Without regard to words: where they stand says something. */
+export const chop = (spans: readonly Span[], width: number): Row[] => {
+  const text = spans.map(([part]) => part).join('');
+  return broken(text, width, false).map(([from, to]) => cut(spans, from, to));
+};
+
+const cut = (spans: readonly Span[], from: number, to: number): Row => {
+  const out: Span[] = [];
+  let at = 0;
+  for (const [text, style] of spans) {
+    const part = text.slice(Math.max(0, from - at), Math.max(0, to - at));
+    if (part !== '') out.push([part, style]);
+    at += text.length;
+  }
+  return out;
+};
+
+type Range = [from: number, to: number];
+
+/** Where the rows of one line begin and end. */
+const broken = (line: string, width: number, atWords = true): Range[] => {
+  const plain = PLAIN.test(line);
+  if (plain && line.length <= width) return [[0, line.length]];
+  const out: Range[] = [];
+  let [start, used, at] = [0, 0, 0];
   /** Where the row may be broken: behind its last space. */
   let gap = -1;
-  for (const g of graphemes(line)) {
-    const w = cellWidth(g);
+  const end = (to: number, next: number): void => {
+    out.push([start, to]);
+    [start, gap] = [next, -1];
+  };
+  for (const g of plain ? line : graphemes(line)) {
+    const w = plain ? 1 : cellWidth(g);
+    const here = at;
+    at += g.length;
     // A space at the end of a row is not drawn.
-    if (g === ' ' && used + w > width && row !== '') {
-      out.push(row);
-      [row, used, gap] = ['', 0, -1];
+    if (atWords && g === ' ' && used + w > width && here > start) {
+      end(here, at);
+      used = 0;
       continue;
     }
     // Behind its last space, and where what follows that space fills the next row too, once more.
-    while (used + w > width && row !== '') {
-      const rest = gap > 0 ? row.slice(gap) : '';
-      out.push(gap > 0 ? row.slice(0, gap).trimEnd() : row);
-      [row, used, gap] = [rest, textWidth(rest), -1];
+    while (used + w > width && here > start) {
+      if (gap > start) end(trimmedEnd(line, start, gap), gap);
+      else end(here, here);
+      used = plain ? here - start : textWidth(line.slice(start, here));
     }
     // What is wider than the screen has no place on it.
-    if (w > width) continue;
-    row += g;
+    if (w > width) {
+      start = at;
+      continue;
+    }
     used += w;
-    if (g === ' ') gap = row.length;
+    if (atWords && g === ' ') gap = at;
   }
-  out.push(row);
+  if (start < at || out.length === 0) out.push([start, at]);
   return out;
+};
+
+const trimmedEnd = (line: string, from: number, to: number): number => {
+  let end = to;
+  while (end > from && line[end - 1] === ' ') end -= 1;
+  return end;
 };
 
 /** At most `width` columns; `…` stands for what is left out. */
@@ -119,4 +196,18 @@ export const spread = (left: string, right: string, width: number, style: Style)
   const end = cropped(right, Math.max(0, width - 4));
   const begin = cropped(left, Math.max(0, width - textWidth(end) - (end === '' ? 0 : 1)));
   return [[`${begin}${' '.repeat(Math.max(0, width - textWidth(begin) - textWidth(end)))}${end}`, style]];
+};
+
+/** The same row, at most so wide. */
+export const fitted = (row: Row, width: number): Row => {
+  if (rowWidth(row) <= width) return row;
+  const out: Span[] = [];
+  let left = width;
+  for (const [text, style] of row) {
+    const shown = cropped(text, left);
+    if (shown !== '') out.push([shown, style]);
+    left -= textWidth(shown);
+    if (shown !== text) break;
+  }
+  return out;
 };

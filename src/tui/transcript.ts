@@ -1,197 +1,259 @@
-import { oneLine } from '../client/printable.ts';
 import type { View } from '../client/session-view.ts';
-import type { Item, PermissionItem, TextItem, ToolItem, TurnView } from '../client/turn-view.ts';
-import type { Message } from '../protocol/session.ts';
-import { clean, cropped, type Row, type Span, wrap } from './text.ts';
+import type { Drawn, Fold, IsOpen } from './drawn.ts';
+import { Entries, type Entry } from './entries.ts';
+import { entryRows } from './entry-rows.ts';
+import { GrowingRows } from './markdown-rows.ts';
+import {
+  type Anchor,
+  atStart,
+  indexOf,
+  isBefore,
+  type Place,
+  type Roll,
+  revealed,
+  scrolled,
+  shareOf,
+  startOf,
+  type Top,
+  topOf,
+} from './scroll.ts';
+import type { Row, Span } from './text.ts';
 
-const MARGIN = '  ';
-const DETAIL_CHARS_MAX = 160;
+export type { Fold, IsOpen } from './drawn.ts';
+
+/** What the window shows, and where it is. */
+export interface Shown {
+  rows: Row[];
+  /** For each row what of it can be opened or folded, by a key or a click. */
+  folds: (Fold | null)[];
+  above: boolean;
+  below: boolean;
+  /** From 0 at the start to 1 at the end, by things and not by rows: nobody has counted those. */
+  share: number;
+}
+
+interface Made {
+  drawn: readonly Drawn[];
+  phase: Phase;
+  /** What its look depends on, with the answers of then. */
+  asked: readonly (readonly [fold: Fold, open: boolean])[];
+}
+
+/** The same item may be drawn otherwise when it is no longer written, and when its turn is over. */
+type Phase = 'written' | 'live' | 'over';
+
+const NOTHING: View = { seed: [], past: [], active: null } as unknown as View;
 
 /**
- * The conversation as rows. What is over never changes, so its rows are made once for each width; of the text that is being
- * written only the last line is broken anew.
+ * The conversation as rows, and the place in it that is being read. What is drawn is kept for each width, and only what is near
+ * the window is ever drawn: a frame and a key cost the same in a conversation of any length.
  */
-export class Transcript {
-  #width = 0;
-  #made = new WeakMap<object, readonly Row[]>();
-  #open: { text: string; rows: readonly Row[]; kept: number; from: number } | null = null;
+export class Transcript implements Roll {
+  readonly #entries = new Entries();
+  readonly #isOpen: IsOpen;
+  #width = 80;
+  #height = 1;
+  #place: Place = null;
+  #focus: string | null = null;
+  #made = new WeakMap<object, Made>();
+  #growing: { id: string; rows: GrowingRows } | null = null;
 
-  /** The last `count` rows above the `skip` last ones, and whether there are more above them. */
-  window(view: View, width: number, count: number, skip: number): { rows: Row[]; above: boolean } {
-    const blocks = this.#blocks(view, width);
-    const wanted = count + skip;
-    const found: (readonly Row[])[] = [];
-    let total = 0;
-    for (const block of blocks) {
-      if (total > wanted) break;
-      const rows = block();
-      found.unshift(rows);
-      total += rows.length;
-    }
-    const rows = found.flat();
-    const end = Math.max(Math.min(count, rows.length), rows.length - skip);
-    return { rows: rows.slice(Math.max(0, end - count), end), above: end > count };
+  /** Whether something is open is kept elsewhere; it is asked for each time. */
+  constructor(isOpen: IsOpen = (_, byDefault) => byDefault) {
+    this.#isOpen = isOpen;
+    this.#entries.read(NOTHING);
   }
 
-  /** How many rows there are in all. */
-  height(view: View, width: number): number {
-    let total = 0;
-    for (const block of this.#blocks(view, width)) total += block().length;
-    return total;
+  /** Draws what stands in a window of this size. */
+  window(view: View, width: number, height: number): Shown {
+    this.#entries.read(view);
+    this.#height = Math.max(1, height);
+    this.#resize(Math.max(1, width));
+    const top = topOf(this, this.#place, this.#height);
+    this.#place = this.#place && { ...this.#place, index: indexOf(this, this.#place) };
+    const rows: Row[] = [];
+    const folds: (Fold | null)[] = [];
+    let [index, from] = [top.index, top.row];
+    for (; index < this.count && rows.length < height; index++, from = 0) {
+      const drawn = this.#drawn(index);
+      for (let i = from; i < drawn.length && rows.length < height; i++) {
+        const { row, fold } = drawn[i] as Drawn;
+        folds.push(fold);
+        rows.push(i === 0 && fold !== null && fold.id === this.#focus ? focused(row) : row);
+      }
+    }
+    const last = topOf(this, null, this.#height);
+    const above = this.count > 0 && isBefore(startOf(this), top);
+    return { rows, folds, above, below: isBefore(top, last), share: shareOf(this, top, this.#height) };
   }
 
-  /** From the newest back, each made when it is asked for. */
-  *#blocks(view: View, width: number): Generator<() => readonly Row[]> {
-    if (width !== this.#width) {
-      this.#width = width;
-      this.#made = new WeakMap();
-      this.#open = null;
-    }
-    const { active, past, seed } = view;
-    if (active) {
-      yield () => this.#openRows(active);
-      for (const item of [...active.items].reverse()) yield () => this.#once(item, () => itemRows(item, active, width));
-    }
-    for (let i = past.length - 1; i >= 0; i--) {
-      const turn = past[i] as TurnView;
-      yield () => this.#once(turn, () => turnRows(turn, width));
-    }
-    for (let i = seed.length - 1; i >= 0; i--) {
-      const message = seed[i] as Message;
-      yield () => this.#once(message, () => messageRows(message, width));
-    }
+  /** Whether new text moves what is shown. */
+  get following(): boolean {
+    return this.#place === null;
   }
 
-  #once(of: object, make: () => readonly Row[]): readonly Row[] {
-    const known = this.#made.get(of);
-    if (known) return known;
-    const rows = make();
-    this.#made.set(of, rows);
-    return rows;
+  /** The first row of the window, in the list of things. */
+  get top(): Top {
+    return topOf(this, this.#place, this.#height);
   }
 
-  #openRows({ open }: TurnView): readonly Row[] {
-    if (open === null) {
-      this.#open = null;
-      return [];
+  /** How far a page is: one row stays. */
+  get page(): number {
+    return Math.max(1, this.#height - 1);
+  }
+
+  /** Moves by rows, down when positive. All of these count from what was drawn last. */
+  scroll(by: number): void {
+    this.#place = scrolled(this, this.#place, by, this.#height);
+  }
+
+  toStart(): void {
+    this.#place = atStart(this, this.#height);
+  }
+
+  toEnd(): void {
+    this.#place = null;
+  }
+
+  /** Stops following, without moving: what comes is read later. */
+  hold(): void {
+    if (this.#place !== null || this.count === 0) return;
+    const top = topOf(this, null, this.#height);
+    this.#place = { id: this.id(top.index), ...top };
+  }
+
+  /** Another session. */
+  clear(): void {
+    this.#place = null;
+    this.#focus = null;
+    this.#growing = null;
+    this.#entries.read(NOTHING);
+  }
+
+  /** The thing that a key opens or folds. */
+  get focus(): Fold | null {
+    if (this.#focus === null) return null;
+    const index = this.#focusIndex();
+    return index < 0 ? null : this.#foldOf(index);
+  }
+
+  /** To the next one (1) or the one before (-1), which comes into the window; null when there is none. */
+  moveFocus(step: 1 | -1): Fold | null {
+    const here = this.#focusIndex();
+    const top = topOf(this, this.#place, this.#height);
+    const start = here >= 0 ? here + step : step > 0 ? top.index : this.#lastShown(top.index);
+    for (let i = start, left = SEARCHED_MAX; i >= 0 && i < this.count && left > 0; i += step, left--) {
+      const fold = this.#foldOf(i);
+      if (fold === null) continue;
+      this.#focus = fold.id;
+      this.hold();
+      this.#place = revealed(this, this.#place, i, this.#height);
+      return fold;
     }
-    const { text } = open;
-    const before = this.#open;
-    const grown = before !== null && text.startsWith(before.text) ? before : null;
-    if (grown?.text === text) return grown.rows;
-    // Whole lines stay as they are; what follows the last line end is broken again.
-    const from = text.lastIndexOf('\n') + 1;
-    const head = grown ? grown.rows.slice(0, grown.kept) : [];
-    const whole = text.slice(grown?.from ?? 0, from);
-    const kept = whole === '' ? head : [...head, ...textRows({ ...open, text: whole.slice(0, -1) }, this.#width)];
-    const rows = [...kept, ...(from < text.length ? textRows({ ...open, text: text.slice(from) }, this.#width) : [])];
-    this.#open = { text, rows, kept: kept.length, from };
-    return rows;
+    return null;
+  }
+
+  unfocus(): void {
+    this.#focus = null;
+  }
+
+  // --- a list of things with heights --------------------------------------------------------------------------------------
+
+  get count(): number {
+    return this.#entries.count;
+  }
+
+  id(index: number): string {
+    return this.#entries.at(index).id;
+  }
+
+  height(index: number): number {
+    return this.#drawn(index).length;
+  }
+
+  // --- rows -----------------------------------------------------------------------------------------------------------------
+
+  #drawn(index: number): readonly Drawn[] {
+    const entry = this.#entries.at(index);
+    const phase = phaseOf(entry);
+    const known = this.#made.get(entry.of);
+    if (known && known.phase === phase && known.asked.every(([f, open]) => this.#isOpen(f.id, f.byDefault) === open)) {
+      return known.drawn;
+    }
+    const asked: (readonly [Fold, boolean])[] = [];
+    const isOpen: IsOpen = (id, byDefault) => {
+      const open = this.#isOpen(id, byDefault);
+      asked.push([{ id, byDefault }, open]);
+      return open;
+    };
+    const growing = this.#growingOf(entry);
+    const drawn = entryRows(entry, this.#width, isOpen, growing);
+    this.#made.set(entry.of, { drawn, phase, asked });
+    return drawn;
+  }
+
+  /** What of the text that is being written need not be read again. */
+  #growingOf({ id, item, turn }: Entry): GrowingRows | null {
+    if (item.kind !== 'text' || turn?.open !== item) return null;
+    if (this.#growing?.id !== id) this.#growing = { id, rows: new GrowingRows(this.#width) };
+    return this.#growing.rows;
+  }
+
+  #resize(width: number): void {
+    if (width === this.#width) return;
+    const place = this.#place;
+    const before = place && this.count > 0 ? this.#drawn(indexOf(this, place)) : [];
+    this.#width = width;
+    this.#made = new WeakMap();
+    this.#growing = null;
+    if (place) this.#place = this.#replaced(place, before);
+  }
+
+  /** What stood in the first row stands there still, however the lines break now. */
+  #replaced(place: Anchor, before: readonly Drawn[]): Anchor {
+    const index = indexOf(this, place);
+    const mark = place.mark ?? before.slice(0, place.row).reduce((sum, { row }) => sum + letters(row), 0);
+    const drawn = this.#drawn(index);
+    let [row, seen] = [0, 0];
+    for (let i = 0; i < drawn.length; i++) {
+      seen += letters((drawn[i] as Drawn).row);
+      if (seen > mark) break;
+      row = i + 1;
+    }
+    return { ...place, index, mark, row: Math.max(0, Math.min(row, drawn.length - 1)) };
+  }
+
+  // --- focus ------------------------------------------------------------------------------------------------------------------
+
+  #foldOf(index: number): Fold | null {
+    return this.#drawn(index)[0]?.fold ?? null;
+  }
+
+  /** Near the window only: what is far away is not what a key is meant for. */
+  #focusIndex(): number {
+    if (this.#focus === null || this.count === 0) return -1;
+    const { index } = topOf(this, this.#place, this.#height);
+    const last = this.#lastShown(index);
+    for (let i = index; i <= last; i++) if (this.#foldOf(i)?.id === this.#focus) return i;
+    return -1;
+  }
+
+  #lastShown(from: number): number {
+    let [index, left] = [from, this.#height];
+    while (index < this.count - 1 && left > 0) {
+      left -= this.height(index);
+      index += 1;
+    }
+    return Math.min(index, this.count - 1);
   }
 }
 
-const turnRows = (turn: TurnView, width: number): readonly Row[] => [
-  ...turn.items.flatMap((item) => itemRows(item, turn, width)),
-  ...endRows(turn, width),
-  [],
-];
+/** How far the next thing that can be opened is looked for. */
+const SEARCHED_MAX = 500;
 
-const itemRows = (item: Item, turn: TurnView, width: number): readonly Row[] => {
-  switch (item.kind) {
-    case 'user':
-      return saidRows(item.writerId, item.text, width);
-    case 'text':
-    case 'thinking':
-      return textRows({ ...item, text: item.text.trimEnd() }, width);
-    case 'tool':
-      return [toolRow(item, width)];
-    case 'permission':
-      return permissionRows(item, turn, width);
-  }
-};
+const phaseOf = ({ item, turn }: Entry): Phase =>
+  turn === null || turn.end !== null ? 'over' : turn.open === item ? 'written' : 'live';
 
-const saidRows = (who: string, text: string, width: number): Row[] => {
-  const name = cropped(clean(oneLine(who, 40)), Math.max(4, Math.floor(width / 3)));
-  const lines = wrap(clean(text), Math.max(1, width - 2));
-  return [[[`● ${name}`, 'author']], ...lines.map((line): Row => [[`${MARGIN}${line}`, 'bold']])];
-};
+const letters = (row: Row): number => row.reduce((sum, [text]) => sum + text.replace(/\s/g, '').length, 0);
 
-const textRows = ({ kind, text }: Pick<TextItem, 'kind' | 'text'>, width: number): Row[] => {
-  const style = kind === 'thinking' ? 'dim' : 'plain';
-  return wrap(clean(text), Math.max(1, width - 2)).map((line): Row => [[`${MARGIN}${line}`, style]]);
-};
-
-const MARKS: { [S in ToolItem['state']]: Span } = {
-  waiting: ['· ', 'dim'],
-  asked: ['? ', 'warn'],
-  running: ['› ', 'accent'],
-  done: ['✓ ', 'good'],
-  failed: ['✗ ', 'bad'],
-  refused: ['✗ ', 'bad'],
-  'not-run': ['– ', 'dim'],
-};
-
-/** One line for each call. */
-const toolRow = (tool: ToolItem, width: number): Row => {
-  const { state, name, args, result, elapsedMs } = tool;
-  const failed = state === 'failed' || state === 'refused';
-  const took = elapsedMs === undefined ? '' : ` ${Math.round(elapsedMs)} ms`;
-  const detail = failed && result !== undefined ? result : args;
-  const head = cropped(clean(oneLine(name, 60)), Math.max(1, width - 4));
-  const room = Math.max(0, width - 5 - head.length - took.length);
-  return [
-    [MARGIN, 'plain'],
-    MARKS[state],
-    [head, 'plain'],
-    [` ${cropped(clean(oneLine(detail, DETAIL_CHARS_MAX)), room)}`, 'dim'],
-    [took, 'dim'],
-  ];
-};
-
-const permissionRows = (
-  { decision, decidedBy, toolName, summary = '' }: PermissionItem,
-  turn: TurnView,
-  width: number,
-): Row[] => {
-  if (decision !== undefined) {
-    const by = decidedBy === undefined ? '' : ` by ${decidedBy}`;
-    const text = `${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}`;
-    return [[[`${MARGIN}  ${cropped(clean(oneLine(text)), Math.max(1, width - 4))}`, 'dim']]];
-  }
-  if (turn.end) return [];
-  return [
-    [
-      [
-        `${MARGIN}  ${cropped(clean(oneLine(`waits for a decision: ${summary || toolName}`)), Math.max(1, width - 4))}`,
-        'warn',
-      ],
-    ],
-  ];
-};
-
-const endRows = ({ end, toolCalls, model }: TurnView, width: number): Row[] => {
-  if (end === null) return [];
-  const room = Math.max(1, width - 2);
-  if (end.outcome !== 'done') {
-    const text = `${end.outcome === 'cancelled' ? 'cancelled' : `${end.outcome}: ${end.message}`}`;
-    return wrap(clean(oneLine(text, 600)), room).map((line): Row => [[`${MARGIN}${line}`, 'bad']]);
-  }
-  const { elapsedMs, tokens, speed } = end.stats;
-  const facts = [
-    `${(elapsedMs / 1_000).toFixed(1)} s`,
-    ...(toolCalls > 0 ? [`${toolCalls} tool call${toolCalls === 1 ? '' : 's'}`] : []),
-    `${tokens} tokens`,
-    ...(speed > 0 ? [`${speed.toFixed(0)}/s`] : []),
-    ...(model === '' ? [] : [oneLine(model, 60)]),
-  ];
-  return [[[`${MARGIN}${cropped(clean(facts.join(' · ')), room)}`, 'dim']]];
-};
-
-/** What the session was made with: no more is known of it than who spoke. */
-const messageRows = ({ role, content, tool_calls = [] }: Message, width: number): readonly Row[] => {
-  if (role === 'user') return saidRows('user', content, width);
-  if (role === 'tool' || role === 'system') return [];
-  const calls = tool_calls.map((call) => `› ${oneLine(`${call.function.name} ${call.function.arguments}`)}`);
-  const lines = calls.map((line): Row => [[`${MARGIN}${cropped(clean(line), Math.max(1, width - 2))}`, 'dim']]);
-  return content === '' ? lines : [...textRows({ kind: 'text', text: content }, width), ...lines, []];
-};
+const focused = (row: Row): Row => row.map(([text]): Span => [text, 'chosen']);

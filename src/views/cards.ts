@@ -18,8 +18,10 @@ export interface Card {
 
 /** All of the session, the one that waits longest first. */
 export const cardsOf = ({ state }: View): Card[] =>
-  openRequests(state).map(({ call, asked }) => {
-    const { question } = asked as { question?: { text: string; options?: string[] } };
+  openRequests(state).flatMap(({ call, asked }) => {
+    // An allowed call counts as asked until its start, which is the next record.
+    if (state.decisions.some(({ requestId }) => requestId === asked.requestId)) return [];
+    const { question } = asked;
     return {
       requestId: asked.requestId,
       callId: call.id,

@@ -167,7 +167,7 @@ export class SessionDesk {
   async decide(card: Card, { decision, ...more }: Answer): Promise<void> {
     this.store.trigger.deciding({ requestId: card.requestId, nowMs: this.#now() });
     try {
-      await this.link.decide(card.requestId, decision, more as object);
+      await this.link.decide(card.requestId, decision, more);
     } catch (cause) {
       const error = toOptaError(cause);
       const { decidedBy } = error.facts;

@@ -23,6 +23,7 @@ export const TOOL_STATE_WORDS: { readonly [S in ToolItem['state']]: string } = {
   done: 'done',
   failed: 'failed',
   refused: 'refused',
+  cancelled: 'cancelled',
   'not-run': 'not run',
 };
 

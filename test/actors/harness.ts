@@ -1,3 +1,4 @@
+import type { PermissionRule } from '../../src/actors/domain/permission-policy.ts';
 import type { Limits } from '../../src/actors/limits.ts';
 import type { Inference, Reader, Tools } from '../../src/actors/ports.ts';
 import { createSystem, type System } from '../../src/actors/system.ts';
@@ -21,6 +22,8 @@ export class Harness {
   readonly faults: Faults = { failing: 0, landed: 0, full: false, slow: 0 };
   readonly ran: string[] = [];
   readonly killed: string[] = [];
+  /** The user's; read when a daemon boots. */
+  readonly rules: PermissionRule[] = [];
   /** Background processes, and those whose command has begun. */
   readonly table = new ProcessTable();
   readonly began: string[] = [];
@@ -106,7 +109,7 @@ export class Harness {
       inference,
       tools,
       processes: this.table.mount(life, clock, random, (run) => this.began.push(run.processId)),
-      rules: [],
+      rules: this.rules,
       permissionDeadlineMs: 200,
       defaultModel: 'm',
     });

@@ -45,6 +45,19 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     expect(existsSync(join(world.daemon.home, 'b.txt'))).toBe(false);
   });
 
+  test('[CT3, PM6] a allows the tool for the session: the next call runs without a question', async () => {
+    const id = await open();
+    say(writes('always.txt'));
+    await pane.shows('a = always');
+    say('a');
+    await pane.shows(/^so be it$/m);
+    say(writes('always-2.txt').replace('so be it', 'and so be that'));
+    await pane.shows(/^and so be that$/m);
+    expect(existsSync(join(world.daemon.home, 'always-2.txt'))).toBe(true);
+    const events = await eventsOf(world.daemon, id);
+    expect(events.filter((e) => e.event === 'permission.request')).toHaveLength(1);
+  });
+
   test('[CT3, CT7] others ask while a line is being typed: it stays, /allow decides, and a decision elsewhere is told', async () => {
     const id = await open();
     pane.type('half a li');

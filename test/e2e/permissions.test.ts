@@ -194,6 +194,37 @@ describe('permissions', () => {
     expect(toldModel(world)).toMatch(/nobody is attached/i);
   });
 
+  test('[PM6] always, on either plane: the rest of the session is not asked, a deny rule still holds, and it can be taken back', async () => {
+    const socket = await daemon.socket(sessionId);
+    const paths = [fresh('always'), fresh('always'), fresh('always'), 'secret-always.txt'];
+    const tools = paths.map((path) => ({ name: 'write_file', args: { path, content: 'written' } }));
+    const turnId = await submit(say({ tools, text: 'finished' }));
+    const { requestId } = (await socket.record('permission.request')).payload;
+    const frame = { type: 'permission.resolve', sessionId, requestId, decidedBy: 'ana' };
+    const misfit = await socket.ask({ ...frame, decision: 'deny', remember: 'session' });
+    expect(misfit.result).toMatchObject({ ok: false, conflict: false, code: 'invalid-request' });
+    const body = { decision: 'allow', decidedBy: 'ana', remember: 'session' };
+    const reply = await daemon.post(`/v3/sessions/${sessionId}/permissions/${requestId}`, body);
+    expect([reply.status, reply.json]).toEqual([200, { ok: true, conflict: false, decision: 'allow' }]);
+    const records = ofTurn(await finished(socket, turnId), turnId);
+    expect(paths.map((path) => existsSync(join(world.workspace, path)))).toEqual([true, true, true, false]);
+    expect(records.flatMap((r) => (r.event === 'tool.start' ? [r.payload.decidedBy] : []))).toEqual([
+      'person:ana',
+      'remembered:ana',
+      'remembered:ana',
+    ]);
+    expect(records.filter((r) => r.event === 'permission.request')).toHaveLength(1);
+
+    const remembered = [{ tool: 'write_file', decidedBy: 'person:ana' }];
+    expect((await daemon.get(`/v3/sessions/${sessionId}`)).json.remembered).toEqual(remembered);
+    const patched = await daemon.call('PATCH', `/v3/sessions/${sessionId}`, { body: { forget: ['write_file'] } });
+    expect([patched.status, patched.json.remembered]).toEqual([200, undefined]);
+    const again = await submit(write(fresh('again')));
+    const asked = (await socket.record('permission.request', (p) => p.turnId === again)).payload;
+    await decide(asked.requestId, 'deny', 'ana');
+    await finished(socket, again);
+  });
+
   test('[PM4] a read-only mode is not offered writers, and a model that calls one all the same is refused', async () => {
     const socket = await daemon.socket(sessionId);
     for (const mode of ['plan', 'review', 'research']) {

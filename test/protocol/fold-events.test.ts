@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { ENDED_KEPT_MAX, MARK_EVERY } from '../../src/protocol/background.ts';
+import { DECISIONS_KEPT_MAX } from '../../src/protocol/decisions.ts';
 import { EVENTS, type EventName, type Fact } from '../../src/protocol/events.ts';
 import {
-  DECISIONS_KEPT_MAX,
   emptySession,
   foldAll,
   openRequests,

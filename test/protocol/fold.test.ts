@@ -162,6 +162,18 @@ describe('any log that a session could write', () => {
       ),
     );
     expect(cut).toBe(true);
+    expect(logs.filter((log) => folded(log).remembered).length).toBeGreaterThan(5);
+  });
+
+  test('[PM6] what is not remembered leaves no mark in the state', () => {
+    fc.assert(
+      fc.property(legalLog, (log) => {
+        const s = folded(log);
+        expect('remembered' in s).toBe(s.remembered !== undefined && s.remembered.length > 0);
+        expect(toSnapshot(s).remembered).toEqual(s.remembered);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   test('[TQ3] [CR2] each tool call has exactly one result once its turn has ended, in call order and before the next message', () => {
@@ -212,6 +224,7 @@ describe('any log that a session could write', () => {
             .map((c) => c.id),
           asked: openRequests(s).map((o) => o.asked.requestId),
           toolCalls: s.toolCallCount,
+          remembered: s.remembered ?? [],
           background: s.background.filter(isRunning).map((p) => p.processId),
         }).toEqual(page);
       }),

@@ -46,6 +46,7 @@ class Writer {
   readonly facts: Fact[] = [];
   #queue: { turnId: string; writerId: string; steers?: string }[] = [];
   #deleted = false;
+  #remembered = false;
   #running: Running | null = null;
   #turns = 0;
   readonly #processes: { processId: string; chunks: number }[] = [];
@@ -142,7 +143,10 @@ class Writer {
       this.#deleted = false;
       this.#updated({ kind: 'restored' });
     } else if (n % 6 === 4 && !this.#deleted) this.#delete();
-    else this.#updated({ kind: 'settings', onBusy: 'reject', model: `m${n}` });
+    else if (n % 4 === 1) {
+      this.#remembered = false;
+      this.#updated({ kind: 'settings', forget: ['tool', 'other'] });
+    } else this.#updated({ kind: 'settings', onBusy: 'reject', model: `m${n}` });
   }
 
   #steer(into: string): void {
@@ -247,14 +251,17 @@ class Writer {
       run.calls.shift();
     } else if (call.place === 'asked') {
       const decision = n % 2 === 0 ? ('allow' as const) : ('deny' as const);
+      const remember = decision === 'allow' && n % 3 !== 1 && n % 4 === 0 ? { remember: 'session' as const } : {};
+      const reason = n % 3 === 1 ? 'timeout' : 'person';
       this.#put({
         event: 'permission.resolved',
-        payload: { ...at, requestId, decision, reason: n % 3 === 1 ? 'timeout' : 'person', decidedBy: 'person:ada' },
+        payload: { ...at, requestId, decision, reason, decidedBy: 'person:ada', ...remember },
       });
+      if ('remember' in remember) this.#remembered = true;
       if (decision === 'allow') start('person:ada');
       else run.calls.shift();
     } else if (n % 3 === 0) {
-      start('rule:read');
+      start(this.#remembered ? 'remembered:ada' : 'rule:read');
     } else if (n % 3 === 1) {
       this.#put({
         event: 'permission.request',

@@ -15,6 +15,8 @@ export interface PageState {
   open: string[];
   asked: string[];
   toolCalls: number;
+  /** Tools that are not asked about again, and who said so. */
+  remembered: { tool: string; decidedBy: string }[];
   /** Background processes that run. */
   background: string[];
 }
@@ -30,6 +32,7 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
     open: [],
     asked: [],
     toolCalls: 0,
+    remembered: [],
     background: [],
   };
   const waiting = new Map<string, { content: string; writerId: string }>();
@@ -75,6 +78,10 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         break;
       case 'permission.resolved':
         s.asked = s.asked.filter((id) => id !== r.payload.requestId);
+        if (r.payload.remember !== undefined) {
+          const { toolName: tool, decidedBy } = r.payload;
+          s.remembered = [...s.remembered.filter((one) => one.tool !== tool), { tool, decidedBy }];
+        }
         if (r.payload.decision === 'deny')
           settle(r.payload.callId, r.payload.message ?? `The call was not allowed (${r.payload.reason}).`);
         break;
@@ -109,6 +116,8 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         break;
       case 'session.updated': {
         const { change } = r.payload;
+        if (change?.kind === 'settings')
+          s.remembered = s.remembered.filter(({ tool }) => !change.forget?.includes(tool));
         if (change?.kind !== 'queue') break;
         const turn = waiting.get(change.turnId);
         if (turn && change.content !== undefined) waiting.set(change.turnId, { ...turn, content: change.content });

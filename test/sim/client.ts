@@ -24,6 +24,8 @@ export class SimClient {
   cursor = 0;
   /** Permission requests seen and not yet seen resolved. */
   readonly requests = new Set<string>();
+  /** A permission request has arrived. */
+  onAsked: () => void = () => undefined;
   readonly sessionId: string;
   #end: SocketEnd | null = null;
   #buffered = 0;
@@ -123,7 +125,10 @@ export class SimClient {
       return;
     }
     this.cursor = seq;
-    if (event === 'permission.request' && payload.requestId) this.requests.add(payload.requestId);
+    if (event === 'permission.request' && payload.requestId) {
+      this.requests.add(payload.requestId);
+      this.onAsked();
+    }
     if (event === 'permission.resolved' && payload.requestId) this.requests.delete(payload.requestId);
   }
 }

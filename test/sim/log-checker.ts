@@ -28,6 +28,8 @@ export class LogChecker {
   readonly #turns = new Map<string, { writerId: string; mode: string }>();
   readonly #steps = new Set<string>();
   readonly #cancelNamed = new Set<string>();
+  /** Tools that are not asked about again, and who said so. */
+  readonly #remembered = new Map<string, string>();
 
   readonly sessionId: string;
   readonly #report: (violation: string) => void;
@@ -128,6 +130,7 @@ export class LogChecker {
         this.#nameCancelled(r.payload);
         return;
       case 'permission.request':
+        if (this.#remembered.has(r.payload.toolName)) this.#bad('PM6: asked about a tool that was allowed for good', r);
         this.#openRequests.set(r.payload.requestId, {
           turnId: r.payload.turnId,
           untilMs: Date.parse(r.payload.expiresAt),
@@ -146,6 +149,11 @@ export class LogChecker {
         if (late) this.#bad('PM3: decided after its deadline', r);
         this.#openRequests.delete(requestId);
         if (r.payload.decision === 'allow') this.#allowed.set(key, r.payload.decidedBy);
+        if (r.payload.remember !== undefined) {
+          if (r.payload.decision !== 'allow' || r.payload.reason !== 'person')
+            this.#bad('PM6: remembered by nobody', r);
+          this.#remembered.set(r.payload.toolName, r.payload.decidedBy.replace('person:', 'remembered:'));
+        }
         return;
       }
       case 'tool.start': {
@@ -154,8 +162,9 @@ export class LogChecker {
         if (this.#started.has(key) && !this.#ended.has(key)) this.#bad('PM4: a call started twice', r);
         if (by.startsWith('person:') && this.#allowed.get(key) !== by)
           this.#bad('PM4: started without the allow it names', r);
-        if (!by.startsWith('person:') && !by.startsWith('rule:')) this.#bad('PM4: started by nobody', r);
-        if ((r.payload.name === 'write' || r.payload.name === 'exec') && !by.startsWith('person:')) {
+        const remembered = this.#remembered.get(r.payload.name) === by;
+        if (!by.startsWith('person:') && !by.startsWith('rule:') && !remembered) this.#bad('PM4: started by nobody', r);
+        if ((r.payload.name === 'write' || r.payload.name === 'exec') && !by.startsWith('person:') && !remembered) {
           this.#bad('PM4: a call that must be asked for was started by a rule', r);
         }
         if (this.#turns.get(r.payload.turnId)?.mode === 'plan' && r.payload.name !== 'read') {
@@ -200,6 +209,7 @@ export class LogChecker {
     const { change } = r.payload;
     if (change?.kind === 'deleted') this.#deleted = true;
     if (change?.kind === 'restored') this.#deleted = false;
+    if (change?.kind === 'settings') for (const tool of change.forget ?? []) this.#remembered.delete(tool);
     if (change?.kind !== 'queue') return;
     const { turnId, order } = change;
     if (!this.#queue.includes(turnId)) this.#bad('WP5: a turn was edited that does not wait', r);

@@ -34,6 +34,12 @@ const live = async (world: World, operations: number, calm: boolean): Promise<vo
   world.boot();
   await world.settle(200);
   await create(world);
+  // Where nothing else moves, time jumps to the next deadline: people who are to be quicker than that do it by themselves.
+  for (const client of world.clients) {
+    client.onAsked = () => {
+      if (random.chance(0.5)) world.outside.setTimeout(() => decide(world, client), random.int(1, 700));
+    };
+  }
   for (let i = 0; i < operations; i++) {
     await operate(world, calm);
     await world.settle(random.chance(0.2) ? random.int(20, 200) : random.int(0, 12));
@@ -91,7 +97,7 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     case 'cancel':
       return cancel(world, client);
     case 'decide':
-      return decide(world, client);
+      return decide(world, random.pick([client, ...asking(world)]));
     case 'attach':
       if (world.daemon?.ready && !client.attached) client.attach();
       return;
@@ -112,6 +118,7 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
       return call(world, 'sessions.patch', client.sessionId, {
         title: random.pick(['a', 'b', null]),
         metadata: { [random.pick(['x', 'y'])]: random.pick([1, null]) },
+        ...(random.chance(0.4) ? { forget: [random.pick(['write', 'exec', 'read'])] } : {}),
       });
     case 'remove':
       return call(world, 'sessions.delete', client.sessionId);
@@ -247,6 +254,9 @@ const cancel = (world: World, client: SimClient): void => {
   client.send({ type: 'turn.cancel', requestId, sessionId: client.sessionId, ...target });
 };
 
+/** The clients that have a request in front of them. */
+const asking = (world: World): SimClient[] => world.clients.filter((c) => c.attached && c.requests.size > 0);
+
 const decide = (world: World, client: SimClient): void => {
   const { random } = world;
   if (!client.attached) return;
@@ -257,19 +267,22 @@ const decide = (world: World, client: SimClient): void => {
   const request = random.pick(open);
   const ackId = world.id('q');
   const decidedBy = world.id('p');
+  const decision = random.chance(0.7) ? 'allow' : 'deny';
+  const remember = random.chance(0.3) ? { remember: 'session' } : {};
+  const misfit = decision === 'deny' && 'remember' in remember;
   world.pending.set(ackId, {
-    kind: wrong ? 'wrong' : 'decide',
+    kind: wrong ? 'wrong' : misfit ? 'misfit' : 'decide',
     sessionId: client.sessionId,
     turnId: request,
     decidedBy,
   });
-  const decision = random.chance(0.7) ? 'allow' : 'deny';
   client.send({
     type: 'permission.resolve',
     sessionId: client.sessionId,
     requestId: request,
     decision,
     decidedBy,
+    ...remember,
     ackId,
   });
 };

@@ -1,5 +1,5 @@
 import type { Fact, SessionChange } from '../../protocol/events.ts';
-import { fold, openRequests, type QueuedTurn, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import { fold, type QueuedTurn, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { SubmitTurn } from '../../protocol/turn.ts';
 import type { Place } from './arbitration.ts';
 import { terminal } from './closing.ts';
@@ -89,6 +89,3 @@ export const cancelFacts = (
     ...gone.map((t) => terminal(t, { how: 'cancelled', message: 'Turn cancelled' }, false)),
   ];
 };
-
-export const requestIsOpen = (f: SessionState, requestId: string | undefined): boolean =>
-  openRequests(f).some((open) => open.asked.requestId === requestId);

@@ -1,6 +1,7 @@
 import type { Fact } from '../../protocol/events.ts';
 import { openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import { closing } from '../domain/closing.ts';
+import { misfit, rememberedBy } from '../domain/decisions.ts';
 import { callName, toolStart } from '../domain/session-facts.ts';
 import { turnStats } from '../domain/turn-stats.ts';
 import type { TurnOutcome } from '../messages.ts';
@@ -75,6 +76,14 @@ export const recordAllow = ({ context, event, enqueue }: Act): void => {
   tell(enqueue, { type: 'call.granted', callId, afterSeq: f.seq });
 };
 
+/** As if a rule had allowed it: the turn waits for a decision, and has it. */
+export const recordRemembered = ({ context, event, enqueue }: Act): void => {
+  const { callId } = event as Command<'call.ask'>;
+  const by = rememberedBy(context.f, callName(context.f, callId)) ?? '';
+  const f = commit(context, enqueue, [toolStart(context.f, callId, by)]);
+  tell(enqueue, { type: 'call.granted', callId, afterSeq: f.seq });
+};
+
 export const recordAsk = ({ context, event, enqueue }: Act): void => {
   const { turnId, callId, requestId, args, summary } = event as Command<'call.ask'>;
   const toolName = callName(context.f, callId);
@@ -105,6 +114,14 @@ export const recordResult = ({ context, event, enqueue }: Act): void => {
   commit(context, enqueue, [{ event: 'tool.end', payload }]);
 };
 
+export const refuseMisfit = ({ context, event, enqueue }: Act): void =>
+  refusal(
+    enqueue,
+    event,
+    'invalid-request',
+    misfit(context.f, (event as Command<'permission.resolve'>).decision) ?? '',
+  );
+
 export const decide = ({ context, event, enqueue }: Act): void => {
   const { ask, decision: d } = event as Command<'permission.resolve'>;
   const open = openRequests(context.f).find((o) => o.asked.requestId === d.requestId);
@@ -117,7 +134,13 @@ export const decide = ({ context, event, enqueue }: Act): void => {
     f = commit(context, enqueue, [
       {
         event: 'permission.resolved',
-        payload: { ...resolved, decision: 'allow', reason: 'person', decidedBy: by },
+        payload: {
+          ...resolved,
+          decision: 'allow',
+          reason: 'person',
+          decidedBy: by,
+          ...(d.remember === undefined ? {} : { remember: d.remember }),
+        },
       },
       toolStart(context.f, open.call.id, by),
     ]);

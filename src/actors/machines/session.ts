@@ -12,7 +12,8 @@ import {
   steering,
   usedKey,
 } from '../domain/arbitration.ts';
-import { requestIsOpen } from '../domain/session-facts.ts';
+import { misfit, rememberedBy, requestIsOpen } from '../domain/decisions.ts';
+import { callName } from '../domain/session-facts.ts';
 import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
 import type { LeftProcess } from '../ports.ts';
 import { backgroundMachine } from './background-job.ts';
@@ -122,10 +123,12 @@ export const sessionMachine = setup({
     recordCalls: enqueueActions(records.recordCalls),
     recordAllow: enqueueActions(records.recordAllow),
     recordAsk: enqueueActions(records.recordAsk),
+    recordRemembered: enqueueActions(records.recordRemembered),
     recordUnattended: enqueueActions(records.recordUnattended),
     recordRefusal: enqueueActions(records.recordRefusal),
     recordExpiry: enqueueActions(records.recordExpiry),
     recordResult: enqueueActions(records.recordResult),
+    refuseMisfit: enqueueActions(records.refuseMisfit),
     decide: enqueueActions(records.decide),
     decideLate: enqueueActions(records.decideLate),
     decideCancelled: enqueueActions(records.decideCancelled),
@@ -167,6 +170,11 @@ export const sessionMachine = setup({
     hitsActive: ({ context, event }) => event.type === 'turn.cancel' && cancelHits(context.f, event.target).active,
     isCurrent: ({ context, event }) => !stale(context.f, event),
     isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
+    isRemembered: ({ context, event }) =>
+      event.type === 'call.ask' &&
+      !stale(context.f, event) &&
+      rememberedBy(context.f, callName(context.f, event.callId)) !== null,
+    isMisfit: ({ context, event }) => event.type === 'permission.resolve' && misfit(context.f, event.decision) !== null,
     isOpenRequest: ({ context, event }) =>
       event.type === 'permission.resolve' && requestIsOpen(context.f, event.decision.requestId),
     isExpirable: ({ context, event }) => event.type === 'call.expire' && requestIsOpen(context.f, event.requestId),
@@ -187,6 +195,7 @@ export const sessionMachine = setup({
   initial: 'recovering',
   on: {
     'permission.resolve': [
+      { guard: 'isMisfit', actions: 'refuseMisfit' },
       { guard: 'isDecided', actions: 'decideLate' },
       { guard: 'isOpenRequest', actions: 'decideCancelled' },
       { actions: 'refuseUnknownRequest' },
@@ -270,6 +279,7 @@ export const sessionMachine = setup({
               { actions: 'cancelQueued' },
             ],
             'permission.resolve': [
+              { guard: 'isMisfit', actions: 'refuseMisfit' },
               { guard: 'isOpenRequest', actions: 'decide' },
               { guard: 'isDecided', actions: 'decideLate' },
               { actions: 'refuseUnknownRequest' },
@@ -285,6 +295,8 @@ export const sessionMachine = setup({
             'step.calls': { guard: 'isCurrent', actions: 'recordCalls' },
             'call.allow': { guard: 'isCurrent', actions: 'recordAllow' },
             'call.ask': [
+              // Somebody allowed this tool for the rest of the session ([PM6]).
+              { guard: 'isRemembered', actions: 'recordRemembered' },
               { guard: 'isUnattended', actions: 'recordUnattended' },
               { guard: 'isCurrent', actions: 'recordAsk' },
             ],

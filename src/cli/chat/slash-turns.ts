@@ -1,3 +1,4 @@
+import type { DecideOptions } from '../../client/session-link.ts';
 import { openRequests } from '../../protocol/session-state.ts';
 import type { Mode } from '../../protocol/turn.ts';
 import { sessionsCommand } from '../commands/sessions.ts';
@@ -43,13 +44,13 @@ const auto = ({ ctx, talk }: Room, asked: string): void => {
 };
 
 /** Decides the request that waits longest. */
-const decide = async ({ ctx, talk }: Room, decision: 'allow' | 'deny'): Promise<void> => {
+const decide = async ({ ctx, talk }: Room, decision: 'allow' | 'deny', how: DecideOptions = {}): Promise<void> => {
   const [open] = openRequests(talk.link.view.state);
   if (open === undefined) {
     ctx.output.out('Nothing waits for a decision.\n');
     return;
   }
-  await talk.link.decide(open.asked.requestId, decision);
+  await talk.link.decide(open.asked.requestId, decision, how);
 };
 
 const cancel = async ({ ctx, talk }: Room, turnId: string | undefined): Promise<void> => {
@@ -101,9 +102,12 @@ export const TURNS: readonly SlashCommand[] = [
   {
     name: 'allow',
     aliases: [],
-    usage: '',
-    text: 'allow the call that waits for a decision',
-    run: (room) => decide(room, 'allow'),
+    usage: '[always]',
+    text: 'allow the call that waits for a decision, or its tool for this session',
+    run: (room, { rest }) => {
+      if (rest !== '' && rest !== 'always') throw new UsageError('/allow takes always or nothing');
+      return decide(room, 'allow', rest === '' ? {} : { remember: 'session' });
+    },
   },
   {
     name: 'deny',

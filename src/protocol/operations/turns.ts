@@ -35,7 +35,7 @@ export const TURN_OPERATIONS = {
     ],
   },
   'turns.cancel': {
-    summary: 'Cancel a turn or the turns of a writer; answered when they have ended',
+    summary: 'Cancel a turn, one call of it, or the turns of a writer; answered when they have ended',
     method: 'POST',
     paths: ['/v3/sessions/:id/cancel'],
     params: session,
@@ -47,6 +47,8 @@ export const TURN_OPERATIONS = {
       cancelled: z.number().int(),
       cancelledQueued: z.number().int(),
       cancelledActive: z.boolean(),
+      /** Added, when a call was named: 1 if this ended it, else 0. */
+      cancelledCalls: z.number().int().optional(),
     }),
     errors: writeSession.errors,
     safety: 'write',

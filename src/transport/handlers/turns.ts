@@ -72,6 +72,7 @@ const resolvePermission = async (
     });
   } catch (fault) {
     if (!(fault instanceof OptaError)) throw fault;
+    if (fault.code === 'invalid-request') throw refused(fault.code, fault.message, fault.facts);
     if (fault.code === 'permission-not-found') throw refused(fault.code, 'Unknown permission request', fault.facts);
     if (fault.code === 'session-not-found') throw refused(fault.code, 'Session not found', fault.facts);
     throw fault;

@@ -2,15 +2,12 @@ import type { ComponentChildren } from 'preact';
 import { useMemo, useRef } from 'preact/hooks';
 import { type Block, GrowingMarkdown, type Inline, type ListItem, markdown } from '../../views/markdown.ts';
 import { CodeBlock } from './code.tsx';
+import { marked } from './marked.tsx';
 import { memo } from './memo.ts';
 
 /** Blocks of `views/markdown`, each drawn once while it stays the same object. Text goes in as text: no HTML of a model is parsed. */
-export const Markdown = ({ blocks }: { blocks: readonly Block[] }) => (
-  <div class="prose">
-    {blocks.map((block, i) => (
-      <One key={i} block={block} />
-    ))}
-  </div>
+export const Markdown = ({ blocks, mark = '' }: { blocks: readonly Block[]; mark?: string }) => (
+  <div class="prose">{blocksOf(blocks, mark)}</div>
 );
 
 /** A finished text. */
@@ -20,32 +17,37 @@ export const MarkdownText = memo(({ text }: { text: string }) => {
 });
 
 /** A text that grows: only its last block is read again. */
-export const GrowingText = ({ text }: { text: string }) => {
+export const GrowingText = ({ text, mark = '' }: { text: string; mark?: string }) => {
   const reader = useRef<GrowingMarkdown | null>(null);
   reader.current ??= new GrowingMarkdown();
-  return <Markdown blocks={reader.current.read(text)} />;
+  return <Markdown blocks={reader.current.read(text)} mark={mark} />;
 };
 
-const One = memo(({ block }: { block: Block }) => {
+const One = memo(({ block, mark }: { block: Block; mark: string }) => {
   switch (block.kind) {
     case 'paragraph':
-      return <p>{inlines(block.of)}</p>;
+      return <p>{inlines(block.of, mark)}</p>;
     case 'heading':
-      return heading(block.level, inlines(block.of));
+      return heading(block.level, inlines(block.of, mark));
     case 'code':
-      return <CodeBlock text={block.text} lang={block.lang} />;
+      return <CodeBlock text={block.text} lang={block.lang} mark={mark} />;
     case 'quote':
-      return <blockquote>{blocks(block.of)}</blockquote>;
+      return <blockquote>{blocksOf(block.of, mark)}</blockquote>;
     case 'list':
-      return block.ordered ? <ol start={block.start}>{block.items.map(item)}</ol> : <ul>{block.items.map(item)}</ul>;
+      return block.ordered ? (
+        <ol start={block.start}>{block.items.map((one, i) => item(one, i, mark))}</ol>
+      ) : (
+        <ul>{block.items.map((one, i) => item(one, i, mark))}</ul>
+      );
     case 'table':
-      return table(block);
+      return table(block, mark);
     case 'rule':
       return <hr />;
   }
 });
 
-const blocks = (of: readonly Block[]): ComponentChildren => of.map((block, i) => <One key={i} block={block} />);
+const blocksOf = (of: readonly Block[], mark: string): ComponentChildren =>
+  of.map((block, i) => <One key={i} block={block} mark={mark} />);
 
 /** Below the page's own headings, which end at the third level; what it was is kept in its looks. */
 const heading = (level: number, children: ComponentChildren) => {
@@ -53,16 +55,16 @@ const heading = (level: number, children: ComponentChildren) => {
   return <Tag class={`heading-${Math.min(level, 4)}`}>{children}</Tag>;
 };
 
-const item = ({ checked, of }: ListItem, i: number) => (
+const item = ({ checked, of }: ListItem, i: number, mark: string) => (
   <li key={i} class={checked === null ? undefined : 'task'}>
     {checked !== null && (
       <input type="checkbox" checked={checked} disabled aria-label={checked ? 'done' : 'not done'} />
     )}
-    {of.length === 1 && of[0]?.kind === 'paragraph' ? inlines(of[0].of) : blocks(of)}
+    {of.length === 1 && of[0]?.kind === 'paragraph' ? inlines(of[0].of, mark) : blocksOf(of, mark)}
   </li>
 );
 
-const table = ({ head, rows, align }: Extract<Block, { kind: 'table' }>) => {
+const table = ({ head, rows, align }: Extract<Block, { kind: 'table' }>, mark: string) => {
   const looks = (i: number): string | undefined => (align[i] ? `align-${align[i]}` : undefined);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is to be reached by keyboard
@@ -72,7 +74,7 @@ const table = ({ head, rows, align }: Extract<Block, { kind: 'table' }>) => {
           <tr>
             {head.map((cell, i) => (
               <th key={i} scope="col" class={looks(i)}>
-                {inlines(cell)}
+                {inlines(cell, mark)}
               </th>
             ))}
           </tr>
@@ -82,7 +84,7 @@ const table = ({ head, rows, align }: Extract<Block, { kind: 'table' }>) => {
             <tr key={r}>
               {row.map((cell, i) => (
                 <td key={i} class={looks(i)}>
-                  {inlines(cell)}
+                  {inlines(cell, mark)}
                 </td>
               ))}
             </tr>
@@ -93,26 +95,26 @@ const table = ({ head, rows, align }: Extract<Block, { kind: 'table' }>) => {
   );
 };
 
-const inlines = (of: readonly Inline[]): ComponentChildren => of.map(inline);
+const inlines = (of: readonly Inline[], mark: string): ComponentChildren => of.map((part, i) => inline(part, i, mark));
 
-const inline = (part: Inline, i: number): ComponentChildren => {
+const inline = (part: Inline, i: number, mark: string): ComponentChildren => {
   switch (part.kind) {
     case 'text':
-      return part.text;
+      return marked(part.text, mark);
     case 'code':
-      return <code key={i}>{part.text}</code>;
+      return <code key={i}>{marked(part.text, mark)}</code>;
     case 'strong':
-      return <strong key={i}>{inlines(part.of)}</strong>;
+      return <strong key={i}>{inlines(part.of, mark)}</strong>;
     case 'em':
-      return <em key={i}>{inlines(part.of)}</em>;
+      return <em key={i}>{inlines(part.of, mark)}</em>;
     case 'del':
-      return <del key={i}>{inlines(part.of)}</del>;
+      return <del key={i}>{inlines(part.of, mark)}</del>;
     case 'link':
       return part.href === null ? (
-        <span key={i}>{inlines(part.of)}</span>
+        <span key={i}>{inlines(part.of, mark)}</span>
       ) : (
         <a key={i} href={part.href} target="_blank" rel="noopener noreferrer nofollow">
-          {inlines(part.of)}
+          {inlines(part.of, mark)}
         </a>
       );
     case 'break':

@@ -1,6 +1,8 @@
 import { oneLine } from '../../client/printable.ts';
-import type { Why } from '../../protocol/inspection.ts';
+import type { OperationOutput } from '../../protocol/operations.ts';
 import { Ago } from './time.tsx';
+
+export type Why = OperationOutput<'sessions.why'>;
 
 /** What `opta why` says: what is waited for, since when, until when, and who can end it. */
 export const WhyBlock = ({ why }: { why: Why }) => (

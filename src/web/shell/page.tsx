@@ -7,6 +7,7 @@ export const Page = ({
   tab = title,
   quiet = false,
   class: more = '',
+  actions,
   children,
 }: {
   title: string;
@@ -14,6 +15,8 @@ export const Page = ({
   tab?: string;
   quiet?: boolean;
   class?: string;
+  /** Beside the title. */
+  actions?: ComponentChildren;
   children?: ComponentChildren;
 }) => {
   useEffect(() => {
@@ -21,7 +24,14 @@ export const Page = ({
   }, [tab]);
   return (
     <main id="main" class={`page ${more}`} tabIndex={-1}>
-      <h1 class={quiet ? 'unseen' : 'page-title'}>{title}</h1>
+      {actions === undefined ? (
+        <h1 class={quiet ? 'unseen' : 'page-title'}>{title}</h1>
+      ) : (
+        <div class="page-head">
+          <h1 class={quiet ? 'unseen' : 'page-title'}>{title}</h1>
+          <div class="page-actions">{actions}</div>
+        </div>
+      )}
       {children}
     </main>
   );

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { oneLine } from '../../client/printable.ts';
-import { matching } from '../../views/match.ts';
+import { fuzzyRanked } from '../../views/fuzzy.ts';
 import { client, leave, watched } from '../daemon.ts';
 import { Dialog } from '../parts/dialog.tsx';
 import { Icon } from '../parts/icon.tsx';
@@ -10,6 +10,7 @@ import { type Action, shell } from './actions.ts';
 
 const ASK_AFTER_MS = 120;
 const SESSIONS_MAX = 30;
+const ACTIONS_MAX = 30;
 
 const PAGES: readonly Action[] = [
   { id: 'page-dashboard', name: 'Dashboard', icon: 'gauge', run: () => go({ page: 'dashboard' }) },
@@ -26,7 +27,7 @@ export const Palette = () => {
   const sessions = useSessions(text);
   const list = useRef<HTMLDivElement>(null);
   const found = useMemo(
-    () => [...matching([...offered, ...PAGES], text, ({ name }) => name), ...sessions],
+    () => [...fuzzyRanked(text.trim(), [...offered, ...PAGES], ({ name }) => [name], ACTIONS_MAX), ...sessions],
     [text, offered, sessions],
   );
   const chosen = Math.min(at, found.length - 1);

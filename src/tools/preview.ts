@@ -1,0 +1,61 @@
+/**
+ * What a call would write, line by line, for whoever is asked whether it may: `-` goes, `+` comes, a space stays. It is made of the
+ * arguments alone, since no file is read before a call is allowed; so a file that is written whole is shown as what it will be.
+ */
+
+/** More is left out in the middle, and said: neither the beginning nor the end of a change can hide. */
+const LINES_MAX = 400;
+const CHARS_MAX = 64 * 1024;
+const LINE_CHARS_MAX = 2_000;
+/** Unchanged lines around a change. */
+const AROUND = 3;
+
+/** Undefined when the call's summary says all there is. */
+export const previewOf = (name: string, args: { [key: string]: unknown }): string | undefined => {
+  const text = (key: string): string => (typeof args[key] === 'string' ? (args[key] as string) : '');
+  if (name === 'write_file') return bounded(text('content') === '' ? [] : signed('+', text('content').split('\n')));
+  if (name === 'edit_file') return bounded(changeOf(text('old_text').split('\n'), text('new_text').split('\n')));
+  return undefined;
+};
+
+const signed = (sign: string, lines: readonly string[]): string[] => lines.map((line) => sign + line);
+
+const changeOf = (before: readonly string[], after: readonly string[]): string[] => {
+  const shorter = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < shorter && before[head] === after[head]) head++;
+  let tail = 0;
+  while (tail < shorter - head && before.at(-1 - tail) === after.at(-1 - tail)) tail++;
+  return [
+    ...signed(' ', before.slice(Math.max(0, head - AROUND), head)),
+    ...signed('-', before.slice(head, before.length - tail)),
+    ...signed('+', after.slice(head, after.length - tail)),
+    ...signed(' ', before.slice(before.length - tail, before.length - Math.max(0, tail - AROUND))),
+  ];
+};
+
+const bounded = (lines: readonly string[]): string | undefined => {
+  if (lines.length === 0) return undefined;
+  const short = lines.map((line) =>
+    line.length <= LINE_CHARS_MAX
+      ? line
+      : `${line.slice(0, LINE_CHARS_MAX)}… ${line.length - LINE_CHARS_MAX} characters more`,
+  );
+  const fits = fitting(short, CHARS_MAX / 2, Math.ceil(LINES_MAX / 2));
+  if (fits === short.length) return short.join('\n');
+  const end = fitting([...short.slice(fits)].reverse(), CHARS_MAX / 2, Math.floor(LINES_MAX / 2));
+  const out = short.length - fits - end;
+  const middle = out === 0 ? [] : [`@@ ${out} line${out === 1 ? '' : 's'} left out @@`];
+  return [...short.slice(0, fits), ...middle, ...short.slice(short.length - end)].join('\n');
+};
+
+/** How many of the first lines fit. */
+const fitting = (lines: readonly string[], chars: number, most: number): number => {
+  let used = 0;
+  let n = 0;
+  while (n < lines.length && n < most && used + (lines[n] as string).length < chars) {
+    used += (lines[n] as string).length + 1;
+    n++;
+  }
+  return n;
+};

@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest';
+import type { LogRecord } from '../../src/protocol/events.ts';
+import { openRequests, toSnapshot } from '../../src/protocol/session-state.ts';
+import { Harness } from './harness.ts';
+
+const open = (h: Harness): Harness => {
+  h.create('s');
+  h.attach('s');
+  return h;
+};
+const state = (h: Harness) => {
+  let out: import('../../src/protocol/session-state.ts').SessionState | undefined;
+  h.system.get('s', (_, value) => {
+    out = value;
+  });
+  h.run(1);
+  if (!out) throw new Error('the session has no state');
+  return out;
+};
+const asked = (h: Harness): string => openRequests(state(h))[0]?.asked.requestId ?? '';
+const decide = (h: Harness, more: object, requestId = asked(h)): { answer: unknown } => {
+  const out: { answer: unknown } = { answer: 'none' };
+  h.system.resolve('s', { requestId, decision: 'allow', decidedBy: 'ana', ...more } as never, (error, value) => {
+    out.answer = error?.code ?? value;
+  });
+  h.run(20);
+  return out;
+};
+const patch = (h: Harness, change: object): { answer: unknown } => {
+  const out: { answer: unknown } = { answer: 'none' };
+  h.system.patch('s', change, (error, value) => {
+    out.answer = error?.code ?? value;
+  });
+  h.run(20);
+  return out;
+};
+const of = <E extends LogRecord['event']>(h: Harness, event: E) =>
+  h.log('s').flatMap((r) => (r.event === event ? [r.payload as Extract<LogRecord, { event: E }>['payload']] : []));
+const starts = (h: Harness): string[] => of(h, 'tool.start').map((p) => `${p.name} ${p.decidedBy}`);
+
+describe('decisions that are remembered', () => {
+  test('[PM6] one allow serves the rest of the step, the next turn and the next daemon, and nobody need be there', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write write read write');
+    h.run(60);
+    expect(decide(h, { remember: 'session' }).answer).toEqual({ ok: true, conflict: false, decision: 'allow' });
+    h.run(100);
+    expect(h.ends('s')).toEqual([['call write write read write', 'done']]);
+    expect(starts(h)).toEqual(['write person:ana', 'write remembered:ana', 'read rule:read', 'write remembered:ana']);
+    expect(of(h, 'permission.resolved')).toEqual([expect.objectContaining({ remember: 'session', reason: 'person' })]);
+    expect(of(h, 'permission.request')).toHaveLength(1);
+
+    h.boot();
+    h.submit('s', 'call write');
+    h.run(100);
+    expect(starts(h).at(-1)).toBe('write remembered:ana');
+    expect(toSnapshot(state(h)).remembered).toEqual([{ tool: 'write', decidedBy: 'person:ana' }]);
+  });
+
+  test('[PM6] it is for that tool alone, and an allow without it is for one call', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write exec write');
+    h.run(60);
+    decide(h, { remember: 'session' });
+    h.run(30);
+    expect(openRequests(state(h)).map(({ call }) => call.name)).toEqual(['exec']);
+    decide(h, { decidedBy: 'bob' });
+    h.run(60);
+    expect(starts(h)).toEqual(['write person:ana', 'exec person:bob', 'write remembered:ana']);
+    h.submit('s', 'call exec');
+    h.run(60);
+    expect(openRequests(state(h))).toHaveLength(1);
+  });
+
+  test('[PM5, PM6] a deny rule and a read-only mode stay final', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write');
+    h.run(60);
+    decide(h, { remember: 'session' });
+    h.submit('s', 'call write', { mode: 'plan' });
+    h.run(100);
+    expect(of(h, 'permission.resolved').at(-1)).toMatchObject({ decision: 'deny', decidedBy: 'rule:mode:plan' });
+    h.rules.push({ tool: 'write', action: 'deny' });
+    h.boot();
+    h.submit('s', 'call write');
+    h.run(100);
+    expect(of(h, 'permission.resolved').at(-1)).toMatchObject({ decision: 'deny', decidedBy: 'rule:user:write' });
+    expect(starts(h)).toEqual(['write person:ana']);
+  });
+
+  test('[PM6] a patch forgets it, and the tool is asked about again; to forget what is not remembered changes nothing', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write');
+    h.run(60);
+    decide(h, { remember: 'session' });
+    h.run(60);
+    expect(patch(h, { forget: ['nothing'] }).answer).toMatchObject({
+      remembered: [{ tool: 'write', decidedBy: 'person:ana' }],
+    });
+    expect(patch(h, { forget: ['write'], title: 't' }).answer).not.toHaveProperty('remembered');
+    expect(of(h, 'session.updated').at(-1)?.change).toEqual({ kind: 'settings', forget: ['write'], title: 't' });
+    expect(state(h)).not.toHaveProperty('remembered');
+    h.submit('s', 'call write');
+    h.run(60);
+    expect(openRequests(state(h))).toHaveLength(1);
+  });
+
+  test('[PM6] a fork inherits none of it', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write');
+    h.run(60);
+    decide(h, { remember: 'session' });
+    h.run(60);
+    const forked: unknown[] = [];
+    h.system.fork('s', { sessionId: 'f' }, (error, value) => forked.push(error?.code ?? value));
+    h.run(60);
+    expect(forked).toEqual([expect.objectContaining({ sessionId: 'f' })]);
+    expect(JSON.stringify(h.log('f'))).not.toContain('remembered');
+  });
+
+  test('[PM6] it goes with an allow only: a deny with it is refused, and the request stays open', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write');
+    h.run(60);
+    const requestId = asked(h);
+    expect(decide(h, { decision: 'deny', remember: 'session' }).answer).toBe('invalid-request');
+    expect(asked(h)).toBe(requestId);
+    expect(decide(h, {}).answer).toMatchObject({ ok: true });
+  });
+});
