@@ -3,7 +3,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import type { ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
-import type { CancelTarget, EditQueued, SubmitTurn, Usage } from '../protocol/turn.ts';
+import type { CancelTarget, EditQueued, Question, SubmitTurn, Usage } from '../protocol/turn.ts';
 import type { RequestedCall, ToolResult } from './ports.ts';
 
 /**
@@ -44,6 +44,7 @@ export type TurnReport =
       requestId: string;
       args: { [k: string]: unknown };
       summary: string;
+      question?: Question;
     }
   | { type: 'call.refuse'; turnId: string; callId: string; reason: ResolveReason; by: string; message: string }
   | { type: 'call.expire'; turnId: string; callId: string; requestId: string }
@@ -87,6 +88,8 @@ export type TurnEvent =
   /** The call's `tool.start` has this `seq`: the tool may run once it is committed ([PM4]). */
   | { type: 'call.granted'; callId: string; afterSeq: number }
   | { type: 'call.refused'; callId: string }
+  /** The call was a question; its answer is recorded as its result. */
+  | { type: 'call.answered'; callId: string }
   | { type: 'stop' };
 
 export type TurnOutcome =

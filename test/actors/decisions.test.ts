@@ -128,3 +128,102 @@ describe('decisions that are remembered', () => {
     expect(decide(h, {}).answer).toMatchObject({ ok: true });
   });
 });
+
+describe('questions', () => {
+  const toolMessages = (h: Harness): string[] =>
+    state(h).messages.flatMap((m) => (m.role === 'tool' ? [m.content] : []));
+
+  test('[PM7] the answer is the result, nothing runs, and everything about it is one commit', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call ask read');
+    h.run(60);
+    expect(of(h, 'permission.request')).toEqual([
+      expect.objectContaining({ toolName: 'ask', question: { text: 'which?', options: ['this', 'that'] } }),
+    ]);
+    expect(openRequests(state(h))[0]?.asked.question).toEqual({ text: 'which?', options: ['this', 'that'] });
+    const at = h.log('s').length;
+    expect(decide(h, { answer: 'neither' }).answer).toEqual({ ok: true, conflict: false, decision: 'allow' });
+    h.run(60);
+    expect(h.log('s').slice(at, at + 3)).toMatchObject([
+      { event: 'permission.resolved', payload: { decision: 'allow', decidedBy: 'person:ana', answer: 'neither' } },
+      { event: 'tool.start', payload: { name: 'ask', decidedBy: 'person:ana' } },
+      { event: 'tool.end', payload: { name: 'ask', result: 'neither', isError: false } },
+    ]);
+    expect(h.ran).toEqual(['read']);
+    expect(toolMessages(h)).toEqual(['neither', 'r']);
+    expect(h.ends('s')).toEqual([['call ask read', 'done']]);
+  });
+
+  test('[PM7] an allow without an answer, an answer to what is no question, and a memory of one are refused; it stays open', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call ask');
+    h.run(60);
+    const requestId = asked(h);
+    for (const misfit of [
+      {},
+      { answer: 'a', remember: 'session' },
+      { remember: 'session' },
+      { decision: 'deny', answer: 'a' },
+    ]) {
+      expect(decide(h, misfit).answer, JSON.stringify(misfit)).toBe('invalid-request');
+    }
+    expect(asked(h)).toBe(requestId);
+    expect(decide(h, { answer: 'this' }).answer).toMatchObject({ ok: true });
+    h.submit('s', 'call write');
+    h.run(60);
+    expect(decide(h, { answer: 'yes' }).answer).toBe('invalid-request');
+    expect(decide(h, {}).answer).toMatchObject({ ok: true });
+    expect(decide(h, { answer: 'late' }, requestId).answer).toMatchObject({ conflict: true, decidedBy: 'person:ana' });
+  });
+
+  test('[PM3, PM7] denied, overdue or unattended: the model is told that there is no answer, and goes on', () => {
+    const h = new Harness();
+    h.create('s');
+    h.submit('s', 'call ask');
+    h.run(100);
+    h.attach('s');
+    h.submit('s', 'call ask');
+    h.run(60);
+    decide(h, { decision: 'deny' });
+    h.submit('s', 'call ask');
+    h.run(600);
+    expect(of(h, 'permission.resolved').map((p) => p.reason)).toEqual(['unattended', 'person', 'timeout']);
+    for (const told of toolMessages(h)) expect(told).toMatch(/^No answer: /);
+    expect(toolMessages(h)).toHaveLength(3);
+    expect(h.ends('s').map(([, how]) => how)).toEqual(['done', 'done', 'done']);
+  });
+
+  test('[PM5, PM7] it asks in every mode and under every override; only a deny rule keeps it from people', () => {
+    const h = open(new Harness());
+    h.rules.push({ tool: '*', action: 'allow' });
+    h.boot();
+    h.attach('s');
+    for (const more of [{ mode: 'plan' }, { overrides: { dangerous: true, auto: true } }, { mode: 'do' }]) {
+      h.submit('s', 'call ask', more);
+      h.run(60);
+      expect(openRequests(state(h)), JSON.stringify(more)).toHaveLength(1);
+      decide(h, { answer: 'this' });
+      h.run(60);
+    }
+    h.rules.push({ tool: 'ask', action: 'deny' });
+    h.boot();
+    h.attach('s');
+    h.submit('s', 'call ask');
+    h.run(60);
+    expect(of(h, 'permission.resolved').at(-1)).toMatchObject({ decision: 'deny', reason: 'rule' });
+  });
+
+  test('[CR1, PM7] an open question does not outlive its daemon, and an answer is still there after it', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call ask ask');
+    h.run(60);
+    decide(h, { answer: 'kept' });
+    h.run(20);
+    h.disk.crash(false);
+    h.boot();
+    h.run(100);
+    expect(toolMessages(h)[0]).toBe('kept');
+    expect(of(h, 'permission.resolved').at(-1)).toMatchObject({ decision: 'deny', reason: 'interrupted' });
+    expect(h.ends('s')).toEqual([['call ask ask', 'interrupted']]);
+  });
+});

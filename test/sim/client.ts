@@ -17,13 +17,15 @@ export interface ClientHooks {
 interface Envelope {
   event: string;
   seq: number;
-  payload: { requestId?: string };
+  payload: { requestId?: string; question?: object };
 }
 
 export class SimClient {
   cursor = 0;
   /** Permission requests seen and not yet seen resolved. */
   readonly requests = new Set<string>();
+  /** Those among them, now or before, that are questions. */
+  readonly questions = new Set<string>();
   /** A permission request has arrived. */
   onAsked: () => void = () => undefined;
   readonly sessionId: string;
@@ -127,6 +129,7 @@ export class SimClient {
     this.cursor = seq;
     if (event === 'permission.request' && payload.requestId) {
       this.requests.add(payload.requestId);
+      if (payload.question) this.questions.add(payload.requestId);
       this.onAsked();
     }
     if (event === 'permission.resolved' && payload.requestId) this.requests.delete(payload.requestId);

@@ -153,6 +153,20 @@ export const MUTANTS = [
     replace: 'rememberedBy(context.f, callName(context.f, event.callId)) === event.turnId,',
   },
   {
+    name: 'yes is an answer',
+    rule: 'PM7',
+    file: 'src/actors/domain/decisions.ts',
+    find: "return d.answer === undefined ? 'This request is a question: an allow needs an `answer`' : null;",
+    replace: 'return null;',
+  },
+  {
+    name: 'run the question',
+    rule: 'PM7',
+    file: T,
+    find: "d.answer === undefined ? { type: 'call.granted'",
+    replace: "d.answer !== '' ? { type: 'call.granted'",
+  },
+  {
     name: 'a queue without a bound',
     rule: 'TQ4',
     file: 'src/actors/domain/arbitration.ts',

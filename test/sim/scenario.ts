@@ -269,7 +269,11 @@ const decide = (world: World, client: SimClient): void => {
   const decidedBy = world.id('p');
   const decision = random.chance(0.7) ? 'allow' : 'deny';
   const remember = random.chance(0.3) ? { remember: 'session' } : {};
-  const misfit = decision === 'deny' && 'remember' in remember;
+  const question = from.questions.has(request);
+  const answers = random.chance(0.9) ? question && decision === 'allow' : random.chance(0.5);
+  const answer = answers ? { answer: world.id('a') } : {};
+  const misfit =
+    decision === 'deny' ? 'remember' in remember || answers : question ? 'remember' in remember || !answers : answers;
   world.pending.set(ackId, {
     kind: wrong ? 'wrong' : misfit ? 'misfit' : 'decide',
     sessionId: client.sessionId,
@@ -283,6 +287,7 @@ const decide = (world: World, client: SimClient): void => {
     decision,
     decidedBy,
     ...remember,
+    ...answer,
     ackId,
   });
 };

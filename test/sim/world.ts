@@ -141,6 +141,7 @@ export class World {
       if (!this.checker(run.sessionId).mayRun(run.turnId, run.callId)) {
         this.report(`PM4: ${run.name} of ${run.turnId} ran before its permission was committed`);
       }
+      if (run.name === 'ask') this.report(`PM7: a question of ${run.turnId} ran as a tool`);
       if ([...alive.values()].some((other) => other.turnId === run.turnId))
         this.report('TL2: two tools of one turn at once');
     });

@@ -172,6 +172,7 @@ export const sessionMachine = setup({
     isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
     isRemembered: ({ context, event }) =>
       event.type === 'call.ask' &&
+      event.question === undefined &&
       !stale(context.f, event) &&
       rememberedBy(context.f, callName(context.f, event.callId)) !== null,
     isMisfit: ({ context, event }) => event.type === 'permission.resolve' && misfit(context.f, event.decision) !== null,

@@ -123,8 +123,9 @@ export const turnMachine = setup({
     }),
     reportAsk: sendParent(({ context }) => {
       const { call, plan, requestId } = current(context);
-      const { args, summary } = plan ?? { args: {}, summary: call.name };
-      return report({ type: 'call.ask', turnId: context.turnId, callId: call.id, requestId, args, summary });
+      const { args, summary, question } = plan ?? { args: {}, summary: call.name };
+      const asked = { args, summary, ...(question === undefined ? {} : { question }) };
+      return report({ type: 'call.ask', turnId: context.turnId, callId: call.id, requestId, ...asked });
     }),
     reportRefusal: sendParent(({ context }) => {
       const { call, verdict } = current(context);
@@ -263,6 +264,7 @@ export const turnMachine = setup({
           on: {
             'call.granted': { guard: 'isCurrent', target: 'acting', actions: 'takeTicket' },
             'call.refused': { guard: 'isCurrent', target: 'deciding' },
+            'call.answered': { guard: 'isCurrent', target: 'deciding' },
           },
         },
         acting: {

@@ -1,6 +1,7 @@
 import type { DecideOptions } from '../../client/session-link.ts';
 import { openRequests } from '../../protocol/session-state.ts';
 import type { Mode } from '../../protocol/turn.ts';
+import { answerFrom } from '../ask.ts';
 import { sessionsCommand } from '../commands/sessions.ts';
 import { UsageError } from '../exit.ts';
 import { oneLine } from '../output.ts';
@@ -51,6 +52,17 @@ const decide = async ({ ctx, talk }: Room, decision: 'allow' | 'deny', how: Deci
     return;
   }
   await talk.link.decide(open.asked.requestId, decision, how);
+};
+
+const answer = async (ctx: Room['ctx'], talk: Room['talk'], line: string): Promise<void> => {
+  const open = openRequests(talk.link.view.state).find(({ asked }) => asked.question !== undefined);
+  if (open?.asked.question === undefined) {
+    ctx.output.out('No question waits for an answer.\n');
+    return;
+  }
+  const text = answerFrom(open.asked.question, line);
+  if (text === null) throw new UsageError('/answer takes a text, or the number of an option');
+  await talk.link.decide(open.asked.requestId, 'allow', { answer: text });
 };
 
 const cancel = async ({ ctx, talk }: Room, turnId: string | undefined): Promise<void> => {
@@ -110,10 +122,17 @@ export const TURNS: readonly SlashCommand[] = [
     },
   },
   {
+    name: 'answer',
+    aliases: [],
+    usage: '<text or number>',
+    text: 'answer the question that waits, with your words or one of its options',
+    run: ({ ctx, talk }, { rest }) => answer(ctx, talk, rest),
+  },
+  {
     name: 'deny',
     aliases: [],
     usage: '',
-    text: 'deny it',
+    text: 'deny it, or decline to answer',
     run: (room) => decide(room, 'deny'),
   },
   {
