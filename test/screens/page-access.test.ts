@@ -23,7 +23,7 @@ describe.runIf(hasBrowser)(`the right of a tab${BROWSER_MISSING}`, { timeout: 12
     expect(url).toContain('#ticket=');
     const tab = await world.tab();
     await tab.go(url);
-    await tab.page.getByRole('navigation').waitFor();
+    await tab.page.getByRole('navigation').first().waitFor({ state: 'attached' });
     expect(tab.page.url()).not.toContain('ticket');
     const ticket = ticketIn(url);
     expect(tab.asked.filter((address) => address.includes(ticket))).toEqual([]);

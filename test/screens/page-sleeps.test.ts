@@ -86,16 +86,8 @@ describe.runIf(hasBrowser)(`a tab that sleeps, and one that is cut off${BROWSER_
     const { port } = world.daemon;
     await world.daemon.end('SIGKILL');
     await tab.page.getByText('reconnecting').first().waitFor();
-    await world.daemon.restart();
-    // On another port it is another origin: then a person has to say where it is.
-    if (world.daemon.port !== port) {
-      tab.allow(world.origin());
-      await tab.page.getByRole('button', { name: 'Elsewhere?' }).click();
-      await tab.page.getByLabel('Port').fill(String(world.daemon.port));
-      await tab.page.getByLabel('Ticket or token').fill(await world.ticket());
-      await tab.page.getByRole('button', { name: 'Connect', exact: true }).click();
-    }
-    await tab.page.getByText('live').first().waitFor();
+    await world.daemon.restart(port);
+    await world.followed(tab, port);
     expect(await tab.page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('a draft');
     await expectWhole(tab, id, 50);
     await tab.page.keyboard.press('Escape');

@@ -36,7 +36,7 @@ export const aPageWorld = (flags: readonly string[] = []) => {
   const enter = async (sessionId?: string, options: TabOptions = {}): Promise<Tab> => {
     const opened = await tab(options);
     await opened.go(await ticket(sessionId));
-    await opened.page.getByRole('navigation').waitFor();
+    await opened.page.getByRole('navigation').first().waitFor({ state: 'attached' });
     if (sessionId !== undefined) await opened.page.getByRole('textbox', { name: 'Message' }).waitFor();
     return opened;
   };
@@ -49,7 +49,20 @@ export const aPageWorld = (flags: readonly string[] = []) => {
     expect(faults).toEqual([]);
   };
 
-  return Object.assign(world, { origin, ticket, tab, enter, closeTabs });
+  /** After the daemon came back: by itself on the same port; on another one, which is another origin, a person says which. */
+  const followed = async (each: Tab, portBefore: number): Promise<void> => {
+    const { page } = each;
+    if (world.daemon.port !== portBefore) {
+      each.allow(origin());
+      await page.getByRole('button', { name: 'Elsewhere?' }).click();
+      await page.getByLabel('Port').fill(String(world.daemon.port));
+      await page.getByLabel('Ticket or token').fill(await ticket());
+      await page.getByRole('button', { name: 'Connect', exact: true }).click();
+    }
+    await page.getByText('live', { exact: true }).first().waitFor();
+  };
+
+  return Object.assign(world, { followed, origin, ticket, tab, enter, closeTabs });
 };
 
 export type PageWorld = ReturnType<typeof aPageWorld>;

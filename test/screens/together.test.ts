@@ -65,7 +65,10 @@ describe.runIf(hasBrowser && hasVt)(`together${BROWSER_MISSING}${VT_MISSING}`, {
     await one.shows('tok5');
     const waits = async (count: number): Promise<void> =>
       void (await expect
-        .poll(async () => ((await world.daemon.get(`/v3/sessions/${id}`)).body as { queuedTurns: number }).queuedTurns)
+        .poll(
+          async () => ((await world.daemon.get(`/v3/sessions/${id}`)).body as { queuedTurns: number }).queuedTurns,
+          { timeout: 20_000 },
+        )
         .toBe(count));
     one.type(world.prompt({ text: 'to the terminal' }, 'first, from a terminal '));
     one.press('Enter');
@@ -85,13 +88,14 @@ describe.runIf(hasBrowser && hasVt)(`together${BROWSER_MISSING}${VT_MISSING}`, {
     await waits(3);
     const order = ['first, from a terminal', 'second, from a tab', 'third, from a script'];
     for (const vt of terminals) {
-      await vt.shows('third, from a script');
-      expect(inOrder(vt.screen(), order)).toBe(true);
+      // It has room for some of them, and counts the others.
+      await vt.shows('3 waiting');
+      expect(inOrder(vt.screen(), order.slice(0, 2))).toBe(true);
     }
     for (const tab of tabs) {
       await tab.page.getByText('third, from a script').first().waitFor();
-      const text = await tab.page.locator('#main').innerText();
-      expect(inOrder(text, order)).toBe(true);
+      const text = await tab.page.locator('#main').textContent();
+      expect(inOrder(text ?? '', order)).toBe(true);
     }
 
     // --- the daemon dies with a turn that runs and three that wait -------------------------------------------------------
@@ -101,6 +105,7 @@ describe.runIf(hasBrowser && hasVt)(`together${BROWSER_MISSING}${VT_MISSING}`, {
     for (const tab of tabs) await tab.page.getByText('reconnecting').first().waitFor();
     await world.daemon.restart(port);
     for (const vt of terminals) await vt.shows(SAYS.connected);
+    for (const tab of tabs) await world.followed(tab, port);
     for (const text of ['to the terminal', 'to the tab', 'to the script']) {
       for (const vt of terminals) await vt.shows(text, 60_000);
       for (const tab of tabs) await tab.page.getByText(text).first().waitFor();
@@ -156,7 +161,7 @@ describe.runIf(hasBrowser && hasVt)(`together${BROWSER_MISSING}${VT_MISSING}`, {
 
 /** Rows between the bar above and the line above the composer. */
 const conversation = (vt: Vt): string[] => {
-  const lines = vt.lines();
+  const lines = vt.lines().map((line) => line.trimEnd());
   const end = lines.findLastIndex((line) => /^─{10}/.test(line));
   return lines.slice(1, end < 0 ? undefined : end);
 };
