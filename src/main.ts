@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LIMITS, type Limits } from './actors/limits.ts';
 import { createSystem } from './actors/system.ts';
@@ -37,6 +38,8 @@ import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
+/** Where `npm run build` puts the page, whether this file runs from `dist` or from `src`. */
+const WEB_DIR = fileURLToPath(new URL('../dist/web', import.meta.url));
 
 const run = async (): Promise<void> => {
   const { values } = parseArgs({
@@ -125,6 +128,11 @@ const run = async (): Promise<void> => {
         { max: LIMITS.namedOperationsMax, deadlineMs: LIMITS.namedOperationMs },
       ),
     allowedOrigins: config.daemon.allowedOrigins,
+    webDir: WEB_DIR,
+    webKeys: {
+      read: () => (existsSync(paths.webKeysFile) ? readFileSync(paths.webKeysFile, 'utf8') : null),
+      write: (text) => writePrivateFile(paths.webKeysFile, text),
+    },
     log,
   });
 

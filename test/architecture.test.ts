@@ -78,6 +78,12 @@ const BUDGET = { fileLinesMax: 400, dependenciesMax: 18 };
 /** Lines of code a part may have (docs/decisions/0009). A file belongs to the first part that names its beginning. */
 const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['machine descriptions', /^protocol\/describe\//, 1_300],
+  // Pages and what they watch (docs/decisions/0010).
+  [
+    'web access and feeds',
+    /^(?:protocol\/(?:feeds\/|operations\/(?:web|feeds)\.ts)|transport\/web\/|actors\/watch\/)/,
+    1_500,
+  ],
   ['core', /^(?:protocol|actors|storage|transport)\//, 12_000],
   ['inference', /^inference\//, 2_400],
   ['tools', /^tools\//, 2_600],

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeCharts } from './chart-layout.mjs';
 import { bundleClient } from './client-bundle.mjs';
 
 /** The folder of the project, wherever the script was called from. */
@@ -151,6 +152,8 @@ export const ensureBuilt = async ({ force = false } = {}) => {
       '-l',
       'error',
     ]);
+    const dist = join(ROOT, 'dist');
+    await writeCharts({ dist, out: join(dist, 'web', 'charts.json'), cache: join(ROOT, '.build', 'charts') });
     mkdirSync(dirname(STAMP), { recursive: true });
     writeFileSync(STAMP, `${readFrom.toISOString()}\n`);
   });

@@ -1,4 +1,5 @@
 import type { AnyStateMachine, AnyStateNode, StateValue } from 'xstate';
+import { actionNames, eventName, guardName } from './chart-model.ts';
 import { backgroundMachine } from './machines/background-job.ts';
 import { daemonMachine } from './machines/daemon.ts';
 import { permissionMachine } from './machines/permission.ts';
@@ -55,7 +56,7 @@ const states = (node: AnyStateNode, lines: string[], depth: number): void => {
 
 /** What a state does on the way in and out. */
 const note = (node: AnyStateNode): string[] => {
-  const named = (actions: readonly unknown[]): string => actions.map(actionName).filter(Boolean).join(', ');
+  const named = (actions: readonly unknown[]): string => actionNames(actions).join(', ');
   const both = [
     ...(named(node.entry) === '' ? [] : [`entry ${named(node.entry)}`]),
     ...(named(node.exit) === '' ? [] : [`exit ${named(node.exit)}`]),
@@ -72,7 +73,7 @@ const transitions = (node: AnyStateNode, lines: string[]): void => {
 
 const edge = (node: AnyStateNode, t: AnyStateNode['on'][string][number]): string[] => {
   const guard = t.guard === undefined ? '' : ` [${guardName(t.guard)}]`;
-  const actions = t.actions.map(actionName).filter((a) => a !== '');
+  const actions = actionNames(t.actions);
   const label =
     `${eventName(String(t.eventType))}${guard}${actions.length === 0 ? '' : ` / ${actions.join(', ')}`}`.trim();
   const from = name(node);
@@ -84,22 +85,7 @@ const edge = (node: AnyStateNode, t: AnyStateNode['on'][string][number]): string
   return t.target.map((to) => `  ${source} --> ${name(to)} : ${label || 'always'}`);
 };
 
-const guardName = (guard: unknown): string =>
-  typeof guard === 'string' ? guard : ((guard as { type?: string }).type ?? 'guard');
-
 const firstChild = (node: AnyStateNode): AnyStateNode => Object.values(node.states)[0] ?? node;
-
-const actionName = (action: unknown): string =>
-  typeof action === 'string' ? action : ((action as { type?: string }).type ?? '').replace(/^xstate\..*/, '');
-
-/** `after` and `done` events carry internal names; what people read is the delay's or the child's. */
-const eventName = (type: string): string => {
-  const after = /^xstate\.after\.([^.]+)\./.exec(type);
-  if (after) return `after ${after[1]}`;
-  const done = /^xstate\.done\.(actor|state)\.(.+)$/.exec(type);
-  if (done) return `done ${done[2]?.replace(/\d+\.(.*)$/, '$1')}`;
-  return type;
-};
 
 const activeIds = (node: AnyStateNode, value: StateValue): string[] => {
   if (typeof value === 'string') {

@@ -165,6 +165,18 @@ export const LIMITS = {
   chatWaitsMax: 256,
   chatWaitMs: 30 * 60_000,
   streamPingMs: 15_000,
+  // Rights of pages. The oldest gives way to one more.
+  webTicketMs: 60_000,
+  webTicketsMax: 16,
+  webKeysMax: 64,
+  /** A key ends after this, however much it is used, and earlier when it is not used. */
+  webKeyMs: 7 * 24 * 3_600_000,
+  webKeyIdleMs: 12 * 3_600_000,
+  /** What is known of their use is written this often at most. */
+  webKeysSaveMs: 60_000,
+  webKeysFileCharsMax: 64 * 1024,
+  /** Tickets refused within `webTicketMs`. */
+  webRefusalsMax: 30,
   /** A health stream says the same again after this. */
   healthStreamEveryMs: 5_000,
   /** While one is open, changes are looked for this often. */

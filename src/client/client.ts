@@ -1,6 +1,7 @@
 import type { AttachOptions } from './attach-options.ts';
 import { Attachment } from './attachment.ts';
 import { ControlPlane } from './control.ts';
+import { type FeedId, type FeedMessages, type FeedOptions, feed } from './feed.ts';
 import { type LinkOptions, SessionLink } from './session-link.ts';
 
 /** Both planes of one daemon, found again wherever it comes back. Made by `connect`. */
@@ -31,6 +32,15 @@ export class OptaClient extends ControlPlane {
   /** Takes a place in a session: its view, and commands that are matched to their answers. */
   session(sessionId: string, options: LinkOptions = {}): SessionLink {
     return new SessionLink(this, sessionId, options);
+  }
+
+  /** A feed of the daemon as typed messages, opened again whenever it breaks; see `feed.ts`. */
+  feed<K extends FeedId>(id: K, options: FeedOptions = {}): AsyncGenerator<FeedMessages[K], void> {
+    const source = {
+      stream: (feedId: FeedId, input: object) => this.stream(feedId as 'health.stream', input),
+      onWake: (wake: () => void) => this.platform.onWake(wake),
+    };
+    return feed(source, id, options);
   }
 
   override close(): void {

@@ -113,7 +113,8 @@ export const untilAnswered = async <T>(
   }
 };
 
-const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
+/** Ends early when `signal` is aborted. */
+export const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

@@ -71,16 +71,23 @@ async function* textOf(res: Response): HttpAnswer['body'] {
   }
 }
 
+const base64url = (text: string): string =>
+  btoa(String.fromCharCode(...new TextEncoder().encode(text)))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
+
 const unreachable = (address: DaemonAddress, cause: unknown): OptaError =>
   new OptaError('daemon-unreachable', `The daemon at ${authority(address)} does not answer: ${String(cause)}`);
 
-/** A browser cannot set a header on a WebSocket, so the token stands in its URL, which no page shows ([AC1]). */
+/**
+ * A browser cannot set a header on a WebSocket, and a URL ends up in logs and histories ([WB4]): so the token is offered beside the
+ * subprotocol, and the daemon answers with that alone.
+ */
 export const openWebSocket: OpenSocket = (address, path, on) => {
   const scheme = address.protocol === 'https' ? 'wss' : 'ws';
-  const token = encodeURIComponent(address.token);
-  const socket = new WebSocket(
-    `${scheme}://${authority(address)}${path}${path.includes('?') ? '&' : '?'}token=${token}`,
-  );
+  const offer = ['opta.v3', `opta.token.${base64url(address.token)}`];
+  const socket = new WebSocket(`${scheme}://${authority(address)}${path}`, offer);
   socket.onopen = () => on.opened();
   socket.onmessage = ({ data }) => on.received(String(data));
   socket.onerror = () => on.failed(`the socket to ${authority(address)} failed`);

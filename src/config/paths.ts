@@ -28,6 +28,8 @@ export interface OptaPaths {
   tokenFile: string;
   observerTokenFile: string;
   pidFile: string;
+  /** Hashes of the keys that pages hold. */
+  webKeysFile: string;
   logFile: string;
   /** The LMDB environment. */
   dataDir: string;
@@ -46,6 +48,7 @@ export const optaPaths = (env: Env = process.env): OptaPaths => {
     tokenFile: join(daemonDir, 'token'),
     observerTokenFile: join(daemonDir, 'observer-token'),
     pidFile: join(daemonDir, 'daemon.pid'),
+    webKeysFile: join(daemonDir, 'web-keys.json'),
     logFile: join(daemonDir, 'daemon.log'),
     dataDir: join(daemonDir, 'data'),
   };

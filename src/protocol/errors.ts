@@ -10,6 +10,8 @@ export const ERRORS = {
   'forbidden-host': { status: 403, retryable: false, exit: 1 },
   /** An observer's token, or an attachment that came as an observer, asked for a change. */
   'read-only-token': { status: 403, retryable: false, exit: 77 },
+  /** A ticket for the page that is unknown, used or too old. A new one: `opta web`. */
+  'ticket-refused': { status: 401, retryable: false, exit: 1 },
   'missing-session': { status: 400, retryable: false, exit: 2, close: 4000 },
   'invalid-request': { status: 400, retryable: false, exit: 2 },
   'invalid-json': { status: 400, retryable: false, exit: 2 },

@@ -9,6 +9,7 @@ import { NAMED_OPERATIONS } from './operations/named.ts';
 import type { Operation } from './operations/operation.ts';
 import { SESSION_OPERATIONS } from './operations/sessions.ts';
 import { TURN_OPERATIONS } from './operations/turns.ts';
+import { WEB_OPERATIONS } from './operations/web.ts';
 
 export { COMMON_ERRORS, cursorOf, type Operation } from './operations/operation.ts';
 
@@ -26,6 +27,7 @@ export const OPERATIONS = {
   ...BRIDGE_OPERATIONS,
   ...LEGACY_OPERATIONS,
   ...API_OPERATIONS,
+  ...WEB_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

@@ -23,6 +23,8 @@ export interface StreamAnswer {
 export interface Caller {
   /** `told` is called once when nobody waits any more. */
   whenGone(told: () => void): void;
+  /** The hash of the page's key that the call is made with, or null. */
+  webKey?(): string | null;
 }
 
 /** Sockets and the daemon itself: their commands hold whether or not the answer is heard. */

@@ -4,9 +4,9 @@ import { type ErrorCode, errorBody, errorRow, OptaError, toOptaError } from '../
 import { SocketWhoSchema } from '../protocol/frames.ts';
 import { SessionIdSchema } from '../protocol/ids.ts';
 import { cursorOf } from '../protocol/operations.ts';
-import type { Auth, Right } from './auth.ts';
+import { type Auth, type Right, SUBPROTOCOL, speaksOurs } from './auth.ts';
 import type { Access } from './origin.ts';
-import type { RequestHead, Response, Socket, SocketEnd } from './port.ts';
+import type { Accepted, RequestHead, Response, Socket, SocketEnd } from './port.ts';
 import { errorResponse } from './problem.ts';
 import { SocketAttachment, type SocketDeps, type SocketStart } from './socket-attachment.ts';
 
@@ -26,7 +26,7 @@ export interface EventPlaneDeps extends SocketDeps {
  */
 export const eventPlane =
   (deps: EventPlaneDeps) =>
-  (head: RequestHead): Response | ((socket: Socket) => SocketEnd) => {
+  (head: RequestHead): Response | Accepted => {
     try {
       if (head.path.length + head.query.length > LIMITS.urlCharsMax)
         throw new OptaError('uri-too-long', 'URI too long');
@@ -39,14 +39,15 @@ export const eventPlane =
       return { ...refusal, headers: [...refusal.headers, ...deps.access.cors(head)] };
     }
     const query = new URLSearchParams(head.query);
-    return (socket) => open(deps, head, query, socket);
+    const protocol = speaksOurs(head) ? { protocol: SUBPROTOCOL } : {};
+    return { open: (socket) => open(deps, head, query, socket), ...protocol };
   };
 
 const CLOSED: SocketEnd = { message: () => undefined, drain: () => undefined, closed: () => undefined };
 
 const open = (deps: EventPlaneDeps, head: RequestHead, query: URLSearchParams, socket: Socket): SocketEnd => {
-  const right = deps.auth.socket(head, query);
-  if (right === null) return refuse(socket, new OptaError('unauthorized', 'Unauthorized'), 'unauthorized');
+  const grant = deps.auth.socket(head, query);
+  if (grant === null) return refuse(socket, new OptaError('unauthorized', 'Unauthorized'), 'unauthorized');
   const ids = query.getAll('sessionId');
   if (ids.length !== 1 || ids[0] === '') {
     return refuse(socket, new OptaError('missing-session', 'Missing sessionId query parameter'), 'missing session id');
@@ -61,7 +62,20 @@ const open = (deps: EventPlaneDeps, head: RequestHead, query: URLSearchParams, s
     const error = new OptaError('invalid-request', 'Invalid query', { details: who.error.issues });
     return refuse(socket, error, 'invalid query', 'missing-session');
   }
-  return new SocketAttachment(deps, socket, startOf(id.data, query, who.data, right));
+  const attached = new SocketAttachment(deps, socket, startOf(id.data, query, who.data, grant.right));
+  // [WB3] What a page's key has opened ends with the key.
+  const release = deps.auth.hold(
+    grant,
+    () => void refuse(socket, new OptaError('unauthorized', 'The key of this page has ended'), 'unauthorized'),
+  );
+  return {
+    message: (text) => attached.message(text),
+    drain: () => attached.drain(),
+    closed: () => {
+      release();
+      attached.closed();
+    },
+  };
 };
 
 const WHO = ['role', 'clientId', 'writerId'] as const;

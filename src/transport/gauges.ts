@@ -4,6 +4,7 @@ import type { HealthFacts } from './handlers.ts';
 import type { TransportBounds, TransportUsage } from './port.ts';
 import type { SocketAttachment } from './socket-attachment.ts';
 import type { SseStreams } from './sse.ts';
+import type { WebKeys } from './web/access-keys.ts';
 
 export interface Carried {
   usage: TransportUsage;
@@ -20,6 +21,8 @@ export interface Carried {
   lmxCalls: number;
   /** Named operations that run. */
   operations: number;
+  /** Rights of pages. */
+  web: WebKeys['held'];
 }
 
 /** What the transport and the tools hold now, each beside its bound ([SV3]). Of sockets and streams, the fullest. */
@@ -34,6 +37,7 @@ export const transportGauges = ({
   limits,
   lmxCalls,
   operations,
+  web,
 }: Carried): Gauge[] => {
   let backlog = streams.bytesMax;
   let commands = 0;
@@ -62,6 +66,9 @@ export const transportGauges = ({
     of('requestBodiesBytes', 'bodiesBytesMax', usage.bodiesBytes, 'Request bodies being read'),
     of('lmxCalls', 'lmxCallsMax', lmxCalls, 'Calls that wait for the inference host'),
     of('namedOperations', 'namedOperationsMax', operations, 'Named operations that run'),
+    of('webKeys', 'webKeysMax', web.keys, 'Keys that pages hold'),
+    of('webTickets', 'webTicketsMax', web.tickets, 'Tickets that wait for a page'),
+    of('webRefusals', 'webRefusalsMax', web.refusals, 'Tickets refused within a minute'),
     of('toolJobs', 'toolJobsMax', tools.busy, 'Tools that run'),
     of('toolQueue', 'toolQueueMax', tools.queued, 'Tools that wait for a process'),
     { name: 'requestsOpen', value: waiting, help: 'Requests that wait for their answer' },

@@ -9,6 +9,7 @@ import { lmxHandlers } from './handlers/lmx.ts';
 import { namedHandlers } from './handlers/named.ts';
 import { sessionHandlers } from './handlers/sessions.ts';
 import { turnHandlers } from './handlers/turns.ts';
+import { webHandlers } from './web/handlers.ts';
 
 export {
   type HandlerDeps,
@@ -29,4 +30,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...bridgeHandlers(deps),
   ...legacyHandlers(deps),
   ...apiHandlers(),
+  ...webHandlers(deps.web),
 });

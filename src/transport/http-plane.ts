@@ -1,13 +1,17 @@
 import { LIMITS } from '../actors/limits.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { type OperationId, operation } from '../protocol/operations.ts';
-import { type Auth, type Right, readOnly } from './auth.ts';
+import type { Timers } from './ask.ts';
+import { type Auth, type Grant, readOnly } from './auth.ts';
 import type { Caller, Dispatch, RawInput, StreamAnswer } from './dispatch.ts';
 import { withHeaderFields } from './header-fields.ts';
 import type { Access } from './origin.ts';
 import type { Exchange, RequestHead, Response, ResponseStream, StreamEnd } from './port.ts';
 import { errorResponse } from './problem.ts';
 import { type Match, route } from './router.ts';
+import type { WebFile, WebFiles } from './web/files.ts';
+import { asksForFile } from './web/files.ts';
+import { serveFile } from './web/serve.ts';
 
 export interface HttpPlaneDeps {
   dispatch: Dispatch;
@@ -15,6 +19,8 @@ export interface HttpPlaneDeps {
   access: Access;
   closing(): boolean;
   onFault(where: string, fault: unknown): void;
+  files: WebFiles;
+  timers: Timers;
 }
 
 const SECURITY: readonly (readonly [string, string])[] = [
@@ -36,16 +42,21 @@ export const httpPlane =
         deps.onFault('answer', fault);
         return errorResponse(head, new OptaError('internal', 'Internal error'));
       };
-      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, exchange).catch(broken);
+      const caller: Caller = {
+        whenGone: (told) => exchange.whenGone(told),
+        webKey: () => call.grant?.key ?? null,
+      };
+      const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, caller).catch(broken);
       void answered.then((r) => {
         if (!('open' in r)) reply(r);
         else if (head.method === 'HEAD') reply({ ...r, body: '' });
-        else stream(deps, exchange, complete(r, cors));
+        else stream(deps, exchange, complete(r, cors), call.grant);
       });
     };
     try {
       const call = admit(deps, head);
       if (call === 'preflight') reply({ status: 204, headers: deps.access.preflight(head), body: '' });
+      else if ('text' in call) serveFile(exchange, head, call, (top) => complete(top, cors), deps.timers);
       else if (operation(call.id).body === null) run(call, undefined);
       else {
         exchange.body(LIMITS.requestBytesMax, (bytes) => {
@@ -70,29 +81,34 @@ const complete = <T extends Pick<Response, 'headers'>>(r: T, cors: Response['hea
 
 interface Admitted extends Match {
   query: { [name: string]: unknown };
+  /** Null on a route that is open. */
+  grant: Grant | null;
 }
 
 /**
  * Each check comes before the next one's cost: URL, host and origin, route, size, token. A request without the token never has
  * its body read ([AC1]).
  */
-const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | 'preflight' => {
+const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | WebFile | 'preflight' => {
   checkUrl(head);
   deps.access.check(head);
   if (head.method === 'OPTIONS') return 'preflight';
+  const file = asksForFile(head) ? deps.files.find(head.path) : null;
+  if (file && !deps.closing()) return file;
   const match = route(head.method, head.path);
   if (!match) throw noRoute(head);
   if (Number(head.headers.get('content-length') ?? 0) > LIMITS.requestBytesMax) throw tooLarge();
   const query = new URLSearchParams(head.query);
   const row = operation(match.id);
-  if (!row.open) checkRight(row.safety, deps.auth.http(head, query));
+  const grant = row.open ? null : deps.auth.http(head, query);
+  if (!row.open) checkRight(row.safety, grant);
   if (deps.closing()) throw new OptaError('shutting-down', 'The daemon is shutting down');
-  return { ...match, query: queryObject(query) };
+  return { ...match, query: queryObject(query), grant };
 };
 
-const checkRight = (safety: 'read' | 'write', right: Right | null): void => {
-  if (right === null) throw new OptaError('unauthorized', 'Unauthorized');
-  if (safety === 'write' && right !== 'full') throw readOnly();
+const checkRight = (safety: 'read' | 'write', grant: Grant | null): void => {
+  if (grant === null) throw new OptaError('unauthorized', 'Unauthorized');
+  if (safety === 'write' && grant.right !== 'full') throw readOnly();
 };
 
 type Streamed = Omit<Response, 'body'> & Pick<StreamAnswer, 'open'>;
@@ -115,19 +131,21 @@ const answer = async (
 };
 
 /** The head leaves first; only then does the handler begin to write. One that throws ends its own connection and no other. */
-const stream = (deps: HttpPlaneDeps, exchange: Exchange, { open, ...head }: Streamed): void => {
+const stream = (deps: HttpPlaneDeps, exchange: Exchange, { open, ...head }: Streamed, grant: Grant | null): void => {
   let end: StreamEnd | null = null;
   let over = false;
   let out: ResponseStream | null = null;
+  const release = deps.auth.hold(grant, () => out?.cut());
   try {
     out = exchange.stream(head, {
       drain: () => end?.drain(),
       closed: () => {
         over = true;
+        release();
         end?.closed();
       },
     });
-    if (!out) return;
+    if (!out) return release();
     end = open(out);
     if (over) end.closed();
   } catch (fault) {

@@ -81,10 +81,16 @@ export interface SocketEnd {
   closed(code: number, reason: string): void;
 }
 
+/** What to do with an open socket, and the subprotocol of its offer that is answered; without one none is. */
+export interface Accepted {
+  open(socket: Socket): SocketEnd;
+  protocol?: string;
+}
+
 export interface TransportHandlers {
   http(head: RequestHead, exchange: Exchange): void;
   /** A refusal, or what to do with the open socket. */
-  upgrade(head: RequestHead): Response | ((socket: Socket) => SocketEnd);
+  upgrade(head: RequestHead): Response | Accepted;
   onFault(where: string, fault: unknown): void;
 }
 

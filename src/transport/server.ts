@@ -17,6 +17,8 @@ import { access, isLoopbackHost } from './origin.ts';
 import type { ResponseStream, Transport, TransportAdapter, TransportBounds } from './port.ts';
 import type { SocketAttachment } from './socket-attachment.ts';
 import { SseStreams } from './sse.ts';
+import { type KeyFile, WebKeys } from './web/access-keys.ts';
+import { readWebFiles } from './web/files.ts';
 
 export interface ServerOptions {
   runtime: Runtime;
@@ -41,6 +43,10 @@ export interface ServerOptions {
   allowedHosts?: readonly string[];
   /** Bind an address that other machines reach. Never the default ([AC1]). */
   allowRemote?: boolean;
+  /** Where the build of the page is, or would be. */
+  webDir?: string;
+  /** Where the keys of pages are kept; without it they end with the daemon. */
+  webKeys?: KeyFile;
   log: Log;
   /** Check answers against the operation table; for tests and development. */
   checkAnswers?: boolean;
@@ -84,6 +90,15 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const waits = new Set<object>();
   const live = new Set<SocketAttachment>();
   let operations = NO_OPERATIONS;
+  const files = readWebFiles(options.webDir ?? null, (name, why) =>
+    options.log.warn('a file of the page is not served', { name, why }),
+  );
+  const keys = new WebKeys({
+    file: options.webKeys ?? { read: () => null, write: () => undefined },
+    now,
+    timers,
+    warn: (message, facts) => options.log.warn(message, facts),
+  });
   const dispatch = dispatcher({
     latency,
     onFault,
@@ -108,6 +123,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
           limits,
           lmxCalls: options.lmx?.admin.open ?? 0,
           operations: operations.open,
+          web: keys.held,
         });
       },
       streams,
@@ -118,6 +134,12 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       now,
       timers,
       operations: () => operations,
+      web: {
+        keys,
+        address: () => `http://${urlHost(options.host)}:${port}`,
+        built: files.built,
+        daemonId: options.runtime.daemonId,
+      },
       onFault,
     }),
   });
@@ -125,7 +147,7 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
   const shared = {
     runtime: options.runtime,
     dispatch,
-    auth: auth(options.token, options.observerToken),
+    auth: auth(options.token, options.observerToken, keys),
     access: access({
       hosts: [options.host, ...(options.allowedHosts ?? [])],
       origins: options.allowedOrigins,
@@ -133,11 +155,13 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
     }),
     closing: () => closing !== null,
     onFault,
+    files,
+    timers,
   };
   const transport: Transport = options.adapter.create(
     {
       http: httpPlane(shared),
-      upgrade: eventPlane({ ...shared, sockets: () => transport.usage().sockets, live, now, timers }),
+      upgrade: eventPlane({ ...shared, sockets: () => transport.usage().sockets, live, now }),
       onFault,
     },
     bounds,
@@ -151,11 +175,16 @@ export const startServer = async (options: ServerOptions): Promise<Server> => {
       // Streams are told why before the transport ends them.
       streams.close();
       loop.close();
+      keys.close();
       closing = transport.close(LIMITS.drainDeadlineMs);
       return closing;
     },
   };
 };
+
+/** An address that listens for all is none to go to. */
+const urlHost = (host: string): string =>
+  host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
 
 const checkHost = ({ host, allowRemote }: ServerOptions): void => {
   if (isLoopbackHost(host.toLowerCase()) || allowRemote) return;

@@ -1,12 +1,10 @@
-import type { RequestHead, Response, Socket, SocketEnd, TransportHandlers } from './port.ts';
+import type { Accepted, RequestHead, Response, Socket, SocketEnd, TransportHandlers } from './port.ts';
 
 /** The answer to a request whose handler threw. */
 export const PROBLEM: Response = { status: 500, headers: [], body: '' };
 
-export type Upgrade = Response | ((socket: Socket) => SocketEnd);
-
 /** Asks the plane what to do with an upgrade; a plane that throws refuses it. */
-export const decideUpgrade = (handlers: TransportHandlers, head: RequestHead): Upgrade => {
+export const decideUpgrade = (handlers: TransportHandlers, head: RequestHead): Response | Accepted => {
   try {
     return handlers.upgrade(head);
   } catch (fault) {

@@ -1,6 +1,7 @@
 import { createStore } from '@xstate/store';
 import { connect, type OptaClient } from '../client/browser.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
+import { originOf } from './find-daemon.ts';
 
 /** A daemon, and what lets this tab speak to it. */
 export interface Way {
@@ -74,14 +75,19 @@ const ticketOf = (hash: string): { ticket: string | null; rest: string } => {
 
 const TRADE_DEADLINE_MS = 10_000;
 
-/** With a ticket of `opta web`, or with a token. Throws an `OptaError` that a person can act on. */
+/** With a ticket of `opta web`, a token, or a `word` that may be either. Throws an `OptaError` that a person can act on. */
 export const letIn = async (
-  by: { host: string; port: number } & ({ ticket: string } | { token: string }),
+  by: { host: string; port: number } & ({ ticket: string } | { word: string }),
 ): Promise<void> => {
   const { host, port } = by;
-  const token = 'ticket' in by ? await keyFor(host, port, by.ticket) : by.token;
-  const way = { host, port, token };
-  await tried(way);
+  const way = { host, port, token: 'ticket' in by ? await keyFor(host, port, by.ticket) : by.word };
+  try {
+    await tried(way);
+  } catch (cause) {
+    if ('ticket' in by || toOptaError(cause).code !== 'unauthorized') throw cause;
+    way.token = await keyFor(host, port, by.word);
+    await tried(way);
+  }
   sessionStorage.setItem(PLACE, JSON.stringify(way));
   access.trigger.let({ way });
 };
@@ -93,7 +99,7 @@ export const leave = async (): Promise<void> => {
   sessionStorage.removeItem(PLACE);
   const { way } = now;
   ask('You have signed out.', way);
-  await fetch(`${origin(way)}/v3/web/keys/current`, asked('DELETE', way.token)).catch(() => undefined);
+  await fetch(`${originOf(way)}/v3/web/keys/current`, asked('DELETE', way.token)).catch(() => undefined);
 };
 
 /** The daemon no longer knows this tab: its key is old, was taken back, or is of another daemon. */
@@ -104,11 +110,32 @@ export const refused = (): void => {
   ask('The daemon does not know this tab any more. Its key has expired or was taken back.', now.way);
 };
 
+/** To the connect screen, with what this tab knows kept until a person has said otherwise. */
+export const askAgain = (why: string): void => {
+  const now = access.getSnapshot().context;
+  if (now.state === 'ready') ask(why, now.way);
+};
+
+/** For every call of a page: one that the daemon refuses this tab leads to the connect screen. */
+export const watched = async <T>(call: Promise<T>): Promise<T> => {
+  try {
+    return await call;
+  } catch (cause) {
+    if (toOptaError(cause).code === 'unauthorized') refused();
+    throw cause;
+  }
+};
+
+/** Whether there is a way that was left without signing out. */
+export const canGoBack = (): boolean => keptWay() !== null;
+
+export const goBack = (): void => {
+  const kept = keptWay();
+  if (kept) access.trigger.let({ way: kept });
+};
+
 const ask = (why: string, { host, port }: { host: string; port: number }): void =>
   void access.trigger.asked({ why, host, port });
-
-const origin = ({ host, port }: { host: string; port: number }): string =>
-  `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 
 const asked = (method: string, token?: string, body?: object): RequestInit => ({
   method,
@@ -125,17 +152,20 @@ const asked = (method: string, token?: string, body?: object): RequestInit => ({
 
 const keyFor = async (host: string, port: number, ticket: string): Promise<string> => {
   const answer = await reached(
-    fetch(`${origin({ host, port })}/v3/web/keys`, asked('POST', undefined, { ticket })),
+    fetch(`${originOf({ host, port })}/v3/web/keys`, asked('POST', undefined, { ticket })),
     port,
   );
   if (!answer.ok) {
-    throw new OptaError('unauthorized', 'This ticket was used, or is too old. Type `opta web` for a new one.');
+    throw new OptaError(
+      'unauthorized',
+      'The daemon does not take it. A ticket works once and for a short time: type `opta web` for a new one.',
+    );
   }
   return ((await answer.json()) as { key: string }).key;
 };
 
 const tried = async (way: Way): Promise<void> => {
-  const answer = await reached(fetch(`${origin(way)}/v3/health`, asked('GET', way.token)), way.port);
+  const answer = await reached(fetch(`${originOf(way)}/v3/health`, asked('GET', way.token)), way.port);
   if (answer.status === 401) throw new OptaError('unauthorized', 'The daemon does not take this token.');
   if (!answer.ok) throw new OptaError('daemon-unreachable', `The daemon answers ${answer.status}.`);
 };

@@ -1,5 +1,7 @@
+import '../client/no-eval.ts';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/shell.css';
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { enter } from './daemon.ts';

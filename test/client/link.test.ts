@@ -154,7 +154,6 @@ describe('resuming', () => {
     await inPage(async (page) => {
       const link = open({ backoff: { baseMs: 60_000, maxMs: 60_000 } }, page.client);
       await until(() => same(link), 'the connection');
-      expect(daemon.asked.find((a) => a.method === 'WS')?.path).toContain(`token=${daemon.token}`);
       await daemon.restart();
       await until(() => link.state === 'waiting', 'the loss');
       page.events.dispatchEvent(new Event('online'));
@@ -162,6 +161,20 @@ describe('resuming', () => {
       await until(() => same(link), 'the next connection');
       page.client.close();
       expect(page.listeners).toBe(0);
+    });
+  });
+
+  test('[WB4] a page gives its token with the offer of a subprotocol, and in no URL', async () => {
+    daemon.token = 'ünïcode/token+with=signs';
+    await inPage(async (page) => {
+      const link = open({}, page.client);
+      tokens(3);
+      await until(() => same(link), 'the events');
+      const sockets = daemon.asked.filter((a) => a.method === 'WS');
+      expect(sockets.length).toBeGreaterThan(0);
+      for (const { path } of daemon.asked) expect(path).not.toContain('token');
+      expect((link as unknown as { notices: string[] }).notices).toEqual([]);
+      link.close();
     });
   });
 

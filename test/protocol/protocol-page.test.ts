@@ -67,9 +67,11 @@ describe('docs/PROTOCOL.md, control plane', () => {
   });
 
   test('[AC1] the operations that need no token are named, and no other is', () => {
-    const open = OPERATION_IDS.filter((id) => operation(id).open).map((id) => operation(id).paths[0]);
+    const open = OPERATION_IDS.filter((id) => operation(id).open).map(
+      (id) => `${operation(id).method} ${operation(id).paths[0]}`,
+    );
     expect(section('## Get in')).toContain(
-      `Everything but ${open.map((path) => `\`GET ${path}\``).join(' and ')} needs it`,
+      `Everything but ${open.map((request) => `\`${request}\``).join(' and ')} needs it`,
     );
   });
 

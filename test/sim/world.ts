@@ -205,6 +205,7 @@ export class World {
         now: clock.now,
         timers: clock,
         operations: () => NO_OPERATIONS,
+        web: {} as never,
         onFault,
       }),
     });
@@ -226,7 +227,11 @@ export class World {
         const end = eventPlane({
           runtime: system,
           dispatch,
-          auth: { http: () => 'full', socket: () => 'full' },
+          auth: {
+            http: () => ({ right: 'full' }),
+            socket: () => ({ right: 'full' }),
+            hold: () => () => undefined,
+          },
           access: { check: () => undefined, cors: () => [] } as never,
           closing: () => false,
           sockets: () => 0,
@@ -235,8 +240,8 @@ export class World {
           timers: clock,
           live: new Set(),
         })({ method: 'GET', path: '/v3/ws', query: this.#url(sessionId, afterSeq, observer), headers: new Map() });
-        if (typeof end !== 'function') throw new Error('the upgrade was refused');
-        return end(socket);
+        if (!('open' in end)) throw new Error('the upgrade was refused');
+        return end.open(socket);
       },
     };
     this.daemon = daemon;

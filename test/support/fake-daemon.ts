@@ -190,7 +190,9 @@ export class FakeDaemon {
   #socket(ws: FakeSocket, req: IncomingMessage): void {
     const query = new URL(req.url ?? '', 'http://x').searchParams;
     this.asked.push({ method: 'WS', path: req.url ?? '', body: null, headers: req.headers });
-    if ((req.headers.authorization ?? `Bearer ${query.get('token')}`) !== `Bearer ${this.token}`) {
+    const offered = /opta\.token\.([\w-]+)/.exec(req.headers['sec-websocket-protocol'] ?? '')?.[1];
+    const token = offered === undefined ? query.get('token') : Buffer.from(offered, 'base64url').toString();
+    if ((req.headers.authorization ?? `Bearer ${token}`) !== `Bearer ${this.token}`) {
       ws.send('{"error":"Unauthorized","code":"unauthorized"}');
       ws.close(4001);
       return;

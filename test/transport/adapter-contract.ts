@@ -20,7 +20,7 @@ const exchangeContract = (adapter: () => TransportAdapter): void => {
   const w = contractWorld(adapter);
 
   test('[AC1] a port is never shared', async () => {
-    const other = adapter().create({ http: w.http, upgrade: w.upgrade, onFault: () => undefined }, BOUNDS);
+    const other = adapter().create({ http: w.http, upgrade: () => OK('no'), onFault: () => undefined }, BOUNDS);
     expect(await other.listen('127.0.0.1', w.port)).toBeNull();
     await other.close(20);
   });
@@ -166,6 +166,25 @@ const exchangeContract = (adapter: () => TransportAdapter): void => {
     expect(w.faults).toEqual(['http', 'body', 'upgrade', 'open']);
     other.ws.terminate();
   }, 10_000);
+
+  test('[WB4] a subprotocol is answered as the plane says, and none of an offer that it passes over', async () => {
+    w.accept();
+    const answerTo = async (offer: string): Promise<string> => {
+      const lines = offer === '' ? '' : `Sec-WebSocket-Protocol: ${offer}\r\n`;
+      const { text } = await raw(w.port, [`GET /any HTTP/1.1\r\n${HOST}${UPGRADE}${lines}\r\n`], {
+        waitMs: 2_000,
+        enough: (t) => t.endsWith('\r\n\r\n'),
+      });
+      expect(text).toMatch(/^HTTP\/1\.1 101 /);
+      return /^sec-websocket-protocol: (.*)\r$/im.exec(text)?.[1] ?? 'none';
+    };
+    w.protocol = 'opta.v3';
+    expect(await answerTo('opta.v3, opta.token.c2VjcmV0')).toBe('opta.v3');
+    expect(await answerTo('opta.token.c2VjcmV0, opta.v3')).toBe('opta.v3');
+    w.protocol = null;
+    expect(await answerTo('a, b')).toBe('none');
+    expect(await answerTo('')).toBe('none');
+  });
 
   test('[AC1] a refused upgrade is an HTTP answer', async () => {
     w.upgrade = () => ({ status: 403, headers: [['x-why', 'no']], body: 'refused' });

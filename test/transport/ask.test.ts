@@ -57,6 +57,7 @@ test('[SV2] a runtime that never answers is a 504 after the deadline, a cancel a
     now: () => 0,
     timers,
     operations: () => NO_OPERATIONS,
+    web: {} as never,
     onFault: () => undefined,
   };
   const dispatch = dispatcher({ handlers: handlers(deps), latency, onFault: () => undefined, checkAnswers: true });
@@ -95,6 +96,7 @@ test('[AU1] an answer that the table does not allow is caught where answers are 
     now: () => 0,
     timers,
     operations: () => NO_OPERATIONS,
+    web: {} as never,
     onFault: () => undefined,
   };
   const onFault = (where: string): void => void faults.push(where);

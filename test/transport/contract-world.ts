@@ -51,6 +51,8 @@ export class ContractWorld {
   faults: string[] = [];
   http: (head: RequestHead, exchange: Exchange) => void = () => undefined;
   upgrade: (head: RequestHead) => Response | ((socket: Socket) => SocketEnd) = () => OK('no');
+  /** What is answered to an offer of subprotocols. */
+  protocol: string | null = null;
 
   constructor(adapter: () => TransportAdapter) {
     this.#adapter = adapter;
@@ -60,10 +62,15 @@ export class ContractWorld {
     this.faults = [];
     this.http = (_h, e) => e.reply(OK('hi'));
     this.upgrade = () => OK('no');
+    this.protocol = null;
     this.t = this.#adapter().create(
       {
         http: (h, e) => this.http(h, e),
-        upgrade: (h) => this.upgrade(h),
+        upgrade: (h) => {
+          const answer = this.upgrade(h);
+          if (typeof answer !== 'function') return answer;
+          return { open: answer, ...(this.protocol === null ? {} : { protocol: this.protocol }) };
+        },
         onFault: (where) => this.faults.push(where),
       },
       { ...BOUNDS, ...bounds },

@@ -284,10 +284,12 @@ test('[SV1] an answer that cannot be written is an error of its own request, and
   const sent: number[] = [];
   const plane = httpPlane({
     dispatch: async () => ({ ok: true, status: 200, answer: { body: { n: 1n } } }) as never,
-    auth: { http: () => 'full' } as never,
+    auth: { http: () => ({ right: 'full' }) } as never,
     access: { check: () => undefined, cors: () => [] } as never,
     closing: () => false,
     onFault: (where) => void faults.push(where),
+    files: { built: false, find: () => null },
+    timers: { setTimeout, clearTimeout } as never,
   });
   const head = { method: 'GET', path: '/health', query: '', headers: new Map() };
   plane(head, { reply: (r: { status: number }) => void sent.push(r.status) } as never);

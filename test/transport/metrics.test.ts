@@ -38,6 +38,7 @@ const OF_ONE_THING = new Set([
   'eventsReplyBytesMax',
   'restartBackoffMaxMs',
   'metadataCharsMax',
+  'webKeysFileCharsMax',
   'lmxTriesMax',
   'lmxAnswerBytesMax',
   'purgeRecordsMax',

@@ -17,5 +17,7 @@ describe.skipIf(uwsMissing !== null)(title, async () => {
   describe('read-only', async () => void (await import('./read-only.test.ts')));
   describe('problem', async () => void (await import('./problem.test.ts')));
   describe('header fields', async () => void (await import('./header-fields.test.ts')));
+  describe('files of the page', async () => void (await import('./web-files.test.ts')));
+  describe('web access', async () => void (await import('./web-access.test.ts')));
   describe('adversarial', async () => void (await import('./adversarial.test.ts')));
 });

@@ -140,8 +140,8 @@ export class Client {
   refused: { status: number } | null = null;
   readonly ws: WebSocket;
 
-  constructor(port: number, query: string, headers: { [name: string]: string } = {}) {
-    this.ws = new WebSocket(`ws://127.0.0.1:${port}/v3/ws?${query}`, { headers, perMessageDeflate: false });
+  constructor(port: number, query: string, headers: { [name: string]: string } = {}, offer: string[] = []) {
+    this.ws = new WebSocket(`ws://127.0.0.1:${port}/v3/ws?${query}`, offer, { headers, perMessageDeflate: false });
     this.ws.on('message', (data) => {
       this.texts.push(data.toString());
       this.frames.push(JSON.parse(data.toString()));

@@ -12,7 +12,9 @@ export const RuntimeFactsSchema = z.object({
   latency: z.object({ p50Ms: z.number(), p99Ms: z.number(), samples: z.number() }),
 });
 
-const RuntimeStateSchema = z.enum(['starting', 'ready', 'read-only', 'draining', 'stopped']);
+export const RuntimeStateSchema = z.enum(['starting', 'ready', 'read-only', 'draining', 'stopped']);
+
+export const QuarantinedSchema = z.object({ sessionId: z.string(), reason: z.string(), since: z.string() });
 
 const HealthSchema = z.object({
   /** `ok` when ready, else the state's name. */
@@ -26,13 +28,13 @@ const HealthSchema = z.object({
   features: z.array(z.string()),
   runtime: RuntimeFactsSchema,
   state: RuntimeStateSchema,
-  quarantined: z.array(z.object({ sessionId: z.string(), reason: z.string(), since: z.string() })),
+  quarantined: z.array(QuarantinedSchema),
   transport: z.object({ adapter: z.string(), why: z.string() }),
   engine: z.unknown(),
   storage: z.unknown(),
 });
 
-const GaugeSchema = z.object({
+export const GaugeSchema = z.object({
   name: z.string(),
   value: z.number(),
   max: z.number().optional(),

@@ -9,6 +9,7 @@ import type { Latency } from '../latency.ts';
 import type { LoopDelay } from '../loop-delay.ts';
 import type { ResponseStream } from '../port.ts';
 import type { SseStreams } from '../sse.ts';
+import type { WebHandlerDeps } from '../web/handlers.ts';
 
 /** Facts of `/v3/health` that neither the runtime nor the transport knows. */
 export interface HealthFacts {
@@ -41,6 +42,7 @@ export interface HandlerDeps {
   timers: Timers;
   lmx?: InferenceHost;
   operations(): OperationHost;
+  web: WebHandlerDeps;
   /** A bug in what a handler has called: its text goes to the log and not to the client. */
   onFault(where: string, fault: unknown): void;
 }

@@ -75,8 +75,10 @@ class UwsTransport implements Transport {
         const key = req.getHeader('sec-websocket-key');
         const head = copyHead(req);
         const answer = decideUpgrade(this.#handlers, head);
-        if (typeof answer === 'function') res.upgrade<Upgraded>({ open: answer, socket: null }, key, '', '', context);
-        else writeResponse(res, answer, false, false);
+        if ('open' in answer) {
+          const { open, protocol = '' } = answer;
+          res.upgrade<Upgraded>({ open, socket: null }, key, protocol, '', context);
+        } else writeResponse(res, answer, false, false);
       },
       open: (ws) => this.#open(ws),
       message: (ws, bytes, isBinary) => {

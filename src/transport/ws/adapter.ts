@@ -51,6 +51,8 @@ class WsTransport implements Transport {
   readonly #exchanges: ExchangePool;
   readonly #sockets: SocketPool;
   readonly #upgrades: WebSocketServer;
+  /** What the plane answers to an offer of subprotocols. */
+  readonly #protocols = new WeakMap<IncomingMessage, string | undefined>();
   readonly #aliveTimer: NodeJS.Timeout;
   #connections = 0;
   /** A connection comes once more for each of its requests that is put back into it. */
@@ -78,7 +80,7 @@ class WsTransport implements Transport {
       frames: new FrameCache(),
       onFault,
     };
-    this.#upgrades = upgradesOf(bounds, http);
+    this.#upgrades = upgradesOf(bounds, http, (req) => this.#protocols.get(req) ?? false);
     this.#server = serverOf(http);
     this.#server.on('request', (req, res) => {
       const exchange = new NodeExchange(req, res, this.#exchanges);
@@ -120,9 +122,10 @@ class WsTransport implements Transport {
 
   #handshake(req: IncomingMessage, net: NetSocket, rest: Buffer): void {
     const answer = decideUpgrade(this.#handlers, headOf(req));
-    if (typeof answer === 'function') {
+    if ('open' in answer) {
+      this.#protocols.set(req, answer.protocol);
       this.#upgrades.handleUpgrade(req, net, rest, (ws) => {
-        openSocket(new WsSocket(ws, net, this.#sockets), answer, this.#sockets.onFault);
+        openSocket(new WsSocket(ws, net, this.#sockets), answer.open, this.#sockets.onFault);
       });
       return;
     }
@@ -210,14 +213,18 @@ const serverOf = (http: HttpBounds): Server => {
   return server;
 };
 
-const upgradesOf = (bounds: TransportBounds, http: HttpBounds): WebSocketServer => {
+const upgradesOf = (
+  bounds: TransportBounds,
+  http: HttpBounds,
+  protocolOf: (req: IncomingMessage) => string | false,
+): WebSocketServer => {
   const options = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: bounds.frameBytesMax,
-    // No part of the protocol names a subprotocol; agreeing to one would promise something.
-    handleProtocols: () => false as const,
+    // The library would agree to the first of any offer, and so promise something.
+    handleProtocols: (_offer: Set<string>, req: IncomingMessage) => protocolOf(req),
     closeTimeout: http.lingerMs,
   };
   return new WebSocketServer(options);

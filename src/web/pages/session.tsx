@@ -1,1 +1,135 @@
-export const SessionPage = ({ sessionId }: { sessionId: string }) => <main id="main">session {sessionId}</main>;
+import { useEffect, useState } from 'preact/hooks';
+import { oneLine } from '../../client/printable.ts';
+import { activityOf } from '../../views/activity.ts';
+import { Button } from '../parts/button.tsx';
+import { Dialog } from '../parts/dialog.tsx';
+import { ErrorBox, Loading } from '../parts/states.tsx';
+import { useConnection } from '../shell/connection.ts';
+import { Page } from '../shell/page.tsx';
+import { useStore } from '../use-store.ts';
+import { About } from './session/about.tsx';
+import { Cards } from './session/asks.tsx';
+import { Composer } from './session/composer.tsx';
+import { useDeeds } from './session/deeds.tsx';
+import { Jobs } from './session/jobs.tsx';
+import { me } from './session/me.ts';
+import { Queue } from './session/queue.tsx';
+import { ActivityLine, Present } from './session/top.tsx';
+import { Transcript } from './session/transcript.tsx';
+import { DeskProvider, useDesk, useDeskPart, useTheDesk } from './session/use-desk.ts';
+import '../styles/session.css';
+
+export const SessionPage = ({ sessionId }: { sessionId: string }) => {
+  const name = useStore(me, (m) => m.name);
+  const [attempt, setAttempt] = useState(0);
+  const opened = useDesk(sessionId, name, attempt);
+  if (opened.state === 'open') {
+    return (
+      <DeskProvider value={opened.desk}>
+        <Open head={opened.head} />
+      </DeskProvider>
+    );
+  }
+  return (
+    <Page title="Session" tab={oneLine(sessionId, 40)}>
+      {opened.state === 'opening' ? (
+        <Loading what="Opening the session" />
+      ) : (
+        <ErrorBox title="This session cannot be shown" error={opened.error} again={() => setAttempt((n) => n + 1)} />
+      )}
+    </Page>
+  );
+};
+
+/** From this width on there is room for what is told about the session, beside it. */
+const WIDE = '(min-width: 1100px)';
+
+const Open = ({ head }: { head: number }) => {
+  const desk = useTheDesk();
+  const { sessionId } = desk.link;
+  const title = useDeskPart(({ view }) => oneLine(view.state.title || sessionId, 120));
+  const isRead = useDeskPart(({ view }) => view.state.seq >= head);
+  const mark = useDeskPart(({ view, cards }) => (cards.length > 0 ? '● ' : view.active ? '… ' : ''));
+  useConnection(useDeskPart(({ view }) => (view.connection === 'detached' ? null : view.connection)));
+  const { actions, dialog } = useDeeds();
+  const [finding, setFinding] = useState(false);
+  const [isWide, setWide] = useState(() => matchMedia(WIDE).matches);
+  const [isAbout, setAbout] = useState(isWide);
+  useEffect(() => {
+    const query = matchMedia(WIDE);
+    const look = (): void => {
+      setWide(query.matches);
+      setAbout(query.matches);
+    };
+    query.addEventListener('change', look);
+    return () => query.removeEventListener('change', look);
+  }, []);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      const isFind = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key === 'f';
+      // A second time it is the browser's own search that is wanted.
+      if (isFind && !(event.target instanceof Element && event.target.closest('.find'))) {
+        event.preventDefault();
+        setFinding(true);
+      } else if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
+        const { view } = desk.desk;
+        if (view.active && activityOf(view).kind !== 'cancelling') void desk.cancel({ turnId: view.active.turnId });
+      }
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [desk]);
+  return (
+    <Page
+      title={title}
+      tab={`${mark}${title}`}
+      class={`session${isWide && isAbout ? ' session-wide' : ''}`}
+      actions={
+        <>
+          <ActivityLine />
+          <Present />
+          <Button
+            kind="quiet"
+            icon="search"
+            aria-label="Search in this conversation (Ctrl+F)"
+            onClick={() => setFinding(true)}
+          />
+          <Button
+            kind="quiet"
+            icon="why"
+            aria-label="About this session"
+            aria-expanded={isAbout}
+            onClick={() => setAbout(!isAbout)}
+          />
+        </>
+      }
+    >
+      <div class="talk">
+        {isRead ? (
+          <Transcript finding={finding} onFound={() => setFinding(false)} />
+        ) : (
+          <div class="scroll">
+            <Loading what="Reading the conversation" />
+          </div>
+        )}
+        <div class="dock">
+          <Cards />
+          <Jobs />
+          <Queue />
+          <Composer />
+        </div>
+      </div>
+      {dialog}
+      {isAbout &&
+        (isWide ? (
+          <aside class="about" aria-label="About this session">
+            <About actions={actions} />
+          </aside>
+        ) : (
+          <Dialog title="About this session" onClose={() => setAbout(false)}>
+            <About actions={actions} />
+          </Dialog>
+        ))}
+    </Page>
+  );
+};

@@ -1,0 +1,38 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
+
+/** The landmark and the name of one page. `title` is its only first heading; `quiet`: read, and not seen. */
+export const Page = ({
+  title,
+  tab = title,
+  quiet = false,
+  class: more = '',
+  actions,
+  children,
+}: {
+  title: string;
+  /** What the tab of the browser says before `Opta`, when it is something else. */
+  tab?: string;
+  quiet?: boolean;
+  class?: string;
+  /** Beside the title. */
+  actions?: ComponentChildren;
+  children?: ComponentChildren;
+}) => {
+  useEffect(() => {
+    document.title = `${tab} · Opta`;
+  }, [tab]);
+  return (
+    <main id="main" class={`page ${more}`} tabIndex={-1}>
+      {actions === undefined ? (
+        <h1 class={quiet ? 'unseen' : 'page-title'}>{title}</h1>
+      ) : (
+        <div class="page-head">
+          <h1 class={quiet ? 'unseen' : 'page-title'}>{title}</h1>
+          <div class="page-actions">{actions}</div>
+        </div>
+      )}
+      {children}
+    </main>
+  );
+};
