@@ -76,6 +76,10 @@ export const LIMITS = {
   toolIdleMs: 60_000,
   toolHeapMbMax: 512,
   toolPathBytesMax: 4_096,
+  /** What the model may ask of people, and the answers it may propose. */
+  questionCharsMax: 8_000,
+  optionsMax: 20,
+  optionCharsMax: 500,
   toolPathDepthMax: 128,
   toolPathLinksMax: 32,
   /** Larger files are not edited; they can still be read in part. */

@@ -3,7 +3,7 @@ import type { ErrorCode, OptaError } from '../protocol/errors.ts';
 import type { LmxOperationId } from '../protocol/operations/lmx.ts';
 import type { Message, PresenceEntry, Role } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
-import type { Usage } from '../protocol/turn.ts';
+import type { Question, Usage } from '../protocol/turn.ts';
 
 /**
  * What the actors need from the world. Owned here, implemented outside.
@@ -212,7 +212,8 @@ export interface LmxAdmin {
 
 // --- tools ---------------------------------------------------------------------------------------------------------
 
-export type ToolClass = 'read' | 'write' | 'exec' | 'network' | 'delegate';
+/** `question`: nothing runs; people answer it. */
+export type ToolClass = 'read' | 'write' | 'exec' | 'network' | 'delegate' | 'question';
 
 /** A call that was understood, before anything is decided about it. */
 export interface ToolPlan {
@@ -220,6 +221,8 @@ export interface ToolPlan {
   /** One line for people: what the call would do. */
   summary: string;
   args: { [key: string]: unknown };
+  /** Of the class `question`, and of no other. */
+  question?: Question;
 }
 
 export interface ToolRun {
@@ -251,7 +254,7 @@ export interface Tools {
   offered(mode: string): ToolSpec[];
   /** Parses a call; a string is the error for the model. Pure and quick: it runs inside a transition. */
   plan(name: string, argsText: string): ToolPlan | string;
-  /** `start` is called only after the call's permission and `tool.start` are committed ([PM4]). */
+  /** `start` is called only after the call's permission and `tool.start` are committed ([PM4]), and never for a question. */
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle;
 }
 

@@ -88,6 +88,8 @@ export interface CancelResult {
   cancelled: number;
   cancelledQueued: number;
   cancelledActive: boolean;
+  /** When a call was named. */
+  cancelledCalls?: number;
 }
 
 export type ResolveResult =

@@ -4,9 +4,10 @@ import type { DaemonHttp } from '../client/http.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { EventPayload, LogRecord } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
+import { ANSWER_CHARS_MAX, type Question } from '../protocol/turn.ts';
 import { colour, type Output, oneLine, printable } from './output.ts';
 
-export type Answer = Pick<ResolvePermission, 'decision' | 'decidedBy' | 'remember'> & { note?: string };
+export type Answer = Pick<ResolvePermission, 'decision' | 'decidedBy' | 'remember' | 'answer'> & { note?: string };
 /** Decides about one request. `signal` aborts when somebody else was first; then the answer is not used. */
 export type Decide = (request: EventPayload<'permission.request'>, signal: AbortSignal) => Promise<Answer | null>;
 
@@ -78,8 +79,13 @@ export const denyFor =
     Promise.resolve({
       decision: 'deny',
       decidedBy: `${program} (no terminal)`,
-      note: `${colour.yellow('!')} denied ${oneLine(request.summary || request.toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`,
+      note: `${colour.yellow('!')} ${refusedAt(request)}`,
     });
+
+const refusedAt = ({ question, summary, toolName }: EventPayload<'permission.request'>): string =>
+  question === undefined
+    ? `denied ${oneLine(summary || toolName)}: there is no terminal to ask at (--auto allows edits, --dangerous everything)`
+    : `not answered: ${oneLine(question.text, 200)}: there is no terminal to ask at`;
 
 /** Puts a question and resolves with the line that answers it: '' at end of input, null when it was withdrawn. */
 export type Put = (prompt: string, signal: AbortSignal) => Promise<string | null>;
@@ -88,6 +94,7 @@ export type Put = (prompt: string, signal: AbortSignal) => Promise<string | null
 export const askPerson =
   (output: Output, put: Put = question): Decide =>
   async (request, signal) => {
+    if (request.question !== undefined) return answerOf(request.question, output, put, signal);
     output.err(`\n${colour.yellow('?')} ${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}\n`);
     if (request.preview !== undefined) output.err(`${colour.dim(clip(printable(request.preview)))}\n`);
     const text = await put(`  Allow? ${colour.dim('a = always in this session [y/N]')} `, signal);
@@ -96,6 +103,35 @@ export const askPerson =
     if (/^a(lways)?$/i.test(text.trim())) return { decision: 'allow', decidedBy, remember: 'session' };
     return { decision: /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny', decidedBy };
   };
+
+/** A typed line is the answer, a number one of the options; nothing declines. */
+const answerOf = async (asked: Question, output: Output, put: Put, signal: AbortSignal): Promise<Answer | null> => {
+  output.err(`\n${colour.yellow('?')} ${colour.bold(clip(printable(asked.text)))}\n${optionLines(asked)}`);
+  const text = await put(`  Answer: ${colour.dim('[nothing: none]')} `, signal);
+  if (text === null) return null;
+  const answer = answerFrom(asked, text);
+  const decidedBy = personName();
+  return answer === null ? { decision: 'deny', decidedBy } : { decision: 'allow', decidedBy, answer };
+};
+
+export const optionLines = ({ options = [] }: Question): string =>
+  options.map((option, i) => `  ${i + 1}. ${oneLine(option, 200)}\n`).join('');
+
+/** What a line says to a question; null when it says nothing. */
+export const answerFrom = ({ options = [] }: Question, line: string): string | null => {
+  const text = line.trim();
+  const picked = /^\d+$/.test(text) ? options[Number(text) - 1] : undefined;
+  return picked ?? (text === '' ? null : text.slice(0, ANSWER_CHARS_MAX));
+};
+
+/** A decision in a line, for those who did not take it. */
+export const decisionLine = (p: EventPayload<'permission.resolved'>): string => {
+  const by = oneLine(p.decidedBy, 60);
+  if (p.answer !== undefined) return `answered by ${by}: ${oneLine(p.answer, 100)}`;
+  if (p.cancelledBy !== undefined) return `cancelled ${oneLine(p.toolName)} by ${by}`;
+  const always = p.remember === undefined ? '' : ', and from now on in this session';
+  return `${p.decision === 'allow' ? 'allowed' : 'denied'} ${oneLine(p.toolName)} by ${by}${always}`;
+};
 
 const PREVIEW_LINES_MAX = 40;
 const clip = (text: string): string => {

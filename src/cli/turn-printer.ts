@@ -1,6 +1,7 @@
 import type { Attachment } from '../client/attach.ts';
 import type { TurnView } from '../client/turn-view.ts';
 import type { LogRecord } from '../protocol/events.ts';
+import { decisionLine } from './ask.ts';
 import { colour, type Output, oneLine, printable } from './output.ts';
 
 const BUFFERED_BYTES_MAX = 1 << 20;
@@ -82,11 +83,9 @@ export class TurnPrinter {
         this.#aside(`${mark} ${record.payload.name} ${colour.dim(took)}${said}`);
         break;
       }
-      case 'permission.resolved': {
-        const { decision, toolName, decidedBy } = record.payload;
-        this.#aside(colour.dim(`${decision === 'allow' ? 'allowed' : 'denied'} ${toolName} by ${oneLine(decidedBy)}`));
+      case 'permission.resolved':
+        this.#aside(colour.dim(decisionLine(record.payload)));
         break;
-      }
       case 'turn.queued':
         if (record.payload.position > 1) this.#aside(colour.dim(`queued at place ${record.payload.position}`));
         break;

@@ -27,6 +27,7 @@ const ASKED = [
   'delegate_task',
   'lsp_rename',
   'git_commit',
+  'ask_user',
 ];
 
 /** What `permissions.<tool>` is when nobody said; undefined for a tool that nobody knows. */

@@ -1,6 +1,18 @@
 /** What a plain request asks for, as the demo engine understands it: the call to make first, and what to tell of it. */
 export interface Intent {
-  tell: 'help' | 'stream' | 'list' | 'tree' | 'layout' | 'read' | 'lines' | 'search' | 'count' | 'find' | 'change';
+  tell:
+    | 'help'
+    | 'stream'
+    | 'list'
+    | 'tree'
+    | 'layout'
+    | 'read'
+    | 'lines'
+    | 'search'
+    | 'count'
+    | 'find'
+    | 'change'
+    | 'ask';
   call: [name: string, args: { [name: string]: unknown }];
   /** Where the answer is to be written down. */
   saveTo?: string;
@@ -46,8 +58,24 @@ const look = (tell: Intent['tell'], word: string | undefined, rest: string): Int
 const find = (pattern: string | null, rest: string): Intent | null =>
   pattern === null ? null : { tell: 'find', call: ['find_files', { pattern: glob(pattern), path: place(rest) }] };
 
+/** What follows a colon at the end, or a dash, are answers to choose from: `red, green or blue`. */
+const ask = (words: string): Intent | null => {
+  const [, question = words, list = ''] = /^(.*?)\s*(?::|\s[-–]\s)\s*([^:]+)$/s.exec(words) ?? [];
+  const options = list
+    .split(/\s*(?:,|;|\bor\b)\s*/)
+    .map((option) => unquote(option.trim()).replace(/[?.!]+$/, ''))
+    .filter((option) => option !== '');
+  const text = question.trim();
+  if (text === '') return null;
+  return {
+    tell: 'ask',
+    call: ['ask_user', options.length < 2 ? { question: words.trim() } : { question: text, options }],
+  };
+};
+
 /** Tried in order; the first that makes sense of the request wins. `rest` is what follows the match. */
 const RULES: [pattern: string, intent: (m: string[], rest: string, text: string) => Intent | null][] = [
+  ['^\\s*(?:please\\s+)?ask\\s+(?:me|us)\\b[\\s:,]*(.+)$', ([, words = '']) => ask(words)],
   [
     '\\bstream\\s+(?:an?\\s+)?(\\d[\\d,_]*)(?:.*?\\bat\\s+(\\d+))?',
     ([, n = '', rate = '0']) => {

@@ -85,6 +85,7 @@ const SHAPE: { [tool: string]: RegExp } = {
   find_files: /^(\[|(?!.* .*\.$).+)/,
   write_file: /^(Created|Replaced) /,
   edit_file: /^Edited /,
+  ask_user: /^(?!No answer: )/,
 };
 const refused = ({ name, result }: Made): boolean =>
   result.startsWith('Error (') || SHAPE[name]?.test(result) === false;
@@ -114,6 +115,7 @@ const tell = ({ tell: what, call: [, args] }: Intent, made: Made[]): string => {
   const remark = /(?:^|\n)\[([^\n]*)\]$/.exec(result)?.[1];
   const note = remark ? `\n(The tool adds: ${remark}.)` : '';
   if (what === 'change') return `${result}.`;
+  if (what === 'ask') return `You answered: ${result}`;
   if (what === 'lines')
     return `\`${args.path}\` has ${count(lines.length, 'line')}${note ? ` in the part that was read.${note}` : '.'}`;
   if (what === 'read') return readText(String(args.path), textOf(result)) + note;
@@ -165,4 +167,5 @@ const HELP = `I am the demo engine: fixed rules, no model. I understand plain re
 - search for "TODO" in src · count occurrences of TODO · find *.ts
 - summarise the layout of this folder (and save it to NOTES.md)
 - write a note saying … · replace "a" with "b" in file.txt
+- ask me which colour: red, green or blue
 - stream 500 words`;

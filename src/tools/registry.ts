@@ -1,17 +1,21 @@
 import { z } from 'zod';
 import { LIMITS } from '../actors/limits.ts';
 import type { ToolClass, ToolPlan, ToolSpec } from '../actors/ports.ts';
+import type { Question } from '../protocol/turn.ts';
 import type { ToolName } from './jobs.ts';
 import { printable } from './outcome.ts';
 
 /** The table of tools: everything that the model, the policy and people are told about one. */
 interface Tool {
-  name: ToolName;
+  name: ToolName | typeof ASK_USER;
   toolClass: ToolClass;
   description: string;
   schema: z.ZodObject;
   summary(args: { [key: string]: unknown }): string;
 }
+
+/** The one tool that is no job: people are its answer ([PM7]). */
+const ASK_USER = 'ask_user';
 
 /** A half of a surrogate pair has no bytes: it would be written as something else than what was asked for. */
 const text = (what: string) =>
@@ -27,7 +31,7 @@ const path = (what: string) =>
 const folder = path('Folder, relative to the workspace. Default: the workspace itself.').optional();
 
 const tool = <S extends z.ZodObject>(
-  name: ToolName,
+  name: Tool['name'],
   toolClass: ToolClass,
   description: string,
   schema: S,
@@ -99,6 +103,20 @@ const TOOLS: readonly Tool[] = [
     }),
     (a) => `Edit ${a.path}: ${bytes(a.old_text)} become ${bytes(a.new_text)}`,
   ),
+  tool(
+    ASK_USER,
+    'question',
+    'Asks the user a question and waits for the answer, which is the result. For what only the user can know or decide; not for permission to use a tool.',
+    z.strictObject({
+      question: text('The question, in full.').min(1).max(LIMITS.questionCharsMax),
+      options: z
+        .array(text('An answer.').min(1).max(LIMITS.optionCharsMax))
+        .max(LIMITS.optionsMax)
+        .optional()
+        .describe('Answers to choose from; another one may be given all the same.'),
+    }),
+    (a) => `Ask: ${a.question}`,
+  ),
 ];
 
 const BY_NAME = new Map<string, Tool>(TOOLS.map((t) => [t.name, t]));
@@ -109,10 +127,10 @@ const specOf = (t: Tool): ToolSpec => {
 };
 
 const ALL = TOOLS.map(specOf);
-const READ_ONLY = TOOLS.filter((t) => t.toolClass === 'read').map(specOf);
+const READ_ONLY = TOOLS.filter((t) => t.toolClass === 'read' || t.toolClass === 'question').map(specOf);
 const WRITING_MODES = new Set(['chat', 'do']);
 
-/** [PM4] A mode that is not known to write gets readers only. The turn's policy refuses writers again when they are called. */
+/** [PM4] A mode that is not known to write gets readers and questions only. The turn's policy refuses writers again when they are called. */
 export const offered = (mode: string): ToolSpec[] => (WRITING_MODES.has(mode) ? ALL : READ_ONLY);
 
 const SUMMARY_CHARS_MAX = 300;
@@ -150,5 +168,12 @@ export const plan = (name: string, argsText: string): ToolPlan | string => {
   }
   const checked = check(name, args);
   if (typeof checked === 'string') return checked;
-  return { toolClass: checked.tool.toolClass, summary: line(checked.tool.summary(checked.args)), args: checked.args };
+  const { tool: found, args: taken } = checked;
+  const planned = { toolClass: found.toolClass, summary: line(found.summary(taken)), args: taken };
+  return found.toolClass === 'question' ? { ...planned, question: questionOf(taken) } : planned;
 };
+
+const questionOf = ({ question, options }: { question?: string; options?: string[] }): Question => ({
+  text: question ?? '',
+  ...(options === undefined || options.length === 0 ? {} : { options }),
+});

@@ -54,6 +54,8 @@ export const createTools = (world: { clock: Clock; log: Log; jobsMax?: number })
 
 const shuttingDown = (): ToolResult => failure(new OptaError('shutting-down', 'the daemon is shutting down'));
 
+const noJob = (): ToolResult => failure(new OptaError('internal', 'a question is for people and is not run'));
+
 class Pool {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -84,6 +86,7 @@ class Pool {
       verdict: null,
     };
     if (typeof checked === 'string') this.#answerSoon(job, { result: checked, isError: true });
+    else if (checked.tool.toolClass === 'question') this.#answerSoon(job, noJob());
     else if (this.#closed) this.#answerSoon(job, shuttingDown());
     else if (this.#queue.length >= LIMITS.toolQueueMax) {
       const text = 'too many tool calls are waiting; try again later';

@@ -72,6 +72,10 @@ export class Harness {
       offered: () => [],
       plan: (name, args) => {
         if (args === 'poison') throw new Error('poisoned plan');
+        if (name === 'ask') {
+          const question = { text: 'which?', options: ['this', 'that'] };
+          return { toolClass: 'question', summary: 'Ask: which?', args: { question: 'which?' }, question };
+        }
         return { toolClass: name === 'read' ? 'read' : 'write', summary: name, args: { path: 'f' } };
       },
       start: (run, done) => {

@@ -108,3 +108,19 @@ test('[SV3] what is kept is bounded over all sessions, oldest out first, and goe
   w.read('c', 0);
   expect(w.asked).toHaveLength(5);
 });
+
+test('[EV2] what was under way when the last reader left is not kept: the next one reads the head of now', () => {
+  const w = world();
+  w.read('a', 90);
+  w.pages.forget('a');
+  w.state.head = 101;
+  w.read('a', 90);
+  expect(w.asked).toHaveLength(2);
+  w.asked[0]?.answer();
+  w.asked[1]?.answer();
+  w.read('a', 100);
+  w.turn();
+  w.asked[2]?.answer();
+  expect(w.got).toEqual([upTo(91, 100), upTo(91, 100), [101]]);
+  expect(w.pages.bytes).toBe(110);
+});

@@ -58,6 +58,40 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     expect(events.filter((e) => e.event === 'permission.request')).toHaveLength(1);
   });
 
+  test('[CT3, PM7] a question is answered by a line, a number takes an option, and /answer serves what others are asked', async () => {
+    const id = await open();
+    const ask = (question: string): string =>
+      `w @@{"tools":[{"name":"ask_user","args":{"question":"${question}","options":["red","green"]}}],"text":"${question} done"}@@`;
+    say(ask('Colour?'));
+    await pane.shows('2. green');
+    say('2');
+    await pane.shows(/^Colour\? done$/m);
+    say(ask('Shade?'));
+    await pane.shows(/Shade\?[\s\S]*Answer: /);
+    say('rather dark');
+    await pane.shows(/^Shade\? done$/m);
+    await asEve(id, ask('Size?'));
+    await pane.shows('/answer or /deny');
+    say('/answer 1');
+    await pane.shows('(answer to eve)');
+    const ends = (await eventsOf(world.daemon, id)).filter((e) => e.event === 'tool.end');
+    expect(ends.map((e) => e.payload?.result)).toEqual(['green', 'rather dark', 'red']);
+  });
+
+  test('[CX5, CT8] /cancel call ends the call that asks, and the turn goes on', async () => {
+    const id = await open();
+    await asEve(id, writes('never.txt'));
+    await pane.shows('/allow or /deny');
+    say('/cancel call');
+    await pane.shows('Cancelled write_file.');
+    await pane.shows('(answer to eve)');
+    say('/cancel call');
+    await pane.shows('No call runs or asks now.');
+    expect(existsSync(join(world.daemon.home, 'never.txt'))).toBe(false);
+    const resolved = (await eventsOf(world.daemon, id)).find((e) => e.event === 'permission.resolved');
+    expect(resolved?.payload).toMatchObject({ reason: 'cancelled', cancelledBy: expect.stringMatching(/^person:/) });
+  });
+
   test('[CT3, CT7] others ask while a line is being typed: it stays, /allow decides, and a decision elsewhere is told', async () => {
     const id = await open();
     pane.type('half a li');

@@ -225,6 +225,31 @@ describe('permissions', () => {
     await finished(socket, again);
   });
 
+  test('[PM7] a question: in a read-only mode too, a bare allow of an older client leaves it open, the answer is the result', async () => {
+    const socket = await daemon.socket(sessionId);
+    const ask = say({ tools: [{ name: 'ask_user', args: { question: 'Which?', options: ['a', 'b'] } }], text: 'done' });
+    const turnId = await submit(ask, { mode: 'plan' });
+    const asked = (await socket.record('permission.request')).payload;
+    expect(asked).toMatchObject({ toolName: 'ask_user', question: { text: 'Which?', options: ['a', 'b'] } });
+    const why = (await daemon.get(`/v3/sessions/${sessionId}/why`)).json;
+    expect([why.state, why.text]).toEqual(['waiting-for-permission', expect.stringContaining('waits for an answer')]);
+
+    const bare = await decide(asked.requestId, 'allow', 'old');
+    expect([bare.status, bare.json]).toMatchObject([400, { ok: false, conflict: false, code: 'invalid-request' }]);
+    const frame = { type: 'permission.resolve', sessionId, requestId: asked.requestId, decision: 'allow' };
+    const long = await socket.ask({ ...frame, decidedBy: 'ana', answer: 'x'.repeat(8_001) });
+    expect(long.code).toBe('invalid-request');
+    const ack = await socket.ask({ ...frame, decidedBy: 'ana', answer: 'neither, see the "notes"' });
+    expect(ack.result).toEqual({ ok: true, conflict: false, decision: 'allow' });
+    const records = ofTurn(await finished(socket, turnId), turnId);
+    expect(toldModel(world)).toBe('neither, see the "notes"');
+    expect(records.find((r) => r.event === 'permission.resolved')?.payload).toMatchObject({
+      decidedBy: 'person:ana',
+      answer: 'neither, see the "notes"',
+    });
+    expect(records.find((r) => r.event === 'tool.end')?.payload).toMatchObject({ isError: false });
+  });
+
   test('[PM4] a read-only mode is not offered writers, and a model that calls one all the same is refused', async () => {
     const socket = await daemon.socket(sessionId);
     for (const mode of ['plan', 'review', 'research']) {

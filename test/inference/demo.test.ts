@@ -3,11 +3,13 @@ import { createDemo } from '../../src/inference/demo.ts';
 import { understand } from '../../src/inference/demo-intents.ts';
 import { ask, run, simClock, toolTalk } from './bench.ts';
 
-const tools = ['list_dir', 'read_file', 'search_files', 'find_files', 'write_file', 'edit_file'].map((name) => ({
-  name,
-  description: name,
-  parameters: { type: 'object' },
-}));
+const tools = ['list_dir', 'read_file', 'search_files', 'find_files', 'write_file', 'edit_file', 'ask_user'].map(
+  (name) => ({
+    name,
+    description: name,
+    parameters: { type: 'object' },
+  }),
+);
 type Made = Parameters<typeof toolTalk>[1];
 
 const answer = (request: string, made: Made = [], offered = tools) => {
@@ -57,6 +59,13 @@ test.each([
     { path: 'hello.txt', content: 'Hello, world!\n' },
   ],
   ['write "one two" to a/b.txt', 'write_file', { path: 'a/b.txt', content: 'one two\n' }],
+  ['ask me what to call it', 'ask_user', { question: 'what to call it' }],
+  ['Ask me: is 10:30 fine?', 'ask_user', { question: 'is 10:30 fine?' }],
+  [
+    'ask me which colour: red, green or "light blue"',
+    'ask_user',
+    { question: 'which colour', options: ['red', 'green', 'light blue'] },
+  ],
   ['replace "foo bar" with "baz" in src/x.ts', 'edit_file', { path: 'src/x.ts', old_text: 'foo bar', new_text: 'baz' }],
 ])('[IN7] %j becomes a real call', (request, name, args) => {
   expect(answer(request).calls).toEqual([[name, args]]);
@@ -76,6 +85,17 @@ test.each([
   const { text, calls } = answer(request);
   expect(calls).toEqual([]);
   expect(text).toMatch(/demo engine: fixed rules, no model/);
+});
+
+test('[IN7, PM7] an answer is told as it was given, and written down when that was asked for; none is said to be none', () => {
+  const made = (result: string) => [{ name: 'ask_user', args: { question: 'which colour' }, result }];
+  expect(answer('ask me which colour', made('green, I think')).text).toContain('You answered: green, I think');
+  expect(answer('ask me which colour and save it to c.txt', made('green')).calls).toEqual([
+    ['write_file', { path: 'c.txt', content: 'You answered: green\n' }],
+  ]);
+  expect(answer('ask me which colour', made('No answer: nobody gave one in time.')).text).toContain(
+    'ask_user gave no result: No answer: nobody gave one in time.',
+  );
 });
 
 test('[IN7] a folder is told as the tool listed it', () => {

@@ -17,15 +17,19 @@ export interface ClientHooks {
 interface Envelope {
   event: string;
   seq: number;
-  payload: { requestId?: string };
+  payload: { requestId?: string; question?: object; turnId?: string; id?: string; calls?: { id: string }[] };
 }
 
 export class SimClient {
   cursor = 0;
   /** Permission requests seen and not yet seen resolved. */
   readonly requests = new Set<string>();
+  /** Those among them, now or before, that are questions. */
+  readonly questions = new Set<string>();
   /** A permission request has arrived. */
   onAsked: () => void = () => undefined;
+  /** A model wants a call made, or it runs. */
+  onCall: (turnId: string, callId: string) => void = () => undefined;
   readonly sessionId: string;
   #end: SocketEnd | null = null;
   #buffered = 0;
@@ -125,8 +129,11 @@ export class SimClient {
       return;
     }
     this.cursor = seq;
+    for (const { id } of payload.calls ?? []) this.onCall(payload.turnId ?? '', id);
+    if (event === 'tool.start') this.onCall(payload.turnId ?? '', payload.id ?? '');
     if (event === 'permission.request' && payload.requestId) {
       this.requests.add(payload.requestId);
+      if (payload.question) this.questions.add(payload.requestId);
       this.onAsked();
     }
     if (event === 'permission.resolved' && payload.requestId) this.requests.delete(payload.requestId);

@@ -106,7 +106,7 @@ export const fakeInference = (clock: Clock, random: Random): FakeInference => {
 const callsOf = (r: Random): RequestedCall[] =>
   Array.from({ length: r.int(1, 3) }, (_, i) => ({
     id: r.chance(0.1) ? 'same' : `c${i}-${r.int(0, 999)}`,
-    name: r.pick(['read', 'read', 'write', 'exec']),
+    name: r.pick(['read', 'read', 'write', 'write', 'exec', 'ask']),
     args: JSON.stringify({ path: `f${i}` }),
   }));
 

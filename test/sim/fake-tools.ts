@@ -8,7 +8,7 @@ export interface FakeTools extends Tools {
   readonly running: Map<string, ToolRun>;
 }
 
-const CLASSES = { read: 'read', write: 'write', exec: 'exec' } as const;
+const CLASSES = { read: 'read', write: 'write', exec: 'exec', ask: 'question' } as const;
 
 export const fakeTools = (
   clock: Clock,
@@ -34,6 +34,7 @@ export const fakeTools = (
         toolClass: CLASSES[name as keyof typeof CLASSES],
         summary: `${name} it`,
         args: args as { path: string },
+        ...(name === 'ask' ? { question: { text: 'which?' } } : {}),
       };
     },
     start(run, done) {

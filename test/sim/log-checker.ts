@@ -3,6 +3,9 @@ import type { LogRecord } from '../../src/protocol/events.ts';
 import { emptySession, fold, type SessionState } from '../../src/protocol/session-state.ts';
 import { BackgroundChecker } from './background-checker.ts';
 
+/** Of the simulator, and of the daemon. */
+const isQuestion = (tool: string): boolean => tool === 'ask' || tool === 'ask_user';
+
 /**
  * A small model of what a session's log may say, fed record by record as they are committed. It knows nothing of the actors:
  * it is the oracle. A violation is a sentence that begins with the id of the guarantee.
@@ -30,6 +33,8 @@ export class LogChecker {
   readonly #cancelNamed = new Set<string>();
   /** Tools that are not asked about again, and who said so. */
   readonly #remembered = new Map<string, string>();
+  /** By call. */
+  readonly #answers = new Map<string, string>();
 
   readonly sessionId: string;
   readonly #report: (violation: string) => void;
@@ -57,6 +62,17 @@ export class LogChecker {
   excuse(): void {
     for (const turnId of this.cancelledAtMs.keys()) this.cancelledAtMs.set(turnId, Number.NaN);
     for (const open of this.#openRequests.values()) open.untilMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** By turn and call: ended alone. */
+  readonly cancelledCalls = new Set<string>();
+
+  /** It waits, is asked about or runs, in a turn that is not being cancelled. */
+  callIsOpen(turnId: string, callId: string): boolean {
+    const { active } = this.state;
+    if (active?.turnId !== turnId || active.cancelling) return false;
+    const call = active.calls.find(({ id }) => id === callId);
+    return call !== undefined && call.progress.state !== 'ended' && call.progress.state !== 'refused';
   }
 
   /** The call may run now: allowed, started, and all of that committed. */
@@ -130,6 +146,8 @@ export class LogChecker {
         this.#nameCancelled(r.payload);
         return;
       case 'permission.request':
+        if (isQuestion(r.payload.toolName) !== (r.payload.question !== undefined))
+          this.#bad('PM7: a question that is none, or the other way round', r);
         if (this.#remembered.has(r.payload.toolName)) this.#bad('PM6: asked about a tool that was allowed for good', r);
         this.#openRequests.set(r.payload.requestId, {
           turnId: r.payload.turnId,
@@ -148,8 +166,13 @@ export class LogChecker {
           Date.parse(r.ts) > (this.#openRequests.get(requestId)?.untilMs ?? Number.POSITIVE_INFINITY);
         if (late) this.#bad('PM3: decided after its deadline', r);
         this.#openRequests.delete(requestId);
+        if (r.payload.cancelledBy !== undefined) this.cancelledCalls.add(key);
         if (r.payload.decision === 'allow') this.#allowed.set(key, r.payload.decidedBy);
+        if (r.payload.decision === 'allow' && isQuestion(r.payload.toolName) !== (r.payload.answer !== undefined))
+          this.#bad('PM7: a question without an answer, or an answer without a question', r);
+        if (r.payload.answer !== undefined) this.#answers.set(key, r.payload.answer);
         if (r.payload.remember !== undefined) {
+          if (isQuestion(r.payload.toolName)) this.#bad('PM7: the answer of a question is remembered', r);
           if (r.payload.decision !== 'allow' || r.payload.reason !== 'person')
             this.#bad('PM6: remembered by nobody', r);
           this.#remembered.set(r.payload.toolName, r.payload.decidedBy.replace('person:', 'remembered:'));
@@ -159,15 +182,22 @@ export class LogChecker {
       case 'tool.start': {
         const key = `${r.payload.turnId}/${r.payload.id}`;
         const by = r.payload.decidedBy;
+        if (this.cancelledCalls.has(key)) this.#bad('CX5: a call that was cancelled runs all the same', r);
         if (this.#started.has(key) && !this.#ended.has(key)) this.#bad('PM4: a call started twice', r);
         if (by.startsWith('person:') && this.#allowed.get(key) !== by)
           this.#bad('PM4: started without the allow it names', r);
         const remembered = this.#remembered.get(r.payload.name) === by;
         if (!by.startsWith('person:') && !by.startsWith('rule:') && !remembered) this.#bad('PM4: started by nobody', r);
+        if (isQuestion(r.payload.name) && !by.startsWith('person:'))
+          this.#bad('PM7: a question that nobody answered', r);
         if ((r.payload.name === 'write' || r.payload.name === 'exec') && !by.startsWith('person:') && !remembered) {
           this.#bad('PM4: a call that must be asked for was started by a rule', r);
         }
-        if (this.#turns.get(r.payload.turnId)?.mode === 'plan' && r.payload.name !== 'read') {
+        if (
+          this.#turns.get(r.payload.turnId)?.mode === 'plan' &&
+          r.payload.name !== 'read' &&
+          !isQuestion(r.payload.name)
+        ) {
           this.#bad('PM4: a read-only turn runs a tool that changes things', r);
         }
         if (this.#started.size > this.#ended.size) this.#bad('TL2: two calls of one turn run at once', r);
@@ -178,7 +208,13 @@ export class LogChecker {
       case 'tool.end': {
         const key = `${r.payload.turnId}/${r.payload.id}`;
         if (!this.#started.has(key) || this.#ended.has(key)) this.#bad('PM4: ended what did not run', r);
+        const answer = this.#answers.get(key);
+        if (answer !== undefined && r.payload.result !== answer) this.#bad('PM7: the result is not the answer', r);
         this.#ended.add(key);
+        if (r.payload.cancelledBy !== undefined) {
+          if (!r.payload.isError) this.#bad('CX5: cancelled, and yet no error', r);
+          this.cancelledCalls.add(key);
+        }
         return;
       }
       case 'turn.done':

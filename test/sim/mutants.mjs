@@ -153,6 +153,41 @@ export const MUTANTS = [
     replace: 'rememberedBy(context.f, callName(context.f, event.callId)) === event.turnId,',
   },
   {
+    name: 'yes is an answer',
+    rule: 'PM7',
+    file: 'src/actors/domain/decisions.ts',
+    find: "return d.answer === undefined ? 'This request is a question: an allow needs an `answer`' : null;",
+    replace: 'return null;',
+  },
+  {
+    name: 'run the question',
+    rule: 'PM7',
+    file: T,
+    find: "d.answer === undefined ? { type: 'call.granted'",
+    replace: "d.answer !== '' ? { type: 'call.granted'",
+  },
+  {
+    name: 'a running call that nothing can end',
+    rule: 'CX5',
+    file: S,
+    find: "targetCall(context.f, event.target)?.progress.state === 'started',",
+    replace: "targetCall(context.f, event.target)?.progress.state === 'never',",
+  },
+  {
+    name: 'run what was cancelled before its place came',
+    rule: 'CX5',
+    file: S,
+    find: "callState(context.f, event.callId) === 'refused',",
+    replace: "callState(context.f, event.callId) === 'never',",
+    also: [
+      {
+        file: 'src/actors/machines/turn.ts',
+        find: "context.refused.includes(context.calls[context.next]?.id ?? ''),",
+        replace: "context.refused.includes(context.calls[context.next]?.id ?? '-') && false,",
+      },
+    ],
+  },
+  {
     name: 'a queue without a bound',
     rule: 'TQ4',
     file: 'src/actors/domain/arbitration.ts',

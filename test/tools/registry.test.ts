@@ -4,11 +4,13 @@ import { offered, plan } from '../../src/tools/registry.ts';
 
 const READERS = ['list_dir', 'read_file', 'search_files', 'find_files'];
 const WRITERS = ['write_file', 'edit_file'];
+const QUESTIONS = ['ask_user'];
 
 test('[PM4] only chat and do offer writers; a mode that nobody knows offers none', () => {
-  for (const mode of ['chat', 'do']) expect(offered(mode).map((t) => t.name)).toEqual([...READERS, ...WRITERS]);
+  for (const mode of ['chat', 'do'])
+    expect(offered(mode).map((t) => t.name)).toEqual([...READERS, ...WRITERS, ...QUESTIONS]);
   for (const mode of ['plan', 'review', 'research', '', 'DO', '__proto__']) {
-    expect(offered(mode).map((t) => t.name)).toEqual(READERS);
+    expect(offered(mode).map((t) => t.name)).toEqual([...READERS, ...QUESTIONS]);
   }
 });
 
@@ -16,11 +18,12 @@ test('[PM4] every tool says its class, and takes no argument that it does not kn
   for (const { name, parameters } of offered('do')) {
     expect(parameters).toMatchObject({ type: 'object', additionalProperties: false });
     expect(JSON.stringify(parameters)).not.toContain('$schema');
-    const args = { path: 'a', pattern: 'x', content: 'c', old_text: 'o', new_text: 'n' };
+    const args = { path: 'a', pattern: 'x', content: 'c', old_text: 'o', new_text: 'n', question: 'q' };
     const own = Object.keys((parameters as { properties: object }).properties);
     const picked = Object.fromEntries(Object.entries(args).filter(([k]) => own.includes(k)));
     const planned = plan(name, JSON.stringify(picked));
-    expect(planned).toMatchObject({ toolClass: WRITERS.includes(name) ? 'write' : 'read', args: picked });
+    const toolClass = WRITERS.includes(name) ? 'write' : QUESTIONS.includes(name) ? 'question' : 'read';
+    expect(planned).toMatchObject({ toolClass, args: picked });
     expect(plan(name, JSON.stringify({ ...picked, command: 'rm' }))).toMatch(/^Error \(invalid-request\).*command/);
   }
 });
@@ -43,6 +46,11 @@ test.each([
   ['write_file', '{"path":"a"}', 'invalid-request'],
   ['write_file', '{"path":"a","content":"\\ud83d"}', 'invalid-request'],
   ['edit_file', '{"path":"a","old_text":"","new_text":"x"}', 'invalid-request'],
+  ['ask_user', '{}', 'invalid-request'],
+  ['ask_user', '{"question":""}', 'invalid-request'],
+  ['ask_user', '{"question":"q","options":[""]}', 'invalid-request'],
+  ['ask_user', JSON.stringify({ question: 'x'.repeat(8_001) }), 'invalid-request'],
+  ['ask_user', JSON.stringify({ question: 'q', options: Array(21).fill('a') }), 'invalid-request'],
   ['write_file', JSON.stringify({ path: 'a', content: 'x'.repeat(4 << 20) }), 'payload-too-large'],
 ])('[TL1] %s with bad arguments gives the model an error (%#)', (name, args, code) => {
   const error = plan(name, args);

@@ -7,7 +7,8 @@ import type { ToolClass } from '../ports.ts';
  * change of configuration never changes a running turn.
  *
  * Order: a user's `deny` is final ([PM5]); a read-only mode refuses everything but reading, whatever else says allow ([PM4]);
- * then the user's other rules, last match first; then the defaults of design.md section 6.
+ * then the user's other rules, last match first; then the defaults of design.md section 6. A question to the user is asked unless
+ * a rule denies it: nothing can allow it in place of an answer ([PM7]).
  */
 export interface PermissionRule {
   /** Tool name or glob with `*`. */
@@ -42,6 +43,7 @@ const READ_ONLY: ReadonlySet<Mode> = new Set(['plan', 'review', 'research']);
 export const judge = (policy: TurnPolicy, tool: string, toolClass: ToolClass, path: string | undefined): Verdict => {
   const matching = policy.rules.filter((rule) => applies(rule, tool, path));
   if (matching.some((rule) => rule.action === 'deny')) return { action: 'deny', by: `rule:user:${tool}` };
+  if (toolClass === 'question') return { action: 'ask', by: 'rule:question' };
   if (READ_ONLY.has(policy.mode) && toolClass !== 'read') return { action: 'deny', by: `rule:mode:${policy.mode}` };
   const last = matching.at(-1);
   if (last) return { action: last.action, by: `rule:user:${last.tool}` };

@@ -1,5 +1,6 @@
 import type { Fact, SessionChange } from '../../protocol/events.ts';
-import { fold, type QueuedTurn, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import type { ResolvePermission } from '../../protocol/frames.ts';
+import { type Call, fold, type QueuedTurn, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import type { SubmitTurn } from '../../protocol/turn.ts';
 import type { Place } from './arbitration.ts';
 import { terminal } from './closing.ts';
@@ -10,6 +11,9 @@ export const DELETED = 'The session was deleted; undelete it to go on.';
 export const callName = (f: SessionState, callId: string): string =>
   f.active?.calls.find((c) => c.id === callId)?.name ?? '';
 
+export const callState = (f: SessionState, callId: string) =>
+  f.active?.calls.find((c) => c.id === callId)?.progress.state;
+
 export const toolStart = (f: SessionState, callId: string, decidedBy: string): Fact => {
   const call = f.active?.calls.find((c) => c.id === callId);
   const { turnId } = f.active ?? { turnId: '' };
@@ -17,6 +21,25 @@ export const toolStart = (f: SessionState, callId: string, decidedBy: string): F
     event: 'tool.start',
     payload: { turnId, id: callId, name: call?.name ?? '', args: call?.args ?? '', decidedBy },
   };
+};
+
+/**
+ * An allow by a person with what follows from it, in one commit: the call's start, and of a question also its end, since the
+ * answer is the result and nothing runs ([PM7]).
+ */
+export const allowed = (f: SessionState, { id, name }: Call, d: ResolvePermission): Fact[] => {
+  const { turnId } = f.active ?? { turnId: '' };
+  const by = `person:${d.decidedBy}`;
+  const { requestId, remember, answer } = d;
+  const more = { ...(remember === undefined ? {} : { remember }), ...(answer === undefined ? {} : { answer }) };
+  const taken = { decision: 'allow', reason: 'person', decidedBy: by, ...more } as const;
+  const facts: Fact[] = [
+    { event: 'permission.resolved', payload: { turnId, requestId, callId: id, toolName: name, ...taken } },
+    toolStart(f, id, by),
+  ];
+  if (answer === undefined) return facts;
+  const end = { turnId, id, name, result: answer, isError: false, elapsedMs: 0 };
+  return [...facts, { event: 'tool.end', payload: end }];
 };
 
 export const turnQueued = (

@@ -44,13 +44,15 @@ export const explain = (s: SessionState, below: Below, limits: { cancelDeadlineM
   }
   const open = openRequests(s)[0];
   if (open) {
+    const { question, summary, expiresAt, requestId } = open.asked;
+    const isQuestion = question !== undefined;
     return {
       ...base,
       state: 'waiting-for-permission',
-      text: `${who} waits for permission: ${open.asked.summary}.${behind}`,
+      text: `${who} waits for ${isQuestion ? 'an answer' : 'permission'}: ${summary}.${behind}`,
       since: turn.startedAt,
-      until: open.asked.expiresAt,
-      unblock: `anybody attached: allow or deny ${open.asked.requestId}; without an answer it is denied`,
+      until: expiresAt,
+      unblock: `anybody attached: ${isQuestion ? 'answer' : 'allow'} or deny ${requestId}; without an answer it is denied`,
     };
   }
   const running = turn.calls.find((c) => c.progress.state === 'started');

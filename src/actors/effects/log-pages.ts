@@ -11,7 +11,7 @@ import type { Clock, Done, LogPage, LogStore, StoredRecord } from '../ports.ts';
 export interface LogPages {
   /** Records after `afterSeq`, at least one if there is one. Answers in a later turn. */
   read(sessionId: string, afterSeq: number, done: Done<LogPage>): void;
-  /** Nobody reads this session any more. */
+  /** Nobody reads this session any more: what is read of it now is not kept, since nothing would tell that its head has moved on. */
   forget(sessionId: string): void;
   readonly bytes: number;
 }
@@ -31,7 +31,7 @@ export const createLogPages = (parts: { store: LogStore; clock: Clock; limits: L
   /** By session, then by first `seq`; insertion order is age. */
   const kept = new Set<Page>();
   const bySession = new Map<string, Set<Page>>();
-  const reading = new Map<string, Done<LogPage>[]>();
+  const reading = new Map<string, { sessionId: string; waiting: Done<LogPage>[] }>();
   let bytes = 0;
 
   const drop = (page: Page): void => {
@@ -73,21 +73,24 @@ export const createLogPages = (parts: { store: LogStore; clock: Clock; limits: L
       const found = find(sessionId, afterSeq + 1);
       if (found) return clock.soon(() => done(null, found));
       const key = `${sessionId} ${afterSeq}`;
-      const waiting = reading.get(key);
-      if (waiting) {
-        waiting.push(done);
+      const under = reading.get(key);
+      if (under) {
+        under.waiting.push(done);
         return;
       }
-      const all = [done];
-      reading.set(key, all);
+      const mine = { sessionId, waiting: [done] };
+      reading.set(key, mine);
       store.read(sessionId, afterSeq, bounds, (error, page) => {
-        reading.delete(key);
-        if (!error) keep(sessionId, page);
-        for (const one of all) one(error, page);
+        if (reading.get(key) === mine) {
+          reading.delete(key);
+          if (!error) keep(sessionId, page);
+        }
+        for (const one of mine.waiting) one(error, page);
       });
     },
     forget(sessionId) {
       for (const page of bySession.get(sessionId) ?? []) drop(page);
+      for (const [key, under] of reading) if (under.sessionId === sessionId) reading.delete(key);
     },
     get bytes() {
       return bytes;

@@ -1,8 +1,9 @@
 import type { Fact } from '../../protocol/events.ts';
 import { openRequests, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
+import type { Question } from '../../protocol/turn.ts';
 import { closing } from '../domain/closing.ts';
 import { misfit, rememberedBy } from '../domain/decisions.ts';
-import { callName, toolStart } from '../domain/session-facts.ts';
+import { allowed, callName, toolStart } from '../domain/session-facts.ts';
 import { turnStats } from '../domain/turn-stats.ts';
 import type { TurnOutcome } from '../messages.ts';
 import type { Act, Command } from './session-commands.ts';
@@ -85,17 +86,19 @@ export const recordRemembered = ({ context, event, enqueue }: Act): void => {
 };
 
 export const recordAsk = ({ context, event, enqueue }: Act): void => {
-  const { turnId, callId, requestId, args, summary } = event as Command<'call.ask'>;
+  const { turnId, callId, requestId, args, summary, question } = event as Command<'call.ask'>;
   const toolName = callName(context.f, callId);
   const nowMs = context.env.now();
   const expiresAt = new Date(nowMs + context.env.permissionDeadlineMs).toISOString();
-  const payload = { turnId, requestId, callId, toolName, args, summary, expiresAt };
+  const asked = { args, summary, ...(question === undefined ? {} : { question }) };
+  const payload = { turnId, requestId, callId, toolName, ...asked, expiresAt };
   commit(context, enqueue, [{ event: 'permission.request', payload }], nowMs);
 };
 
 export const recordUnattended = ({ context, event, enqueue }: Act): void => {
-  const { callId, requestId } = event as Command<'call.ask'>;
-  deny(context, enqueue, { callId, requestId, reason: 'unattended', by: 'daemon', message: UNATTENDED });
+  const { callId, requestId, question } = event as Command<'call.ask'>;
+  const message = untold(question).unattended;
+  deny(context, enqueue, { callId, requestId, reason: 'unattended', by: 'daemon', message });
 };
 
 export const recordRefusal = ({ context, event, enqueue }: Act): void => {
@@ -105,13 +108,17 @@ export const recordRefusal = ({ context, event, enqueue }: Act): void => {
 
 export const recordExpiry = ({ context, event, enqueue }: Act): void => {
   const { callId, requestId } = event as Command<'call.expire'>;
-  deny(context, enqueue, { callId, requestId, reason: 'timeout', by: 'daemon', message: EXPIRED });
+  const open = openRequests(context.f).find(({ asked }) => asked.requestId === requestId);
+  const message = untold(open?.asked.question).expired;
+  deny(context, enqueue, { callId, requestId, reason: 'timeout', by: 'daemon', message });
 };
 
 export const recordResult = ({ context, event, enqueue }: Act): void => {
-  const { turnId, callId, result, elapsedMs } = event as Command<'call.result'>;
-  const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs };
-  commit(context, enqueue, [{ event: 'tool.end', payload }]);
+  const { turnId, callId, result, elapsedMs, cancelledBy } = event as Command<'call.result'>;
+  const alone = cancelledBy === undefined ? {} : { cancelledBy };
+  const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs, ...alone };
+  const f = commit(context, enqueue, [{ event: 'tool.end', payload }]);
+  settle(context, enqueue, f);
 };
 
 export const refuseMisfit = ({ context, event, enqueue }: Act): void =>
@@ -125,34 +132,20 @@ export const refuseMisfit = ({ context, event, enqueue }: Act): void =>
 export const decide = ({ context, event, enqueue }: Act): void => {
   const { ask, decision: d } = event as Command<'permission.resolve'>;
   const open = openRequests(context.f).find((o) => o.asked.requestId === d.requestId);
-  const turnId = context.f.active?.turnId;
-  if (!open || turnId === undefined) return;
-  const by = `person:${d.decidedBy}`;
+  if (!open) return;
+  const { call, asked } = open;
   let f: SessionState;
   if (d.decision === 'allow') {
-    const resolved = { turnId, requestId: d.requestId, callId: open.call.id, toolName: open.call.name } as const;
-    f = commit(context, enqueue, [
-      {
-        event: 'permission.resolved',
-        payload: {
-          ...resolved,
-          decision: 'allow',
-          reason: 'person',
-          decidedBy: by,
-          ...(d.remember === undefined ? {} : { remember: d.remember }),
-        },
-      },
-      toolStart(context.f, open.call.id, by),
-    ]);
-    tell(enqueue, { type: 'call.granted', callId: open.call.id, afterSeq: f.seq });
+    f = commit(context, enqueue, allowed(context.f, call, d));
+    const callId = call.id;
+    tell(
+      enqueue,
+      d.answer === undefined ? { type: 'call.granted', callId, afterSeq: f.seq } : { type: 'call.answered', callId },
+    );
   } else {
-    f = deny(context, enqueue, {
-      callId: open.call.id,
-      requestId: d.requestId,
-      reason: 'person',
-      by,
-      message: DECLINED,
-    });
+    const by = `person:${d.decidedBy}`;
+    const message = untold(asked.question).declined;
+    f = deny(context, enqueue, { callId: call.id, requestId: d.requestId, reason: 'person', by, message });
   }
   const value = { ok: true, conflict: false, decision: d.decision };
   answer(enqueue, f, ask, value);
@@ -178,6 +171,16 @@ export const refuseUnknownRequest = ({ event, enqueue }: Act): void =>
   refusal(enqueue, event, 'permission-not-found', 'Unknown permission request');
 
 const STOPPED = 'The daemon stopped while this turn ran. What it had written so far is kept.';
-const DECLINED = 'User declined this action.';
-const EXPIRED = 'Nobody allowed this call in time, so it was not run.';
-const UNATTENDED = 'This call needs permission and nobody is attached who could give it, so it was not run.';
+
+/** What the model is told when nobody allowed its call, or nobody answered its question. */
+const untold = (question: Question | undefined) => (question === undefined ? NOT_ALLOWED : NOT_ANSWERED);
+const NOT_ALLOWED = {
+  declined: 'User declined this action.',
+  expired: 'Nobody allowed this call in time, so it was not run.',
+  unattended: 'This call needs permission and nobody is attached who could give it, so it was not run.',
+};
+const NOT_ANSWERED = {
+  declined: 'No answer: the user declined to give one.',
+  expired: 'No answer: nobody gave one in time.',
+  unattended: 'No answer: nobody is attached who could give one.',
+};

@@ -1,4 +1,4 @@
-import { askPerson, type Decide, denyFor } from '../ask.ts';
+import { askPerson, type Decide, denyFor, optionLines } from '../ask.ts';
 import { colour, type Output, oneLine } from '../output.ts';
 import type { Conversation } from './conversation.ts';
 import type { Lines } from './lines.ts';
@@ -30,7 +30,7 @@ export class Awaiting {
 
 /**
  * Who decides in a line-mode conversation. Without a terminal one's own calls are denied at once, and those of others are left to
- * them. At a terminal a person is asked; while they write, they are told, and answer with /allow and /deny.
+ * them. At a terminal a person is asked; while they write, they are told, and answer with /allow, /answer and /deny.
  */
 export const decider = (
   talk: Conversation,
@@ -47,7 +47,9 @@ export const decider = (
     const { active } = talk.link.view.current;
     const whose = active === null ? 'a turn' : `the turn of ${oneLine(active.writerId, 40)}`;
     const what = `${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}`;
-    output.err(`${colour.yellow('?')} ${whose} asks: ${what}\n  /allow or /deny\n`);
+    const how =
+      request.question === undefined ? '  /allow or /deny\n' : `${optionLines(request.question)}  /answer or /deny\n`;
+    output.err(`${colour.yellow('?')} ${whose} asks: ${what}\n${how}`);
     const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([gone, awaiting.begins()]);
     return signal.aborted ? null : ask(request, signal);

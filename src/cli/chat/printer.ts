@@ -1,6 +1,7 @@
 import { itemsOf, type TurnView } from '../../client/turn-view.ts';
 import type { LogRecord } from '../../protocol/events.ts';
 import type { Message } from '../../protocol/session.ts';
+import { decisionLine } from '../ask.ts';
 import { failureText } from '../exit.ts';
 import { colour, type Output, oneLine, printable } from '../output.ts';
 import { TurnPrinter } from '../turn-printer.ts';
@@ -76,11 +77,9 @@ export class ChatPrinter {
       case 'tool.end':
         if (record.payload.isError) this.#aside(`  ✗ ${record.payload.name} ${oneLine(record.payload.result, 100)}`);
         break;
-      case 'permission.resolved': {
-        const { decision, toolName, decidedBy } = record.payload;
-        this.#aside(`  ${decision === 'allow' ? 'allowed' : 'denied'} ${toolName} by ${oneLine(decidedBy, 60)}`);
+      case 'permission.resolved':
+        this.#aside(`  ${decisionLine(record.payload)}`);
         break;
-      }
       case 'turn.done':
       case 'turn.error':
         this.#ended(past.findLast((turn) => turn.turnId === record.payload.turnId));

@@ -1,6 +1,7 @@
 import type { DecideOptions } from '../../client/session-link.ts';
 import { openRequests } from '../../protocol/session-state.ts';
 import type { Mode } from '../../protocol/turn.ts';
+import { answerFrom } from '../ask.ts';
 import { sessionsCommand } from '../commands/sessions.ts';
 import { UsageError } from '../exit.ts';
 import { oneLine } from '../output.ts';
@@ -51,6 +52,26 @@ const decide = async ({ ctx, talk }: Room, decision: 'allow' | 'deny', how: Deci
     return;
   }
   await talk.link.decide(open.asked.requestId, decision, how);
+};
+
+const answer = async (ctx: Room['ctx'], talk: Room['talk'], line: string): Promise<void> => {
+  const open = openRequests(talk.link.view.state).find(({ asked }) => asked.question !== undefined);
+  if (open?.asked.question === undefined) {
+    ctx.output.out('No question waits for an answer.\n');
+    return;
+  }
+  const text = answerFrom(open.asked.question, line);
+  if (text === null) throw new UsageError('/answer takes a text, or the number of an option');
+  await talk.link.decide(open.asked.requestId, 'allow', { answer: text });
+};
+
+/** The turn goes on without it. */
+const cancelCall = async ({ ctx, talk }: Room): Promise<void> => {
+  const { active } = talk.link.view.state;
+  const call = active?.calls.find(({ progress }) => progress.state === 'started' || progress.state === 'asked');
+  const target = active && call ? { turnId: active.turnId, callId: call.id } : null;
+  const hit = target !== null && (await talk.link.cancel(target)).cancelled > 0;
+  ctx.output.out(hit ? `Cancelled ${oneLine(call?.name ?? '')}.\n` : 'No call runs or asks now.\n');
 };
 
 const cancel = async ({ ctx, talk }: Room, turnId: string | undefined): Promise<void> => {
@@ -110,10 +131,17 @@ export const TURNS: readonly SlashCommand[] = [
     },
   },
   {
+    name: 'answer',
+    aliases: [],
+    usage: '<text or number>',
+    text: 'answer the question that waits, with your words or one of its options',
+    run: ({ ctx, talk }, { rest }) => answer(ctx, talk, rest),
+  },
+  {
     name: 'deny',
     aliases: [],
     usage: '',
-    text: 'deny it',
+    text: 'deny it, or decline to answer',
     run: (room) => decide(room, 'deny'),
   },
   {
@@ -126,9 +154,9 @@ export const TURNS: readonly SlashCommand[] = [
   {
     name: 'cancel',
     aliases: ['stop'],
-    usage: '[turn]',
-    text: 'cancel your own turns that run or wait, or the turn with this id',
-    run: (room, { args }) => cancel(room, args[0]),
+    usage: '[turn | call]',
+    text: 'cancel your own turns that run or wait, the turn with this id, or the call that runs or asks now',
+    run: (room, { args }) => (args[0] === 'call' ? cancelCall(room) : cancel(room, args[0])),
   },
   {
     name: 'editor',
