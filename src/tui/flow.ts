@@ -27,6 +27,7 @@ interface Spot {
 const LINES_KEPT_MAX = 64;
 /** A change may make another sign of what stands so far before it. */
 const SIGN_CHARS_MAX = 64;
+const BLOCK_CHARS_MAX = 8_192;
 
 /**
  * Breaks a text that is being written into rows. Only what is near the cursor is broken, and what stands before a change is not
@@ -97,6 +98,7 @@ export class Flow {
     const from = cursor === 0 ? 0 : text.lastIndexOf('\n', cursor - 1) + 1;
     const end = text.indexOf('\n', cursor);
     const line = this.#line(text.slice(from, end < 0 ? text.length : end), true);
+    if ((line.starts.at(-1) as number) < cursor - from) this.#extend(line, cursor - from);
     let row = 0;
     while (this.#start(line, row + 1) !== null && (line.starts[row + 1] as number) <= cursor - from) row += 1;
     return { from, line, row };
@@ -107,7 +109,7 @@ export class Flow {
     if (from === 0) return null;
     const start = from < 2 ? 0 : text.lastIndexOf('\n', from - 2) + 1;
     const over = this.#line(text.slice(start, from - 1));
-    while (!over.done) this.#extend(over);
+    this.#extend(over, over.text.length);
     return { from: start, line: over, row: over.starts.length - 1 };
   }
 
@@ -144,29 +146,40 @@ export class Flow {
   }
 
   #start(line: Line, row: number): number | null {
-    while (!line.done && line.starts.length <= row) this.#extend(line);
+    if (line.starts.length <= row) this.#extend(line);
     return line.starts[row] ?? null;
   }
 
-  /** Finds where the row ends that begins last. A space at the end of a row hangs over. */
-  #extend(line: Line): void {
-    const start = line.starts.at(-1) as number;
-    for (let chars = this.#width * 2 + SIGN_CHARS_MAX; ; chars *= 2) {
-      let [at, used, gap] = [start, 0, start];
-      for (const sign of graphemes(line.text.slice(start, start + chars))) {
-        const w = sign === ' ' && used >= this.#width ? 0 : this.#widthOf(sign);
-        if (used + w > this.#width && at > start) {
-          line.starts.push(gap > start ? gap : at);
-          return;
-        }
-        used += w;
-        at += sign.length;
-        if (sign === ' ') gap = at;
-      }
-      if (start + chars < line.text.length) continue;
-      line.done = true;
-      return;
+  /** Finds where rows end: at least one more, and all that begin before `until`. A space at the end of a row hangs over. */
+  #extend(line: Line, until = 0): void {
+    for (let more = 0; !line.done; more *= 2) {
+      const start = line.starts.at(-1) as number;
+      const chars = Math.max(this.#width * 2 + SIGN_CHARS_MAX + more, Math.min(until - start, BLOCK_CHARS_MAX));
+      const rows = line.starts.length;
+      this.#break(line, graphemes(line.text.slice(start, start + chars)), start + chars >= line.text.length);
+      if (line.starts.length === rows) more = Math.max(more, chars);
+      else if ((line.starts.at(-1) as number) >= until) return;
+      else more = 0;
     }
+  }
+
+  #break(line: Line, signs: readonly string[], isEnd: boolean): void {
+    let at = line.starts.at(-1) as number;
+    let [start, used, gap, sinceGap] = [at, 0, at, 0];
+    for (const sign of signs) {
+      const w = sign === ' ' && used >= this.#width ? 0 : this.#widthOf(sign);
+      while (used + w > this.#width && at > start) {
+        const atWord = gap > start;
+        [start, used] = atWord ? [gap, sinceGap] : [at, 0];
+        line.starts.push(start);
+        [gap, sinceGap] = [start, used];
+      }
+      used += w;
+      sinceGap += w;
+      at += sign.length;
+      if (sign === ' ') [gap, sinceGap] = [at, 0];
+    }
+    if (isEnd) line.done = true;
   }
 
   #signs({ line, row }: Spot): string[] {

@@ -28,8 +28,11 @@ const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /** What one place of the screen can show, in order. */
 export const graphemes = (text: string): string[] =>
-  PLAIN.test(text) ? text.split('') : Array.from(segmenter.segment(text), ({ segment }) => segment);
+  SINGLE.test(text) ? text.split('') : Array.from(segmenter.segment(text), ({ segment }) => segment);
 
+/** Signs of Europe and East Asia that stand by themselves: where all are such, nobody has to look for what belongs together. */
+const SINGLE =
+  /^[\x20-\x7e\xa0-\u02ff\u0370-\u0482\u048a-\u0590\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2190-\u23ff\u2500-\u25ff\u2e80-\u3029\u3030-\u3098\u309b-\ua4cf\uac00-\ud7a3\uff00-\uff9d\uffe0-\uffee]*$/;
 const PLAIN = /^[\x20-\x7e]*$/;
 const NO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}\u1160-\u11ff]$/u;
 const EMOJI = /^\p{Emoji_Presentation}$/u;

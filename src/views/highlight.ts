@@ -81,7 +81,6 @@ const FAMILIES: readonly (readonly [names: string, family: Family])[] = [
       'case class data do else end for function if import in let local module nil of return then type where while',
     ),
   ],
-  ['lisp clojure clj scheme el', family(';', '', '', 'def defmacro defn defun do fn if lambda let nil quote t')],
 ];
 const BY_NAME = new Map(FAMILIES.flatMap(([names, of]) => names.split(' ').map((name) => [name, of] as const)));
 
@@ -97,7 +96,9 @@ export const highlightLine = (
   const spans: CodeSpan[] = [];
   let at = 0;
   const put = (kind: CodeSpan['kind'], to: number): void => {
-    if (to > at) spans.push({ kind, text: line.slice(at, to) });
+    const last = spans.at(-1);
+    if (to > at && last?.kind === kind) last.text += line.slice(at, to);
+    else if (to > at) spans.push({ kind, text: line.slice(at, to) });
     at = Math.max(at, to);
   };
   /** Up to the end of what is open, or to the end of the line. */

@@ -39,6 +39,10 @@ const live = async (world: World, operations: number, calm: boolean): Promise<vo
     client.onAsked = () => {
       if (random.chance(0.5)) world.outside.setTimeout(() => decide(world, client), random.int(1, 700));
     };
+    client.onCall = (turnId, callId) => {
+      const inMs = random.chance(0.6) ? random.int(0, 15) : random.int(15, 400);
+      if (random.chance(0.12)) world.outside.setTimeout(() => cancelCall(world, client, turnId, callId), inMs);
+    };
   }
   for (let i = 0; i < operations; i++) {
     await operate(world, calm);
@@ -252,6 +256,15 @@ const cancel = (world: World, client: SimClient): void => {
           : {};
   world.pending.set(requestId, { kind: 'cancel', sessionId: client.sessionId, ...(turnId ? { turnId } : {}) });
   client.send({ type: 'turn.cancel', requestId, sessionId: client.sessionId, ...target });
+};
+
+const cancelCall = (world: World, client: SimClient, turnId: string, callId: string): void => {
+  if (!client.attached) return;
+  const requestId = world.id('q');
+  const { sessionId } = client;
+  world.pending.set(requestId, { kind: 'cancelCall', sessionId, turnId, callId });
+  const target = { turnId, callId, cancelledBy: world.id('p') };
+  client.send({ type: 'turn.cancel', requestId, sessionId, ...target });
 };
 
 /** The clients that have a request in front of them. */

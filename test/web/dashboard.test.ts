@@ -75,12 +75,12 @@ describe('what is said aloud between two looks', () => {
 
   test('a request that is new, by the name of its session', () => {
     const now = look({
-      sessions: [session('s1', { title: 'Queue', asks: [ask('r1'), ask('r2')] }), session('s2', { asks: [ask('r3')] })],
+      sessions: [
+        session('s1', { title: 'Queue', asks: [ask('r1'), ask('r2')] }),
+        session('s2', { asks: [{ ...ask('r3'), toolName: 'ask_user', summary: 'Which one?' }] }),
+      ],
     });
-    expect(newsOf(before, now)).toEqual([
-      'Queue asks for permission: run_command, npm test',
-      's2 asks for permission: run_command, npm test',
-    ]);
+    expect(newsOf(before, now)).toEqual(['Queue asks for permission: run_command, npm test', 's2 asks: Which one?']);
   });
 
   test('a quarantine, another state of the daemon, a host that goes and comes', () => {

@@ -52,22 +52,28 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
   const isStale = root !== null && feed.state !== 'open';
   return (
     <Page title={title} tab="Inspector" class={`inspector${isStale ? ' is-stale' : ''}`}>
-      <FeedState feed={feed} at={root === null ? null : heardMs.current} what="the actors" />
-      {root !== null && actor !== null && (
-        <div class="inspect lives">
-          <Panel title={`Actors · ${picture.count}`} class="inspect-tree">
-            <ActorTree root={root} chosen={actor.id} choose={setChosen} />
-          </Panel>
-          <Panel
-            title={oneLine(actor.id || 'actors', 100)}
-            class="inspect-chart"
-            actions={session !== null && <SessionLinks sessionId={session} isWhole={sessionId === null} />}
-          >
-            <Chart actor={actor} picture={picture} />
-          </Panel>
+      <FeedState feed={feed} at={picture.isTold ? heardMs.current : null} what="the actors" />
+      {picture.isTold && (
+        <div class={`inspect lives${root === null ? ' inspect-asleep' : ''}`}>
+          {root !== null && actor !== null ? (
+            <>
+              <Panel title={`Actors · ${picture.count}`} class="inspect-tree">
+                <ActorTree root={root} chosen={actor.id} choose={setChosen} />
+              </Panel>
+              <Panel
+                title={oneLine(actor.id || 'actors', 100)}
+                class="inspect-chart"
+                actions={session !== null && <SessionLinks sessionId={session} isWhole={sessionId === null} />}
+              >
+                <Chart actor={actor} picture={picture} />
+              </Panel>
+            </>
+          ) : (
+            <Asleep sessionId={sessionId} />
+          )}
           <div class="inspect-side">
             {session !== null && <WhyPanel asked={why} />}
-            <FactsPanel actor={actor} hasEnded={found === null} />
+            {actor !== null && <FactsPanel actor={actor} hasEnded={found === null} />}
           </div>
           <div class="inspect-below">
             <ChangesPanel changes={picture.changes} choose={setChosen} />
@@ -79,6 +85,19 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
     </Page>
   );
 };
+
+/** Nothing of it is in memory, so there is nothing to draw; its log is there all the same. */
+const Asleep = ({ sessionId }: { sessionId: string | null }) => (
+  <Panel
+    title="Actors · 0"
+    class="inspect-none"
+    actions={sessionId !== null && <SessionLinks sessionId={sessionId} isWhole={false} />}
+  >
+    <Empty title="It sleeps">
+      <p>Nothing of it is held in memory, which costs nothing. The next turn wakes it, and its actors appear here.</p>
+    </Empty>
+  </Panel>
+);
 
 const SessionLinks = ({ sessionId, isWhole }: { sessionId: string; isWhole: boolean }) => (
   <>

@@ -86,7 +86,7 @@ const LimitRow = ({ level: { gauge, part, isCache } }: { level: Level }) => {
         <br />
         <code class="soft">{oneLine(gauge.limit ?? gauge.name, 60)}</code>
       </th>
-      <td class="nowrap">
+      <td>
         <svg class={`bar bar-${tone}`} viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
           <rect class="bar-all" width="100" height="6" />
           <rect class="bar-part" width={percent} height="6" />
