@@ -52,10 +52,9 @@ export class Narrator {
         ];
       }
       case 'permission.resolved': {
-        const { toolName, decision, decidedBy, reason } = record.payload;
-        return reason === 'rule'
-          ? []
-          : [`${name(toolName)} ${decision === 'allow' ? 'allowed' : 'denied'} by ${name(decidedBy)}.`];
+        const { toolName, decision, decidedBy, reason, answer } = record.payload;
+        const done = answer !== undefined ? 'answered' : decision === 'allow' ? 'allowed' : 'denied';
+        return reason === 'rule' ? [] : [`${name(toolName)} ${done} by ${name(decidedBy)}.`];
       }
       case 'tool.end': {
         const call = view.active?.items.find((item) => item.kind === 'tool' && item.callId === record.payload.id);

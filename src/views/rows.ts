@@ -125,9 +125,20 @@ export const textOfRow = (row: Row): string => {
   }
 };
 
+/** Kept for the next letter that is typed. */
+const lowered = new WeakMap<Row, string>();
+
+const lower = (row: Row): string => {
+  const known = lowered.get(row);
+  if (known !== undefined) return known;
+  const text = textOfRow(row).toLowerCase();
+  lowered.set(row, text);
+  return text;
+};
+
 /** The places of the rows that hold `wanted`, upper and lower case alike. */
 export const foundIn = (rows: readonly Row[], wanted: string): number[] => {
   const needle = wanted.toLowerCase();
   if (needle === '') return [];
-  return rows.flatMap((row, i) => (textOfRow(row).toLowerCase().includes(needle) ? [i] : []));
+  return rows.flatMap((row, i) => (lower(row).includes(needle) ? [i] : []));
 };

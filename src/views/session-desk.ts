@@ -100,10 +100,11 @@ const noticed = (desk: Desk, text: string, tone: Notice['tone']): Desk => {
 /** [PM2] Who was first, when a card goes that this person has not answered. */
 const decidedElsewhere = (desk: Desk, record: LogRecord): string | null => {
   if (record.event !== 'permission.resolved') return null;
-  const { requestId, toolName, decision, decidedBy } = record.payload;
+  const { requestId, toolName, decision, decidedBy, answer } = record.payload;
   const shown = desk.cards.some((card) => card.requestId === requestId);
   if (!shown || desk.deciding.includes(requestId)) return null;
-  return `${toolName}: ${decision === 'allow' ? 'allowed' : 'denied'} by ${decidedBy}`;
+  const done = answer !== undefined ? 'answered' : decision === 'allow' ? 'allowed' : 'denied';
+  return `${toolName}: ${done} by ${decidedBy}`;
 };
 
 export interface Answer {

@@ -50,7 +50,10 @@ const wayIn = (): Promise<Way> =>
 /** Once, when the page begins: takes the ticket out of the address before anything else can see it, and trades it for a key. */
 export const enter = async (): Promise<void> => {
   const { ticket, rest } = ticketOf(location.hash);
-  const here = { host: location.hostname, port: Number(location.port || 80) };
+  // The page comes from its daemon, except in development, where it comes from Vite.
+  const here = import.meta.env.DEV
+    ? { host: '127.0.0.1', port: 9999 }
+    : { host: location.hostname, port: Number(location.port || 80) };
   if (ticket !== null) {
     history.replaceState(null, '', `${location.pathname}${rest}`);
     window.dispatchEvent(new HashChangeEvent('hashchange'));

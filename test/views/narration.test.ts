@@ -85,7 +85,8 @@ describe('what is said aloud', () => {
       decision: 'allow',
       reason: 'person',
       decidedBy: 'person:eve',
+      answer: 'this one',
     });
-    expect(said.at(-1)).toBe('ask_user allowed by eve.');
+    expect(said.at(-1)).toBe('ask_user answered by eve.');
   });
 });

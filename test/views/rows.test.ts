@@ -51,7 +51,7 @@ describe('the rows of a conversation', () => {
     const open = reader.read(feed(...begun(), token('one ')));
     expect(kinds(open.live)).toEqual(['user', 'text']);
     const grown = reader.read(feed(token('two')));
-    const text = grown.live[1] as Extract<Row, { kind: 'text' }>;
+    const text = grown.live[1] as Row;
     expect(text).toMatchObject({ id: open.live[1]?.id, text: 'one two', open: true });
     // Nothing but the open text is another object.
     expect(grown.live[0]).toBe(open.live[0]);

@@ -60,7 +60,15 @@ describe('the feed of live actors', () => {
       live.take(m);
     expect(live.picture.root?.id).toBe('s1');
     expect(live.picture.root?.children.map((c) => c.id)).toEqual(['s1/job/a/b']);
-    expect(new LiveActors().picture.root).toBeNull();
+  });
+
+  test('a picture of nothing is a session that sleeps, which is not the same as nothing told', () => {
+    const live = new LiveActors();
+    expect([live.picture.root, live.picture.isTold]).toEqual([null, false]);
+    live.take(picture(0));
+    expect([live.picture.root, live.picture.isTold]).toEqual([null, true]);
+    live.take(actor('s1', 'session', 'recovering'));
+    expect(live.picture.changes.map((c) => c.event)).toEqual(['begins']);
   });
 
   test('a change of state is told with its event; a step that changes none is not', () => {

@@ -5,9 +5,9 @@ import type { Overview } from '../../protocol/feeds/overview.ts';
 import { onNextFrame } from '../frames.ts';
 import { announce } from '../parts/announcer.tsx';
 import { Button } from '../parts/button.tsx';
+import { FeedState } from '../parts/feed-state.tsx';
 import { Panel } from '../parts/panel.tsx';
-import { Empty, ErrorBox, Loading } from '../parts/states.tsx';
-import { Ago } from '../parts/time.tsx';
+import { Empty } from '../parts/states.tsx';
 import { shell } from '../shell/actions.ts';
 import { useConnection } from '../shell/connection.ts';
 import { Page } from '../shell/page.tsx';
@@ -40,23 +40,14 @@ export const DashboardPage = () => {
   const isStale = overview !== null && feed.state !== 'open';
   return (
     <Page title="Dashboard" class={`dashboard${isStale ? ' is-stale' : ''}`}>
-      {feed.state === 'ended' && feed.error && (
-        <ErrorBox title="The dashboard hears nothing any more" error={feed.error} again={feed.again} />
-      )}
-      {isStale && feed.state !== 'ended' && (
-        <p class="stale" role="status">
-          <span class="dot" aria-hidden="true" />
-          Connection lost. The figures are of <Ago at={overview.ts} everyMs={1_000} />; it is tried again by itself.
-        </p>
-      )}
-      {overview === null && feed.state !== 'ended' && <Loading what="Looking at the daemon" />}
+      <FeedState feed={feed} at={overview?.ts ?? null} what="the daemon" />
       {overview !== null && <Shown overview={overview} samples={samples} />}
     </Page>
   );
 };
 
 const Shown = ({ overview, samples }: Look & { overview: Overview }) => (
-  <div class="dash">
+  <div class="dash lives">
     <AsksPanel sessions={overview.sessions} />
     <QuarantinePanel quarantined={overview.quarantined} />
     <DaemonPanel overview={overview} samples={samples} />

@@ -5,6 +5,7 @@ import type { DrawnCharts } from '../../protocol/chart.ts';
 import type { InspectMessage } from '../../protocol/feeds/inspection.ts';
 import { actorAt } from '../../views/chart.ts';
 import { onNextFrame } from '../frames.ts';
+import { FeedState } from '../parts/feed-state.tsx';
 import { Panel } from '../parts/panel.tsx';
 import { Empty, ErrorBox, Loading } from '../parts/states.tsx';
 import { hashOf } from '../router.ts';
@@ -27,7 +28,9 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
   const [drawing] = useState(() => onNextFrame(() => setPicture(live.picture)));
   /** How often something of a session changed, so that `why` is asked again then and only then. */
   const moves = useRef(new Map<string, number>());
+  const heardMs = useRef(0);
   const feed = useFeed('inspect.stream', sessionId, (message: InspectMessage) => {
+    heardMs.current = Date.now();
     const moved = live.take(message);
     if (message.type === '@opta.picture') moves.current.clear();
     const of = moved === null ? null : sessionOf(moved);
@@ -49,31 +52,28 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
   const isStale = root !== null && feed.state !== 'open';
   return (
     <Page title={title} tab="Inspector" class={`inspector${isStale ? ' is-stale' : ''}`}>
-      {feed.state === 'ended' && feed.error && (
-        <ErrorBox title="The inspector hears nothing any more" error={feed.error} again={feed.again} />
-      )}
-      {isStale && feed.state !== 'ended' && (
-        <p class="stale" role="status">
-          <span class="dot" aria-hidden="true" />
-          Connection lost. This is how it was; it is tried again by itself.
-        </p>
-      )}
-      {root === null && feed.state !== 'ended' && <Loading what="Looking at the actors" />}
-      {root !== null && actor !== null && (
-        <div class="inspect">
-          <Panel title={`Actors · ${picture.count}`} class="inspect-tree">
-            <ActorTree root={root} chosen={actor.id} choose={setChosen} />
-          </Panel>
-          <Panel
-            title={oneLine(actor.id || 'actors', 100)}
-            class="inspect-chart"
-            actions={session !== null && <SessionLinks sessionId={session} isWhole={sessionId === null} />}
-          >
-            <Chart actor={actor} picture={picture} />
-          </Panel>
+      <FeedState feed={feed} at={picture.isTold ? heardMs.current : null} what="the actors" />
+      {picture.isTold && (
+        <div class={`inspect lives${root === null ? ' inspect-asleep' : ''}`}>
+          {root !== null && actor !== null ? (
+            <>
+              <Panel title={`Actors · ${picture.count}`} class="inspect-tree">
+                <ActorTree root={root} chosen={actor.id} choose={setChosen} />
+              </Panel>
+              <Panel
+                title={oneLine(actor.id || 'actors', 100)}
+                class="inspect-chart"
+                actions={session !== null && <SessionLinks sessionId={session} isWhole={sessionId === null} />}
+              >
+                <Chart actor={actor} picture={picture} />
+              </Panel>
+            </>
+          ) : (
+            <Asleep sessionId={sessionId} />
+          )}
           <div class="inspect-side">
             {session !== null && <WhyPanel asked={why} />}
-            <FactsPanel actor={actor} hasEnded={found === null} />
+            {actor !== null && <FactsPanel actor={actor} hasEnded={found === null} />}
           </div>
           <div class="inspect-below">
             <ChangesPanel changes={picture.changes} choose={setChosen} />
@@ -85,6 +85,19 @@ export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {
     </Page>
   );
 };
+
+/** Nothing of it is in memory, so there is nothing to draw; its log is there all the same. */
+const Asleep = ({ sessionId }: { sessionId: string | null }) => (
+  <Panel
+    title="Actors · 0"
+    class="inspect-none"
+    actions={sessionId !== null && <SessionLinks sessionId={sessionId} isWhole={false} />}
+  >
+    <Empty title="It sleeps">
+      <p>Nothing of it is held in memory, which costs nothing. The next turn wakes it, and its actors appear here.</p>
+    </Empty>
+  </Panel>
+);
 
 const SessionLinks = ({ sessionId, isWhole }: { sessionId: string; isWhole: boolean }) => (
   <>

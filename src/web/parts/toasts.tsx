@@ -17,8 +17,13 @@ export const toasts = createStore({
   on: {
     said: ({ last, shown }, { text, tone }: Omit<Toast, 'id'>) => ({
       last: last + 1,
-      shown: [...shown, { id: last + 1, text, tone }].slice(-SHOWN_MAX),
+      // One note at a time: the next says what has become of the last. A failure stays, unless it is the same again.
+      shown: [
+        ...shown.filter((t) => (tone === 'note' ? t.tone !== 'note' : t.text !== text)),
+        { id: last + 1, text, tone },
+      ].slice(-SHOWN_MAX),
     }),
+    cleared: (context) => ({ ...context, shown: [] }),
     gone: (context, { id }: { id: number }) => ({ ...context, shown: context.shown.filter((t) => t.id !== id) }),
   },
 });

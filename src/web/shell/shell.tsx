@@ -4,7 +4,7 @@ import { access, askAgain, leave } from '../daemon.ts';
 import { Announcer } from '../parts/announcer.tsx';
 import { Button } from '../parts/button.tsx';
 import { Icon, type IconName } from '../parts/icon.tsx';
-import { Toasts } from '../parts/toasts.tsx';
+import { Toasts, toasts } from '../parts/toasts.tsx';
 import { hashOf, type Place } from '../router.ts';
 import { useStore } from '../use-store.ts';
 import { shell } from './actions.ts';
@@ -16,6 +16,12 @@ import { Palette } from './palette.tsx';
 export const Shell = ({ place, children }: { place: Place; children: ComponentChildren }) => {
   const open = useStore(shell, (s) => s.open);
   const ready = useStore(access, (a) => a.state === 'ready');
+  // At the connect screen there is one thing to know, and it is said there.
+  useEffect(() => {
+    if (ready) return;
+    toasts.trigger.cleared();
+    shell.trigger.closed();
+  }, [ready]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== 'k')

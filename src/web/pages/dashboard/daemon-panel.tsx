@@ -41,8 +41,8 @@ export const DaemonPanel = ({ overview, samples }: { overview: Overview; samples
         <span class="daemon-up">
           up <Uptime overview={overview} />
         </span>
-        <span class="faint">version {oneLine(overview.version, 40)}</span>
-        <span class="faint" title={overview.transport.why}>
+        <span class="soft">version {oneLine(overview.version, 40)}</span>
+        <span class="soft" title={overview.transport.why}>
           {oneLine(overview.transport.adapter, 30)}
         </span>
       </div>
@@ -98,7 +98,7 @@ const Figure = ({ name, value, note }: { name: string; value: string; note: stri
   <div class="figure">
     <dt class="label">{name}</dt>
     <dd>
-      <span class="figure-value">{value}</span> <span class="faint">{note}</span>
+      <span class="figure-value">{value}</span> <span class="soft">{note}</span>
     </dd>
   </div>
 );
@@ -119,10 +119,10 @@ const Gauge = ({
   <div class="gauge">
     <p class="label">{name}</p>
     <p class="gauge-line">
-      <span class="figure-value">{value}</span> <span class="faint">{unit}</span>
+      <span class="figure-value">{value}</span> <span class="soft">{unit}</span>
     </p>
     {children}
-    <p class="faint gauge-note">{note}</p>
+    <p class="soft gauge-note">{note}</p>
   </div>
 );
 

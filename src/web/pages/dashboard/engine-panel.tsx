@@ -26,7 +26,7 @@ export const EnginePanel = ({ overview }: { overview: Overview }) => {
           </Badge>
         )}
         {lmx === null ? (
-          <span class="faint">built in, needs no host</span>
+          <span class="soft">built in, needs no host</span>
         ) : (
           <code class="host">
             {oneLine(lmx.host, 80)}:{lmx.port}
@@ -46,7 +46,7 @@ export const EnginePanel = ({ overview }: { overview: Overview }) => {
       )}
       <Models models={models} isKnown={lmx === null || lmx.askedAt !== null} />
       {lmx?.askedAt && (
-        <p class="faint">
+        <p class="soft">
           asked <Ago at={lmx.askedAt} />
         </p>
       )}
@@ -58,7 +58,7 @@ const SHOWN_MAX = 12;
 
 const Models = ({ models, isKnown }: { models: Overview['models']; isKnown: boolean }) => {
   if (models.length === 0)
-    return <p class="faint">{isKnown ? 'No model is named.' : 'Its models are not known yet.'}</p>;
+    return <p class="soft">{isKnown ? 'No model is named.' : 'Its models are not known yet.'}</p>;
   const sorted = [...models].sort((a, b) => Number(b.loaded) - Number(a.loaded));
   const more = sorted.length - SHOWN_MAX;
   return (
@@ -84,7 +84,7 @@ const Models = ({ models, isKnown }: { models: Overview['models']; isKnown: bool
           ))}
         </tbody>
       </table>
-      {more > 0 && <p class="faint">and {more} more: opta models</p>}
+      {more > 0 && <p class="soft">and {more} more: opta models</p>}
     </div>
   );
 };

@@ -4,7 +4,7 @@ import { clockText } from '../../../views/ago.ts';
 import { Panel } from '../../parts/panel.tsx';
 import { Ago, useNow } from '../../parts/time.tsx';
 import { hashOf } from '../../router.ts';
-import { nameOf } from './samples.ts';
+import { isQuestion, nameOf } from './samples.ts';
 
 /** What waits for a person, before all else. */
 export const AsksPanel = ({ sessions }: { sessions: readonly OverviewSession[] }) => {
@@ -22,11 +22,12 @@ export const AsksPanel = ({ sessions }: { sessions: readonly OverviewSession[] }
             </span>
             <span class="ask-what">
               <strong>{oneLine(ask.toolName, 60)}</strong> <span>{oneLine(ask.summary, 200)}</span>
-              <span class="faint">in {oneLine(nameOf(session), 80)}</span>
+              <span class="soft">in {oneLine(nameOf(session), 80)}</span>
             </span>
             <Countdown to={ask.expiresAt} />
             <a class="button button-primary" href={hashOf({ page: 'session', sessionId: session.sessionId })}>
-              Decide<span class="unseen"> about {oneLine(ask.toolName, 60)}</span>
+              {isQuestion(ask) ? 'Answer' : 'Decide'}
+              <span class="unseen"> about {oneLine(ask.toolName, 60)}</span>
             </a>
           </li>
         ))}
@@ -57,7 +58,7 @@ export const QuarantinePanel = ({ quarantined }: { quarantined: Overview['quaran
             </span>
             <span class="ask-what">
               <strong>{oneLine(q.sessionId, 80)}</strong> <span>{oneLine(q.reason, 300)}</span>
-              <span class="faint">
+              <span class="soft">
                 since <Ago at={q.since} />
               </span>
             </span>
@@ -67,7 +68,7 @@ export const QuarantinePanel = ({ quarantined }: { quarantined: Overview['quaran
           </li>
         ))}
       </ul>
-      <p class="faint">
+      <p class="soft">
         It failed again and again and is kept still; its log is untouched, and the other sessions go on. A restart of
         the daemon tries again: <code>opta daemon restart</code>. If it fails once more,{' '}
         <code>opta sessions export ID</code> saves what is in it.

@@ -55,7 +55,11 @@ export const newsOf = (before: Overview | null, now: Overview): string[] => {
     ...now.sessions.flatMap((s) =>
       s.asks
         .filter((a) => !asked.has(a.requestId))
-        .map((a) => `${nameOf(s)} asks for permission: ${a.toolName}, ${a.summary}`),
+        .map((a) =>
+          isQuestion(a)
+            ? `${nameOf(s)} asks: ${a.summary}`
+            : `${nameOf(s)} asks for permission: ${a.toolName}, ${a.summary}`,
+        ),
     ),
     ...now.quarantined
       .filter((q) => !still.has(q.sessionId))
@@ -65,6 +69,9 @@ export const newsOf = (before: Overview | null, now: Overview): string[] => {
     ...(!now.lmx?.away && before.lmx?.away ? ['The inference host answers again'] : []),
   ];
 };
+
+/** Answered with words, not with an allow. */
+export const isQuestion = ({ toolName }: { toolName: string }): boolean => toolName === 'ask_user';
 
 export const nameOf = (s: { sessionId: string; title?: string | undefined }): string =>
   s.title?.trim() ? s.title : s.sessionId;

@@ -30,7 +30,7 @@ export const SessionsPanel = ({ overview }: { overview: Overview }) => {
         </Button>
       }
     >
-      {busy.length === 0 && <p class="faint">None is at work, and nobody is attached.</p>}
+      {busy.length === 0 && <p class="soft">None is at work, and nobody is attached.</p>}
       <ul class="cards">
         {busy.map((s) => (
           <Card key={s.sessionId} session={s} />
@@ -70,7 +70,7 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
     </div>
     <p class="card-line">
       <StateBadge state={s.state} />
-      <span class="faint">{oneLine(s.model, 60) || 'no model'}</span>
+      <span class="soft">{oneLine(s.model, 60) || 'no model'}</span>
     </p>
     {s.active && (
       <p class="card-line">
@@ -78,7 +78,7 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
           turn of <strong>{oneLine(s.active.writerId, 60)}</strong>
         </span>
         <Elapsed since={s.active.startedAt} />
-        {s.active.toolCalls > 0 && <span class="faint">{s.active.toolCalls} tool calls</span>}
+        {s.active.toolCalls > 0 && <span class="soft">{s.active.toolCalls} tool calls</span>}
       </p>
     )}
     {s.asks.length > 0 && (
@@ -92,14 +92,14 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
       <ol class="queue" aria-label={`${s.queuedCount} queued`}>
         {s.queued.slice(0, 3).map((q) => (
           <li key={q.turnId}>
-            <strong>{oneLine(q.writerId, 40)}</strong> <span class="faint">{oneLine(q.content, 90)}</span>
+            <strong>{oneLine(q.writerId, 40)}</strong> <span class="soft">{oneLine(q.content, 90)}</span>
           </li>
         ))}
-        {s.queuedCount > 3 && <li class="faint">and {s.queuedCount - Math.min(3, s.queued.length)} more</li>}
+        {s.queuedCount > 3 && <li class="soft">and {s.queuedCount - Math.min(3, s.queued.length)} more</li>}
       </ol>
     )}
     {s.presenceCount > 0 && (
-      <p class="card-line faint">
+      <p class="card-line soft">
         <span class="sign" aria-hidden="true">
           ◉
         </span>
@@ -148,9 +148,9 @@ const Resting = ({ sessions }: { sessions: readonly OverviewSession[] }) => (
             <th scope="row">
               <a href={hashOf({ page: 'session', sessionId: s.sessionId })}>{oneLine(nameOf(s), 120)}</a>
             </th>
-            <td class="nowrap">{s.live ? <StateBadge state={s.state} /> : <span class="faint">asleep</span>}</td>
-            <td class="wide-only faint">{oneLine(s.model, 60)}</td>
-            <td class="nowrap faint">
+            <td class="nowrap">{s.live ? <StateBadge state={s.state} /> : <span class="soft">asleep</span>}</td>
+            <td class="wide-only soft">{oneLine(s.model, 60)}</td>
+            <td class="nowrap soft">
               <Ago at={s.updatedAt} />
             </td>
             <td>
@@ -168,7 +168,7 @@ const Resting = ({ sessions }: { sessions: readonly OverviewSession[] }) => (
       </tbody>
     </table>
     {sessions.length > RESTING_MAX && (
-      <p class="faint">
+      <p class="soft">
         and {sessions.length - RESTING_MAX} more: <kbd>Ctrl</kbd> <kbd>K</kbd> finds them by name
       </p>
     )}

@@ -9,7 +9,7 @@ import { StateBadge } from './sessions.tsx';
 export const JobsPanel = ({ overview: { jobs, jobCount } }: { overview: Overview }) => (
   <Panel title={jobCount > 0 ? `Background jobs · ${jobCount}` : 'Background jobs'} class="jobs">
     {jobs.length === 0 ? (
-      <p class="faint">No command runs in the background.</p>
+      <p class="soft">No command runs in the background.</p>
     ) : (
       <div class="table-scroll">
         <table class="table">
@@ -27,21 +27,21 @@ export const JobsPanel = ({ overview: { jobs, jobCount } }: { overview: Overview
                 <th scope="row">
                   <code>{oneLine(job.command, 120)}</code>
                   <br />
-                  <a class="faint" href={hashOf({ page: 'session', sessionId: job.sessionId })}>
+                  <a class="soft" href={hashOf({ page: 'session', sessionId: job.sessionId })}>
                     {oneLine(job.sessionId, 64)}
                   </a>
                 </th>
                 <td>
                   <StateBadge state={job.state} />
                 </td>
-                <td class="nowrap faint">
+                <td class="nowrap soft">
                   <Ago at={job.startedAt} />
                 </td>
               </tr>
             ))}
           </tbody>
         </table>
-        {jobCount > jobs.length && <p class="faint">and {jobCount - jobs.length} more</p>}
+        {jobCount > jobs.length && <p class="soft">and {jobCount - jobs.length} more</p>}
       </div>
     )}
   </Panel>
@@ -53,7 +53,7 @@ export const LimitsPanel = ({ overview: { limits } }: { overview: Overview }) =>
   return (
     <Panel title="Limits over 60 %" class="limits">
       {full.length === 0 ? (
-        <p class="faint">All {bounded} bounds of the daemon are below 60 %.</p>
+        <p class="soft">All {bounded} bounds of the daemon are below 60 %.</p>
       ) : (
         <div class="table-scroll">
           <table class="table">
@@ -84,16 +84,16 @@ const LimitRow = ({ level: { gauge, part, isCache } }: { level: Level }) => {
       <th scope="row">
         {oneLine(gauge.help, 120)}
         <br />
-        <code class="faint">{oneLine(gauge.limit ?? gauge.name, 60)}</code>
+        <code class="soft">{oneLine(gauge.limit ?? gauge.name, 60)}</code>
       </th>
-      <td class="nowrap">
+      <td>
         <svg class={`bar bar-${tone}`} viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
           <rect class="bar-all" width="100" height="6" />
           <rect class="bar-part" width={percent} height="6" />
         </svg>{' '}
         {percent} %
         <br />
-        <span class="faint">
+        <span class="soft">
           {gauge.value.toLocaleString('en')} of {(gauge.max ?? 0).toLocaleString('en')}
           {isCache && ', kept on purpose'}
         </span>

@@ -22,8 +22,10 @@ export interface Change {
 
 /** One moment of the feed; another object whenever something has changed. */
 export interface Picture {
-  /** Null: nothing has been told yet. */
+  /** Null: nothing lives, or nothing was told yet. */
   root: InspectedActor | null;
+  /** Whether a whole picture has been told. */
+  isTold: boolean;
   count: number;
   /** Newest first. */
   changes: readonly Change[];
@@ -63,6 +65,7 @@ export class LiveActors {
   #picture: Picture | null = null;
   /** In the middle of a picture: as many actors are still to come, which are there and have not begun now. */
   #awaited = 0;
+  #isTold = false;
 
   /** Returns the path of the actor whose state or facts are others than before, or null. */
   take(message: InspectMessage): string | null {
@@ -74,6 +77,7 @@ export class LiveActors {
         this.#actors.clear();
         this.#last.clear();
         this.#awaited = message.actors;
+        this.#isTold = true;
         return null;
       case '@xstate.actor':
         return this.#enter(message);
@@ -87,6 +91,7 @@ export class LiveActors {
   get picture(): Picture {
     this.#picture ??= {
       root: treeOf([...this.#actors.values()]),
+      isTold: this.#isTold,
       count: this.#actors.size,
       changes: this.#changes.toReversed(),
       last: new Map(this.#last),

@@ -33,6 +33,7 @@ export const ScrubberPanel = ({ sessionId, headSeq }: { sessionId: string; headS
 
 /** The hash is of the whole state: not computed for each step of a drag. */
 const HASH_AFTER_MS = 250;
+const FOLLOW_AFTER_MS = 1_000;
 
 const Scrubber = ({ sessionId, headSeq }: { sessionId: string; headSeq: number | null }) => {
   const [book] = useState(
@@ -78,12 +79,23 @@ const Scrubber = ({ sessionId, headSeq }: { sessionId: string; headSeq: number |
       here = false;
     };
   }, [wanted, head]);
+  const more = headSeq === null ? 0 : headSeq - head;
+  // What is written while the log is open is read on, a while after the feed has told of it; once for each time that it told.
+  const tried = useRef(0);
+  const isBehind = more > 0 && book.atEnd && !reading && error === null && (headSeq ?? 0) > tried.current;
+  useEffect(() => {
+    if (!isBehind) return;
+    const timer = setTimeout(() => {
+      tried.current = headSeq ?? 0;
+      void readOn(wanted === head);
+    }, FOLLOW_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [isBehind, head, wanted]);
   const go = (seq: number): void => setWanted(Math.min(head, Math.max(0, seq)));
   const goMark = (step: 1 | -1): void => {
     const mark = nextMark(book.marks, wanted, step);
     go(mark?.seq ?? (step === 1 ? head : 0));
   };
-  const more = headSeq === null ? 0 : headSeq - head;
   return (
     <div class="scrubber">
       {error !== null && (
@@ -101,14 +113,14 @@ const Scrubber = ({ sessionId, headSeq }: { sessionId: string; headSeq: number |
         >
           ◂ Mark
         </Button>
-        <Button small onClick={() => go(wanted - 1)} disabled={wanted === 0} aria-label="One event back">
-          −1
+        <Button small onClick={() => go(wanted - 1)} disabled={wanted === 0}>
+          −1<span class="unseen"> event</span>
         </Button>
         <output class="scrub-place">
           {wanted} <span class="soft">of {head}</span>
         </output>
-        <Button small onClick={() => go(wanted + 1)} disabled={wanted >= head} aria-label="One event on">
-          +1
+        <Button small onClick={() => go(wanted + 1)} disabled={wanted >= head}>
+          +1<span class="unseen"> event</span>
         </Button>
         <Button
           small
@@ -141,9 +153,9 @@ const Scrubber = ({ sessionId, headSeq }: { sessionId: string; headSeq: number |
         {reading ? (
           <span role="status">Reading …</span>
         ) : (
-          (!book.atEnd || more > 0) && (
+          !book.atEnd && (
             <Button small onClick={() => void readOn(wanted === head)}>
-              {book.atEnd ? `Read ${more} newer` : `Read ${READ_ON_EVENTS.toLocaleString('en')} more`}
+              Read up to {READ_ON_EVENTS.toLocaleString('en')} more
             </Button>
           )
         )}

@@ -105,7 +105,13 @@ const End = ({ turn, mark }: { turn: TurnView; mark: string }) => {
     <div class={`end end-${end.outcome}`}>
       {end.outcome !== 'done' && (
         <p class="end-why">
-          <strong>{WORDS[end.outcome]}</strong> {marked(oneLine(end.message, 600), mark)} <code>{end.code}</code>
+          <strong>{WORDS[end.outcome]}</strong>
+          {end.code !== end.outcome && (
+            <>
+              {' '}
+              {marked(oneLine(end.message, 600), mark)} <code>{end.code}</code>
+            </>
+          )}
         </p>
       )}
       {facts.length > 0 && <p class="end-facts">{facts.join(' · ')}</p>}

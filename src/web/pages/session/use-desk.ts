@@ -10,7 +10,7 @@ import { useStore } from '../../use-store.ts';
 import { clientId } from './me.ts';
 
 /** A longer log is not read from its beginning: the page starts with the state of now, in which tool calls have no history. */
-const EVENTS_READ_MAX = 20_000;
+const EVENTS_READ_MAX = 5_000;
 
 export type Opened =
   | { state: 'opening' }
