@@ -31,13 +31,13 @@ export const inspectActor = (actor: AnyActorRef, id: string, chart: string): Ins
   };
 };
 
-const chartOf = (child: AnyActorRef): string => {
+export const chartOf = (child: AnyActorRef): string => {
   const src = (child as { src?: unknown }).src;
   return typeof src === 'string' ? (SRC_TO_CHART[src] ?? src) : 'effect';
 };
 
 /** The few scalar facts of a context that people ask for. */
-const facts = (context: { [key: string]: unknown } | undefined): { [name: string]: unknown } => {
+export const facts = (context: { [key: string]: unknown } | undefined): { [name: string]: unknown } => {
   const wanted = ['turnId', 'step', 'model', 'mode', 'requestId', 'deadlineMs', 'attempt', 'afterSeq', 'storage'];
   const out: { [name: string]: unknown } = {};
   for (const key of wanted) {

@@ -185,6 +185,14 @@ export const LIMITS = {
   healthStreamEveryMs: 5_000,
   /** While one is open, changes are looked for this often. */
   healthStreamLookMs: 500,
+  /** A dashboard's feed: how often changes are looked for, and how often figures that always move are told. */
+  overviewLookMs: 250,
+  overviewEveryMs: 2_000,
+  /** While somebody watches, the inference host is asked for its models this often at most; and how long that may take. */
+  overviewModelsEveryMs: 15_000,
+  overviewModelsMs: 5_000,
+  /** What a watcher of the actors may have to take before it is told nothing more, and later all anew. */
+  inspectBytesMax: 256 * 1024,
   /** Commands of one socket that wait for their answer. */
   socketCommandsMax: 64,
   /** Backlog of one socket, acks and events together; a socket above it is closed with `slow-reader`. */

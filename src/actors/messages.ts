@@ -48,7 +48,14 @@ export type TurnReport =
     }
   | { type: 'call.refuse'; turnId: string; callId: string; reason: ResolveReason; by: string; message: string }
   | { type: 'call.expire'; turnId: string; callId: string; requestId: string }
-  | { type: 'call.result'; turnId: string; callId: string; result: ToolResult; elapsedMs: number };
+  | {
+      type: 'call.result';
+      turnId: string;
+      callId: string;
+      result: ToolResult;
+      elapsedMs: number;
+      cancelledBy?: string;
+    };
 
 /** Reports of a background process to its session, which had the draft of it. */
 export type BackgroundReport =
@@ -87,7 +94,10 @@ export type TurnEvent =
   | { type: 'step.go'; messages: Message[] }
   /** The call's `tool.start` has this `seq`: the tool may run once it is committed ([PM4]). */
   | { type: 'call.granted'; callId: string; afterSeq: number }
+  /** Also of one whose place has not come: it is then passed over. */
   | { type: 'call.refused'; callId: string }
+  /** This call alone is to end, because of whom. */
+  | { type: 'call.cancel'; callId: string; by: string }
   /** The call was a question; its answer is recorded as its result. */
   | { type: 'call.answered'; callId: string }
   | { type: 'stop' };
@@ -119,7 +129,8 @@ export type ToolJobEvent =
   | { type: 'job.dead' }
   | { type: 'kill' };
 
-export type ToolJobOutcome = { result: ToolResult; ran: boolean };
+/** `ran`: it got past the barrier. `killed`: it was told to end, and the result is not its own. */
+export type ToolJobOutcome = { result: ToolResult; ran: boolean; killed: boolean };
 
 export type DaemonEvent =
   | { type: 'boot.done' }

@@ -65,6 +65,8 @@ export interface RegistryParts {
   asks: Asks;
   attachments: Attachments;
   supervise: (event: DaemonEvent) => void;
+  /** An actor is made and about to start. */
+  starting?: (sessionId: string, actor: SessionActor) => void;
 }
 
 export const createRegistry = (parts: RegistryParts): Registry => {
@@ -76,6 +78,7 @@ export const createRegistry = (parts: RegistryParts): Registry => {
     const actor = createActor(parts.logic, { input: { state, env: parts.env }, clock: xstateClock(clock) });
     slots.set(sessionId, { state: 'live', actor });
     actor.subscribe({ error: (cause) => crashed(sessionId, actor, cause) });
+    parts.starting?.(sessionId, actor);
     actor.start();
     return actor;
   };

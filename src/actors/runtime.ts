@@ -1,4 +1,5 @@
 import type { BackgroundProcess, Signal, StartBackground } from '../protocol/background.ts';
+import type { OverviewJob, OverviewSession } from '../protocol/feeds/overview.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { InspectedActor, Why } from '../protocol/inspection.ts';
 import type { CreateSession, PatchSession, PresenceEntry, SessionSnapshot } from '../protocol/session.ts';
@@ -54,8 +55,31 @@ export interface Runtime {
   /** Statechart and active states of the daemon, or of one session and everything below it. */
   inspect(sessionId: string | null, done: Done<InspectedActor>): void;
   why(sessionId: string, done: Done<Why>): void;
+  /** The sessions in memory, as a dashboard shows them. */
+  overview(): LiveOverview;
+  /** What live actors do, of one session or of all: JSON texts in the shape of `protocol/feeds/inspection.ts`. */
+  observe(sessionId: string | null, tell: (message: string) => void): Inspection;
   health(): RuntimeHealth;
   metrics(): Gauge[];
+}
+
+export interface Inspection {
+  /** All that live now, as the messages that a watcher begins with. */
+  picture(): string[];
+  /** Nothing is told after it. */
+  end(): void;
+}
+
+export interface LiveOverview {
+  /** The last changed ones. */
+  sessions: OverviewSession[];
+  liveCount: number;
+  /** What to say of sessions that have a place and no actor: they load, wait for storage, or are kept still. */
+  words: { [sessionId: string]: string };
+  jobs: OverviewJob[];
+  jobCount: number;
+  /** Changes when anything of a session may have changed that is stored. */
+  mark: string;
 }
 
 export interface KillResult {
@@ -88,6 +112,8 @@ export interface CancelResult {
   cancelled: number;
   cancelledQueued: number;
   cancelledActive: boolean;
+  /** When a call was named. */
+  cancelledCalls?: number;
 }
 
 export type ResolveResult =

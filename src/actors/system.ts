@@ -16,7 +16,6 @@ import type { Gates } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { purgeExpired } from './effects/purge.ts';
 import { gauges } from './gauges.ts';
-import { inspectActor, inspectSlot, whyLive, whySlot } from './inspection.ts';
 import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
 import type { SessionEnv } from './machines/session-context.ts';
@@ -24,6 +23,8 @@ import type { Ask, SessionCommand } from './messages.ts';
 import type { Clock, Done, Ids, Inference, Log, LogStore, Processes, StoreStatus, Tools } from './ports.ts';
 import { createRegistry, type Registry, recovered } from './registry.ts';
 import type { ForkAt, Runtime, RuntimeHealth } from './runtime.ts';
+import { createInspectionFeed, type InspectionFeed } from './watch/inspection-feed.ts';
+import { createLooks } from './watch/looks.ts';
 
 /**
  * The actor system: the charts bound to their effects, the registry of sessions, and the daemon actor that supervises them.
@@ -55,7 +56,7 @@ export interface System extends Runtime {
   /** Removes what sessions deleted longer than `deletedRetentionMs` ago have stored; then calls back with how many. */
   purge(done: Done<number>): void;
   /** For tests and the simulator. */
-  readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks };
+  readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks; feed: InspectionFeed };
 }
 
 export const createSystem = (p: SystemParts): System => {
@@ -107,6 +108,7 @@ export const createSystem = (p: SystemParts): System => {
     asks,
     attachments,
     supervise: (event) => daemon.send(event),
+    starting: (sessionId, actor) => feed.started(sessionId, actor),
   });
 
   const reopen = (): void =>
@@ -133,6 +135,7 @@ export const createSystem = (p: SystemParts): System => {
       clock: { setTimeout: (fn, ms) => clock.setTimeout(fn, ms), clearTimeout: (id) => clock.clearTimeout(id) },
     },
   );
+  const feed = createInspectionFeed({ daemon, slots: () => registry.slots, clock, log });
   daemon.subscribe((s) => {
     if (s.matches('ready')) {
       onBoot?.();
@@ -229,7 +232,7 @@ export const createSystem = (p: SystemParts): System => {
 
   return {
     daemonId: p.daemonId,
-    parts: { journal, registry, attachments, asks },
+    parts: { journal, registry, attachments, asks, feed },
 
     start(done) {
       onBoot = done;
@@ -329,30 +332,7 @@ export const createSystem = (p: SystemParts): System => {
     attach: attachments.attach,
     presence: attachments.presence,
 
-    inspect(sessionId, done) {
-      if (sessionId === null) {
-        const root = inspectActor(daemon, 'daemon', 'daemon');
-        const sessions = [...registry.slots].slice(0, 200).map(([id, slot]) => inspectSlot(id, slot));
-        return done(null, { ...root, children: [...root.children, ...sessions] });
-      }
-      const slot = registry.slots.get(sessionId);
-      if (slot) return done(null, inspectSlot(sessionId, slot));
-      read(sessionId, (error, f) =>
-        error
-          ? done(error, null as never)
-          : done(null, { id: sessionId, chart: 'session', state: 'passivated', facts: { seq: f.seq }, children: [] }),
-      );
-    },
-    why(sessionId, done) {
-      const slot = registry.slots.get(sessionId);
-      if (slot?.state === 'live') return done(null, whyLive(slot.actor, limits));
-      if (slot) return done(null, whySlot(sessionId, slot, clock.now()));
-      read(sessionId, (error, f) => {
-        if (error) return done(error, null as never);
-        const text = 'Nothing runs and nothing waits; the session is on disk and costs no memory.';
-        done(null, { sessionId, state: 'idle', text, since: f.updatedAt, unblock: 'submit a turn' });
-      });
-    },
+    ...createLooks({ daemon, registry, clock, limits, presence: attachments.presence, feed, read }),
     health() {
       const live = [...registry.slots.values()].flatMap((s) =>
         s.state === 'live' ? [s.actor.getSnapshot().context.f] : [],

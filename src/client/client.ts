@@ -37,7 +37,7 @@ export class OptaClient extends ControlPlane {
   /** A feed of the daemon as typed messages, opened again whenever it breaks; see `feed.ts`. */
   feed<K extends FeedId>(id: K, options: FeedOptions = {}): AsyncGenerator<FeedMessages[K], void> {
     const source = {
-      stream: (feedId: FeedId, input: object) => this.stream(feedId as 'health.stream', input),
+      stream: (feedId: FeedId, input: object) => this.stream(feedId, input),
       onWake: (wake: () => void) => this.platform.onWake(wake),
     };
     return feed(source, id, options);

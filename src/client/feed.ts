@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { type InspectMessage, InspectMessageSchema } from '../protocol/feeds/inspection.ts';
 import { type Overview, OverviewSchema } from '../protocol/feeds/overview.ts';
+import type { MediaId } from './control.ts';
 import { delayOf, FATAL, failureOf, pause } from './faults.ts';
 
 /**
@@ -13,7 +14,7 @@ export interface FeedMessages {
   'overview.stream': Overview;
   'inspect.stream': InspectMessage;
 }
-export type FeedId = keyof FeedMessages;
+export type FeedId = keyof FeedMessages & MediaId;
 
 export interface FeedOptions {
   /** Ends the iteration, without an error. */

@@ -3,6 +3,7 @@ import { API_OPERATIONS } from './operations/api.ts';
 import { BACKGROUND_OPERATIONS } from './operations/background.ts';
 import { BRIDGE_OPERATIONS } from './operations/bridge.ts';
 import { DAEMON_OPERATIONS } from './operations/daemon.ts';
+import { FEED_OPERATIONS } from './operations/feeds.ts';
 import { LEGACY_OPERATIONS } from './operations/legacy.ts';
 import { LMX_OPERATIONS } from './operations/lmx.ts';
 import { NAMED_OPERATIONS } from './operations/named.ts';
@@ -28,6 +29,7 @@ export const OPERATIONS = {
   ...LEGACY_OPERATIONS,
   ...API_OPERATIONS,
   ...WEB_OPERATIONS,
+  ...FEED_OPERATIONS,
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof OPERATIONS;

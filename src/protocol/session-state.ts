@@ -1,6 +1,7 @@
 import { type Background, foldOutput, foldStatus } from './background.ts';
 import { type DecisionTaken, foldDecision, forgetting, remembering } from './decisions.ts';
 import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
+import { withResult } from './results.ts';
 import type { Message, PatchSession, Remembered, SessionSnapshot } from './session.ts';
 import type { Mode, OnBusy, Overrides, Question } from './turn.ts';
 
@@ -359,9 +360,7 @@ const asked = (s: SessionState, requestId: string): boolean =>
   openRequests(s).some((open) => open.asked.requestId === requestId);
 
 const toolMessage = (s: SessionState, turnId: string, callId: string, content: string): SessionState =>
-  s.active?.turnId === turnId && s.active.calls.some((c) => c.id === callId)
-    ? { ...s, messages: [...s.messages, { role: 'tool', content, tool_call_id: callId }] }
-    : s;
+  s.active?.turnId === turnId ? { ...s, messages: withResult(s.messages, s.active.calls, callId, content) } : s;
 
 const cancelling = (s: SessionState, r: LogRecord & { event: 'session.cancelled' }): SessionState => {
   const { turnId, writerId, all } = r.payload;
@@ -381,10 +380,10 @@ const ended = (s: SessionState, r: LogRecord & { event: 'turn.done' | 'turn.erro
     const messages = steered ? [...s.messages, { role: 'user' as const, content: steered.content }] : s.messages;
     return { ...next, queue, messages };
   }
-  const open = s.active.calls.filter((c) => c.progress.state !== 'ended' && c.progress.state !== 'refused');
+  const { calls } = s.active;
+  const open = calls.filter((c) => c.progress.state !== 'ended' && c.progress.state !== 'refused');
   const messages = [
-    ...s.messages,
-    ...open.map((c): Message => ({ role: 'tool', content: NOT_RUN, tool_call_id: c.id })),
+    ...open.reduce((all, c) => withResult(all, calls, c.id, NOT_RUN), s.messages),
     // A finished turn always leaves an answer; a broken one leaves what there was of it.
     ...(s.active.text !== '' || r.event === 'turn.done'
       ? [{ role: 'assistant' as const, content: s.active.text }]

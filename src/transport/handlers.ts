@@ -9,6 +9,7 @@ import { lmxHandlers } from './handlers/lmx.ts';
 import { namedHandlers } from './handlers/named.ts';
 import { sessionHandlers } from './handlers/sessions.ts';
 import { turnHandlers } from './handlers/turns.ts';
+import { feedHandlers } from './web/feed-handlers.ts';
 import { webHandlers } from './web/handlers.ts';
 
 export {
@@ -31,4 +32,5 @@ export const handlers = (deps: HandlerDeps): Handlers => ({
   ...legacyHandlers(deps),
   ...apiHandlers(),
   ...webHandlers(deps.web),
+  ...feedHandlers(deps),
 });

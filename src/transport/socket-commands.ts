@@ -44,10 +44,11 @@ export const runCommand = async (dispatch: Dispatch, frame: CommandFrame): Promi
       const outcome = await dispatch('turns.cancel', raw(frame));
       if (!outcome.ok && outcome.error.code !== 'session-not-found') return { ...errorBody(outcome.error), ...echo };
       // A session that is not there has nothing to cancel; existing clients get zeros and not an error.
-      const { cancelledQueued, cancelledActive } = outcome.ok
+      const { cancelledQueued, cancelledActive, cancelledCalls } = outcome.ok
         ? bodyOf(outcome.answer)
-        : { cancelledQueued: 0, cancelledActive: false };
-      return { type: 'ack', action: frame.type, cancelled: { cancelledQueued, cancelledActive }, ...echo };
+        : { cancelledQueued: 0, cancelledActive: false, cancelledCalls: undefined };
+      const calls = cancelledCalls === undefined ? {} : { cancelledCalls };
+      return { type: 'ack', action: frame.type, cancelled: { cancelledQueued, cancelledActive, ...calls }, ...echo };
     }
     case 'permission.resolve': {
       const outcome = await dispatch('permissions.resolve', raw(frame));

@@ -37,6 +37,8 @@ export type Block =
 const NESTING_MAX = 24;
 /** Longer text is one paragraph: nobody reads so much markup, and a parser would hold up whoever waits for a key. */
 const MARKDOWN_CHARS_MAX = 1 << 18;
+/** A last block of this size is read again only when it has grown by a part of itself: each reading costs as much as it is long. */
+const REREAD = { charsMin: 8_192, part: 16 };
 
 /** Never throws: what cannot be read as markdown is one paragraph of text. */
 export const markdown = (text: string): readonly Block[] =>
@@ -51,6 +53,9 @@ export class GrowingMarkdown {
   #kept: readonly Block[] = [];
   #from = 0;
   #blocks: readonly Block[] = [];
+  /** How much of the text was read as markdown, and what it gave. */
+  #readChars = 0;
+  #read: readonly Block[] = [];
 
   /** `text` is the whole text so far. One that does not begin as the last one did is read anew. */
   read(text: string): readonly Block[] {
@@ -58,8 +63,14 @@ export class GrowingMarkdown {
     if (!text.startsWith(this.#text)) {
       this.#kept = [];
       this.#from = 0;
+      this.#readChars = 0;
     }
     this.#text = text;
+    if (this.#isLittle(text.length)) {
+      this.#blocks = followed(this.#read, text.slice(this.#readChars));
+      return this.#blocks;
+    }
+    this.#readChars = text.length;
     if (text.length - this.#from > MARKDOWN_CHARS_MAX) {
       this.#blocks = [...this.#kept, ...plain(text.slice(this.#from))];
       return this.#blocks;
@@ -68,9 +79,24 @@ export class GrowingMarkdown {
     this.#blocks = [...this.#kept, ...blocks];
     this.#kept = [...this.#kept, ...blocks.slice(0, settled)];
     this.#from += settledChars;
+    this.#read = this.#blocks;
     return this.#blocks;
   }
+
+  /** Code is read at no cost, and its end must not be missed. */
+  #isLittle(chars: number): boolean {
+    const size = this.#readChars - this.#from;
+    if (size < REREAD.charsMin || size > MARKDOWN_CHARS_MAX) return false;
+    return chars - this.#readChars < size / REREAD.part && this.#read.at(-1)?.kind !== 'code';
+  }
 }
+
+/** What has not been read yet, as the text that it is. */
+const followed = (blocks: readonly Block[], text: string): readonly Block[] => {
+  const last = blocks.at(-1);
+  if (last?.kind !== 'paragraph') return [...blocks, ...plain(text)];
+  return [...blocks.slice(0, -1), { kind: 'paragraph', of: [...last.of, { kind: 'text', text }] }];
+};
 
 interface Parsed {
   blocks: Block[];

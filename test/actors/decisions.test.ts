@@ -227,3 +227,114 @@ describe('questions', () => {
     expect(h.ends('s')).toEqual([['call ask ask', 'interrupted']]);
   });
 });
+
+describe('the cancel of one call', () => {
+  const hit = { cancelled: 1, cancelledQueued: 0, cancelledActive: false, cancelledCalls: 1 };
+  const missed = { ...hit, cancelled: 0, cancelledCalls: 0 };
+  const results = (h: Harness): string[] => {
+    const { messages } = state(h);
+    return messages.flatMap((m) => (m.role === 'tool' ? [`${m.tool_call_id} ${m.content}`] : []));
+  };
+  const DANGEROUS = { overrides: { dangerous: true } };
+
+  test('[CX5] a running one is killed and waited for, the log and the model are told by whom, the turn goes on', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call read slow read', DANGEROUS);
+    h.run(60);
+    const cancel = h.cancel('s', { turnId: 't1', callId: 'c1', cancelledBy: 'ana' });
+    const again = h.cancel('s', { turnId: 't1', callId: 'c1', cancelledBy: 'bob' });
+    h.run(1);
+    expect([cancel.answer, of(h, 'tool.end').length]).toEqual(['none', 1]);
+    h.run(60);
+    expect([cancel.answer, again.answer, h.killed]).toEqual([hit, hit, ['slow']]);
+    expect(of(h, 'tool.end')[1]).toMatchObject({ id: 'c1', isError: true, cancelledBy: 'person:ana' });
+    expect(results(h)).toEqual([
+      'c0 r',
+      'c1 ana cancelled this call while it ran; it may have had part of its effect. Go on without it.',
+      'c2 r',
+    ]);
+    expect(h.ends('s')).toEqual([['call read slow read', 'done']]);
+    expect(h.events('s')).not.toContain('session.cancelled');
+  });
+
+  test('[CX5] one that waits for a decision, or for its place, is refused at once; results stay in call order', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call write write read');
+    h.run(60);
+    const place = h.cancel('s', { turnId: 't1', callId: 'c1', cancelledBy: 'ana' });
+    h.run(10);
+    expect(place.answer).toEqual(hit);
+    expect(state(h).active?.calls.map((c) => c.progress.state)).toEqual(['asked', 'refused', 'waiting']);
+    const request = h.cancel('s', { turnId: 't1', callId: 'c0' });
+    h.run(60);
+    expect(request.answer).toEqual(hit);
+    expect(of(h, 'permission.resolved')).toEqual([
+      expect.objectContaining({
+        requestId: 'c1',
+        reason: 'cancelled',
+        decidedBy: 'person:ana',
+        cancelledBy: 'person:ana',
+      }),
+      expect.objectContaining({ callId: 'c0', reason: 'cancelled', cancelledBy: 'person:somebody' }),
+    ]);
+    expect(results(h)).toEqual([
+      'c0 somebody cancelled this call before it ran. Go on without it.',
+      'c1 ana cancelled this call before it ran. Go on without it.',
+      'c2 r',
+    ]);
+    expect([h.ran, h.ends('s')]).toEqual([['read'], [['call write write read', 'done']]]);
+  });
+
+  test('[CX5, PM7] a question that is cancelled has no answer, and a decision that comes later is told', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call ask');
+    h.run(60);
+    const requestId = asked(h);
+    h.cancel('s', { turnId: 't1', callId: 'c0', cancelledBy: 'an\u001b[31ma' });
+    h.run(30);
+    expect(results(h)).toEqual(['c0 No answer: an [31ma cancelled the question.']);
+    expect(decide(h, { answer: 'late' }, requestId).answer).toMatchObject({ conflict: true, decision: 'deny' });
+  });
+
+  test('[CX5] what has ended, is not there, or ends with its turn counts as not hit; without its turn a call has no name', () => {
+    const h = open(new Harness());
+    h.submit('s', 'call read slow', DANGEROUS);
+    h.run(60);
+    const answers = [
+      h.cancel('s', { turnId: 't1', callId: 'c0' }),
+      h.cancel('s', { turnId: 't1', callId: 'nope' }),
+      h.cancel('s', { turnId: 'nope', callId: 'c1' }),
+      h.cancel('s', { writerId: 'w', callId: 'c1' }),
+    ];
+    h.run(20);
+    expect(answers.map((a) => a.answer)).toEqual([missed, missed, missed, 'invalid-request']);
+    expect(h.killed).toEqual([]);
+    const call = h.cancel('s', { turnId: 't1', callId: 'c1' });
+    const turn = h.cancel('s', { turnId: 't1' });
+    const late = h.cancel('s', { turnId: 't1', callId: 'c1' });
+    h.run(100);
+    expect([call.answer, late.answer]).toEqual([missed, missed]);
+    expect(turn.answer).toMatchObject({ cancelled: 1, cancelledActive: true });
+    expect(h.ends('s')).toEqual([['call read slow', 'cancelled']]);
+    expect(h.cancel('s', { callId: 'c1' })).toBeDefined();
+  });
+
+  test('[CX5] a result that is quicker than the kill is the call’s own, and the cancel says that it missed', () => {
+    const outcomes = new Set<string>();
+    for (let ms = 0; ms < 12; ms++) {
+      const h = open(new Harness());
+      h.submit('s', 'call read read');
+      h.run(3 + ms);
+      const cancel = h.cancel('s', { turnId: 't1', callId: 'c0', cancelledBy: 'ana' });
+      h.run(100);
+      const answer = cancel.answer as typeof hit;
+      const end = of(h, 'tool.end').find((p) => p.id === 'c0');
+      const refused = of(h, 'permission.resolved').some((p) => p.callId === 'c0');
+      expect(answer.cancelledCalls, `after ${ms} ms`).toBe(refused || end?.cancelledBy !== undefined ? 1 : 0);
+      expect(results(h)).toHaveLength(2);
+      expect(h.ends('s')).toEqual([['call read read', 'done']]);
+      outcomes.add(refused ? 'refused' : end?.cancelledBy === undefined ? 'missed' : 'killed');
+    }
+    expect([...outcomes].sort()).toEqual(expect.arrayContaining(['killed', 'missed']));
+  });
+});

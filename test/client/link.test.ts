@@ -320,6 +320,19 @@ describe('commands', () => {
     });
   });
 
+  test('[CL2, PM6, PM7] one that says more than yes counts as one’s own only when it had been sent before', async () => {
+    daemon.swallow = (command, times) => command === 'permission.resolve' && times === 1;
+    const link = open();
+    await link.decide('r1', 'allow', { ...fast, answer: 'blue' });
+    expect(frames('permission.resolve').map((f) => (f.body as { answer?: string }).answer)).toEqual(['blue', 'blue']);
+    await expect(link.decide('r1', 'allow', { answer: 'red' })).rejects.toMatchObject({ code: 'permission-resolved' });
+    await link.decide('r2', 'allow', { remember: 'session' });
+    expect(frames('permission.resolve').at(-1)?.body).toMatchObject({ decidedBy: 'ada', remember: 'session' });
+    await expect(link.decide('r2', 'allow', { remember: 'session' })).rejects.toMatchObject({
+      code: 'permission-resolved',
+    });
+  });
+
   test('[CL2, SV2] no answer is a failure at the deadline; an end of the link ends what waits for it', async () => {
     daemon.deliver = () => undefined;
     const link = open();

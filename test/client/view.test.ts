@@ -102,6 +102,43 @@ describe('the transcript', () => {
     ]);
   });
 
+  test('[CL3, CX5, PM6, PM7] shows a question with its answer, an allow for the session, and a call that somebody ended', () => {
+    const { log, turn } = writer();
+    const t = turn('t1');
+    t.queued();
+    t.start();
+    const ids = ['c1', 'c2', 'c3', 'c4'];
+    t.calls(1, ...ids.map((id) => ({ id, name: 'n', args: '{}' })));
+    const question = { text: 'Which?', options: ['a', 'b'] };
+    const first = { requestId: 'r1', callId: 'c1', toolName: 'n' };
+    t.on('permission.request', { ...first, args: {}, summary: 's', question, expiresAt: TS });
+    const view = shown(log);
+    expect(view.current.active?.items.at(-1)).toMatchObject({ kind: 'permission', question });
+    const late = new SessionView('s');
+    late.load(view.state);
+    expect(late.current.active?.items).toContainEqual(expect.objectContaining({ kind: 'permission', question }));
+    const ada = { decision: 'allow', reason: 'person', decidedBy: 'person:ada' };
+    t.on('permission.resolved', { ...first, ...ada, answer: 'b', remember: 'session' });
+    t.on('tool.start', { id: 'c2', name: 'n', args: '{}', decidedBy: 'remembered:ada' });
+    const by = { cancelledBy: 'person:eve' };
+    t.on('tool.end', { id: 'c2', name: 'n', result: 'gone', isError: true, elapsedMs: 1, ...by });
+    const denied = { toolName: 'n', decision: 'deny', reason: 'cancelled', decidedBy: 'person:eve', message: 'no' };
+    t.on('permission.resolved', { requestId: 'c3', callId: 'c3', ...denied, ...by });
+    const items = (shown(log).current.active as TurnView).items;
+    expect(items).toContainEqual(expect.objectContaining({ kind: 'permission', answer: 'b', remember: 'session' }));
+    expect(items.filter((i) => i.kind === 'tool')).toMatchObject([
+      { callId: 'c1' },
+      { callId: 'c2', state: 'cancelled', ...by, result: 'gone', decidedBy: 'remembered:ada' },
+      { callId: 'c3', state: 'cancelled', ...by, result: 'no' },
+      { callId: 'c4', state: 'waiting' },
+    ]);
+    const again = new SessionView('s');
+    again.load(shown(log).state);
+    expect(again.current.active?.items).toContainEqual(
+      expect.objectContaining({ callId: 'c2', state: 'cancelled', ...by }),
+    );
+  });
+
   test('[CL3] shows who waits, turns that never ran, what was steered in, and calls that the end left behind', () => {
     const { log, turn } = writer();
     const [a, b, c, d] = [turn('a'), turn('b', 'bob'), turn('c', 'cyd'), turn('d', 'dan')];

@@ -1,6 +1,7 @@
 import { closeSync, openSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { connect, type OptaClient, type SessionLink } from '../../src/client/index.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { type Daemon, descendants, hasProcessTable, processes, type TestSocket, until } from '../support/daemon.ts';
 import { checkedLog, endsOf, ofTurn, openWorld, say, type World } from './world.ts';
@@ -43,6 +44,16 @@ const expectEnded = async (turnId: string): Promise<string> => {
   expect(ends).toHaveLength(1);
   expect(mine.at(-1)).toEqual(ends[0]);
   return (ends[0] as LogRecord & { event: 'turn.error' }).payload.outcome;
+};
+
+const links: SessionLink[] = [];
+afterEach(() => {
+  for (const link of links.splice(0)) link.close();
+});
+const session = (client: OptaClient): SessionLink => {
+  const link = client.session(sessionId, { writerId: 'ana' });
+  links.push(link);
+  return link;
 };
 
 /** The server was told, or its connection was closed. */
@@ -148,6 +159,59 @@ describe('cancel', () => {
       expect(await expectEnded(turnId)).toBe('cancelled');
       const ends = ofTurn(socket.records, turnId).filter((r) => r.event === 'tool.end');
       expect(ends).toMatchObject([{ payload: { isError: true } }]);
+    },
+  );
+
+  test.skipIf(!hasProcessTable)(
+    '[CX5] of one call: its process is gone when the answer comes, the model is told by whom, the next call runs',
+    async () => {
+      const tools = [
+        { name: 'search_files', args: { pattern: 'needle', path: 'big.bin' } },
+        { name: 'list_dir', args: {} },
+        { name: 'list_dir', args: { path: '.' } },
+      ];
+      const turnId = await submit(say({ tools, text: 'went on' }));
+      const running = (await socket.record('tool.start', (p) => p.turnId === turnId)).payload.id;
+      const calls = (await socket.record('turn.progress', (p) => p.turnId === turnId && p.calls !== undefined)).payload
+        .calls;
+      const searching = () => descendants(daemon.pid).find((p) => /\brg\b/.test(p.command.split(' ')[0] ?? ''));
+      await until('the search to run', () => searching() !== undefined);
+      const group = searching()?.group as number;
+
+      const link = connect({
+        address: () => Promise.resolve({ host: '127.0.0.1', port: daemon.port, token: daemon.token }),
+      });
+      try {
+        const place = session(link).cancel({ turnId, callId: calls?.[2]?.id as string });
+        expect(await place).toMatchObject({ cancelled: 1, cancelledCalls: 1, cancelledActive: false });
+        const call = { turnId, callId: running };
+        expect(await session(link).cancel(call)).toMatchObject({ cancelled: 1, cancelledCalls: 1, cancelledQueued: 0 });
+        expect(processes().filter((p) => p.group === group)).toEqual([]);
+        expect(await daemon.cancel(sessionId, { ...call, cancelledBy: 'late' })).toEqual({
+          ok: true,
+          cancelled: 0,
+          cancelledQueued: 0,
+          cancelledActive: false,
+          cancelledCalls: 0,
+        });
+        const loose = await daemon.post(`/v3/sessions/${sessionId}/cancel`, { callId: running });
+        expect([loose.status, loose.json.code]).toEqual([400, 'invalid-request']);
+      } finally {
+        link.close();
+      }
+      await socket.terminal(turnId);
+      expect(await expectEnded(turnId)).toBe('done');
+      const ends = ofTurn(socket.records, turnId).filter((r) => r.event === 'tool.end');
+      expect(ends).toMatchObject([
+        { payload: { id: running, isError: true, cancelledBy: 'person:ana' } },
+        { payload: { id: calls?.[1]?.id, isError: false } },
+      ]);
+      const told = (await daemon.get(`/v3/sessions/${sessionId}`)).json.messages.filter(
+        (m: { role: string }) => m.role === 'tool',
+      );
+      expect(told.map((m: { tool_call_id: string }) => m.tool_call_id)).toEqual(calls?.map((c) => c.id));
+      expect(told[0].content).toMatch(/^ana cancelled this call while it ran/);
+      expect(told[2].content).toMatch(/^ana cancelled this call before it ran/);
     },
   );
 

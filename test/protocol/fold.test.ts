@@ -22,17 +22,25 @@ const folded = (log: readonly LogRecord[]): SessionState => foldAll(emptySession
 /** What is wrong with the pairing of calls and results; null when nothing is. Calls may be open only at the very end. */
 const unpaired = (messages: readonly Message[], openAtEnd: boolean): string | null => {
   let open: string[] = [];
+  let passed: string[] = [];
   for (const [i, m] of messages.entries()) {
     if (m.role === 'tool') {
-      if (!open.includes(m.tool_call_id ?? '')) return `message ${i} answers ${m.tool_call_id}, which is not open`;
-      open = open.filter((id) => id !== m.tool_call_id);
+      const id = m.tool_call_id ?? '';
+      if (passed.includes(id)) return `message ${i} answers ${id} behind a later call`;
+      if (!open.includes(id)) return `message ${i} answers ${id}, which is not open`;
+      const at = open.indexOf(id);
+      passed = [...passed, ...open.slice(0, at)];
+      open = open.slice(at + 1);
     } else {
-      if (open.length > 0) return `message ${i} comes before the results of ${open.join(', ')}`;
+      if (open.length + passed.length > 0)
+        return `message ${i} comes before the results of ${[...passed, ...open].join(', ')}`;
       open = (m.tool_calls ?? []).map(({ id }) => id);
+      passed = [];
       if (new Set(open).size !== open.length) return `message ${i} has one call twice`;
     }
   }
-  return open.length > 0 && !openAtEnd ? `no result of ${open.join(', ')}` : null;
+  const left = [...passed, ...open];
+  return left.length > 0 && !openAtEnd ? `no result of ${left.join(', ')}` : null;
 };
 
 describe('any log that the event table allows', () => {
@@ -162,6 +170,9 @@ describe('any log that a session could write', () => {
       ),
     );
     expect(cut).toBe(true);
+    // A call that is cancelled while an earlier one is open.
+    const early = logs.flat().filter((r) => r.event === 'permission.resolved' && r.payload.cancelledBy !== undefined);
+    expect(early.length).toBeGreaterThan(5);
     expect(logs.filter((log) => folded(log).remembered).length).toBeGreaterThan(5);
   });
 

@@ -208,6 +208,7 @@ class Writer {
   #work(run: Running, kind: number, n: number): void {
     const { turnId } = run;
     const call = run.calls[0];
+    if (call && n % 7 === 6 && this.#cancelLast(run)) return;
     if (call) return this.#settle(run, call, n);
     if (!run.asking) {
       this.#takeSteering(turnId);
@@ -234,6 +235,21 @@ class Writer {
     } else this.#end('done');
   }
 
+  /** The last call, whose place has not come, is cancelled alone. */
+  #cancelLast(run: Running): boolean {
+    const last = run.calls.at(-1);
+    if (run.calls.length < 2 || last?.place !== 'waiting') return false;
+    const { turnId } = run;
+    const by = 'person:eve';
+    const at = { turnId, requestId: last.id, callId: last.id, toolName: 'tool' };
+    this.#put({
+      event: 'permission.resolved',
+      payload: { ...at, decision: 'deny', reason: 'cancelled', decidedBy: by, cancelledBy: by, message: 'eve: no' },
+    });
+    run.calls.pop();
+    return true;
+  }
+
   /** The first open call takes one step. */
   #settle(run: Running, call: { id: string; place: CallPlace }, n: number): void {
     const { turnId } = run;
@@ -246,7 +262,15 @@ class Writer {
     if (call.place === 'started') {
       this.#put({
         event: 'tool.end',
-        payload: { turnId, id: call.id, name: 'tool', result: `r${n}`, isError: n % 5 === 0, elapsedMs: 1 },
+        payload: {
+          turnId,
+          id: call.id,
+          name: 'tool',
+          result: `r${n}`,
+          isError: n % 5 === 0,
+          elapsedMs: 1,
+          ...(n % 5 === 0 ? { cancelledBy: 'person:bob' } : {}),
+        },
       });
       run.calls.shift();
     } else if (call.place === 'asked') {

@@ -37,8 +37,13 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
   };
   const waiting = new Map<string, { content: string; writerId: string }>();
   let text = '';
+  /** The calls of the step, as they take effect. */
+  let order: string[] = [];
   const settle = (id: string, content: string): void => {
-    s.messages.push({ role: 'tool', content, tool_call_id: id });
+    const results = s.messages.splice(s.messages.findLastIndex((m) => m.role !== 'tool') + 1);
+    results.push({ role: 'tool', content, tool_call_id: id });
+    const place = (m: Message): number => order.indexOf(m.tool_call_id ?? '');
+    s.messages.push(...results.sort((x, y) => place(x) - place(y)));
     s.open = s.open.filter((open) => open !== id);
   };
   for (const r of log) {
@@ -70,6 +75,7 @@ export const pageFold = (log: readonly LogRecord[]): PageState => {
         }));
         s.messages.push({ role: 'assistant', content: text, tool_calls });
         s.open = calls.map(({ id }) => id);
+        order = s.open;
         text = '';
         break;
       }

@@ -17,7 +17,7 @@ export interface ClientHooks {
 interface Envelope {
   event: string;
   seq: number;
-  payload: { requestId?: string; question?: object };
+  payload: { requestId?: string; question?: object; turnId?: string; id?: string; calls?: { id: string }[] };
 }
 
 export class SimClient {
@@ -28,6 +28,8 @@ export class SimClient {
   readonly questions = new Set<string>();
   /** A permission request has arrived. */
   onAsked: () => void = () => undefined;
+  /** A model wants a call made, or it runs. */
+  onCall: (turnId: string, callId: string) => void = () => undefined;
   readonly sessionId: string;
   #end: SocketEnd | null = null;
   #buffered = 0;
@@ -127,6 +129,8 @@ export class SimClient {
       return;
     }
     this.cursor = seq;
+    for (const { id } of payload.calls ?? []) this.onCall(payload.turnId ?? '', id);
+    if (event === 'tool.start') this.onCall(payload.turnId ?? '', payload.id ?? '');
     if (event === 'permission.request' && payload.requestId) {
       this.requests.add(payload.requestId);
       if (payload.question) this.questions.add(payload.requestId);

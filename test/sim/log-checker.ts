@@ -64,6 +64,17 @@ export class LogChecker {
     for (const open of this.#openRequests.values()) open.untilMs = Number.POSITIVE_INFINITY;
   }
 
+  /** By turn and call: ended alone. */
+  readonly cancelledCalls = new Set<string>();
+
+  /** It waits, is asked about or runs, in a turn that is not being cancelled. */
+  callIsOpen(turnId: string, callId: string): boolean {
+    const { active } = this.state;
+    if (active?.turnId !== turnId || active.cancelling) return false;
+    const call = active.calls.find(({ id }) => id === callId);
+    return call !== undefined && call.progress.state !== 'ended' && call.progress.state !== 'refused';
+  }
+
   /** The call may run now: allowed, started, and all of that committed. */
   mayRun(turnId: string, callId: string): boolean {
     const key = `${turnId}/${callId}`;
@@ -155,6 +166,7 @@ export class LogChecker {
           Date.parse(r.ts) > (this.#openRequests.get(requestId)?.untilMs ?? Number.POSITIVE_INFINITY);
         if (late) this.#bad('PM3: decided after its deadline', r);
         this.#openRequests.delete(requestId);
+        if (r.payload.cancelledBy !== undefined) this.cancelledCalls.add(key);
         if (r.payload.decision === 'allow') this.#allowed.set(key, r.payload.decidedBy);
         if (r.payload.decision === 'allow' && isQuestion(r.payload.toolName) !== (r.payload.answer !== undefined))
           this.#bad('PM7: a question without an answer, or an answer without a question', r);
@@ -170,6 +182,7 @@ export class LogChecker {
       case 'tool.start': {
         const key = `${r.payload.turnId}/${r.payload.id}`;
         const by = r.payload.decidedBy;
+        if (this.cancelledCalls.has(key)) this.#bad('CX5: a call that was cancelled runs all the same', r);
         if (this.#started.has(key) && !this.#ended.has(key)) this.#bad('PM4: a call started twice', r);
         if (by.startsWith('person:') && this.#allowed.get(key) !== by)
           this.#bad('PM4: started without the allow it names', r);
@@ -198,6 +211,10 @@ export class LogChecker {
         const answer = this.#answers.get(key);
         if (answer !== undefined && r.payload.result !== answer) this.#bad('PM7: the result is not the answer', r);
         this.#ended.add(key);
+        if (r.payload.cancelledBy !== undefined) {
+          if (!r.payload.isError) this.#bad('CX5: cancelled, and yet no error', r);
+          this.cancelledCalls.add(key);
+        }
         return;
       }
       case 'turn.done':

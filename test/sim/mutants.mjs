@@ -167,6 +167,27 @@ export const MUTANTS = [
     replace: "d.answer !== '' ? { type: 'call.granted'",
   },
   {
+    name: 'a running call that nothing can end',
+    rule: 'CX5',
+    file: S,
+    find: "targetCall(context.f, event.target)?.progress.state === 'started',",
+    replace: "targetCall(context.f, event.target)?.progress.state === 'never',",
+  },
+  {
+    name: 'run what was cancelled before its place came',
+    rule: 'CX5',
+    file: S,
+    find: "callState(context.f, event.callId) === 'refused',",
+    replace: "callState(context.f, event.callId) === 'never',",
+    also: [
+      {
+        file: 'src/actors/machines/turn.ts',
+        find: "context.refused.includes(context.calls[context.next]?.id ?? ''),",
+        replace: "context.refused.includes(context.calls[context.next]?.id ?? '-') && false,",
+      },
+    ],
+  },
+  {
     name: 'a queue without a bound',
     rule: 'TQ4',
     file: 'src/actors/domain/arbitration.ts',

@@ -39,6 +39,10 @@ const live = async (world: World, operations: number, calm: boolean): Promise<vo
     client.onAsked = () => {
       if (random.chance(0.5)) world.outside.setTimeout(() => decide(world, client), random.int(1, 700));
     };
+    client.onCall = (turnId, callId) => {
+      const inMs = random.chance(0.6) ? random.int(0, 15) : random.int(15, 400);
+      if (random.chance(0.12)) world.outside.setTimeout(() => cancelCall(world, client, turnId, callId), inMs);
+    };
   }
   for (let i = 0; i < operations; i++) {
     await operate(world, calm);
@@ -254,6 +258,15 @@ const cancel = (world: World, client: SimClient): void => {
   client.send({ type: 'turn.cancel', requestId, sessionId: client.sessionId, ...target });
 };
 
+const cancelCall = (world: World, client: SimClient, turnId: string, callId: string): void => {
+  if (!client.attached) return;
+  const requestId = world.id('q');
+  const { sessionId } = client;
+  world.pending.set(requestId, { kind: 'cancelCall', sessionId, turnId, callId });
+  const target = { turnId, callId, cancelledBy: world.id('p') };
+  client.send({ type: 'turn.cancel', requestId, sessionId, ...target });
+};
+
 /** The clients that have a request in front of them. */
 const asking = (world: World): SimClient[] => world.clients.filter((c) => c.attached && c.requests.size > 0);
 
@@ -270,7 +283,7 @@ const decide = (world: World, client: SimClient): void => {
   const decision = random.chance(0.7) ? 'allow' : 'deny';
   const remember = random.chance(0.3) ? { remember: 'session' } : {};
   const question = from.questions.has(request);
-  const answers = random.chance(0.9) ? question && decision === 'allow' : random.chance(0.5);
+  const answers = random.chance(0.7) ? question && decision === 'allow' : random.chance(0.5);
   const answer = answers ? { answer: world.id('a') } : {};
   const misfit =
     decision === 'deny' ? 'remember' in remember || answers : question ? 'remember' in remember || !answers : answers;

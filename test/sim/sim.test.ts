@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Random } from './random.ts';
 import { simulate } from './scenario.ts';
 
-test('[EV1] [EV2] [EV3] [EV4] [EV5] [TQ1] [TQ2] [TQ3] [TQ4] [TQ6] [CX1] [CX2] [CX3] [CX4] [PM1] [PM2] [PM3] [PM4] [CR1] [CR2] [SV1] [SV2] [SV3] [TL2] [BG1] [BG2] [BG3] [BG4] [BG5] 150 worlds with kills, power cuts, full disks and rude models', {
+test('[EV1] [EV2] [EV3] [EV4] [EV5] [TQ1] [TQ2] [TQ3] [TQ4] [TQ6] [CX1] [CX2] [CX3] [CX4] [CX5] [PM1] [PM2] [PM3] [PM4] [PM6] [PM7] [CR1] [CR2] [SV1] [SV2] [SV3] [TL2] [BG1] [BG2] [BG3] [BG4] [BG5] 150 worlds with kills, power cuts, full disks and rude models', {
   timeout: 120_000,
 }, async () => {
   const from = Number(process.env.OPTA_SIM_SEED ?? 20_000);

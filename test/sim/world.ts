@@ -84,7 +84,15 @@ export class World {
   /** Commands that wait for their answer, by requestId. */
   readonly pending = new Map<
     string,
-    { kind: string; sessionId: string; content?: string; turnId?: string; decidedBy?: string; key?: string }
+    {
+      kind: string;
+      sessionId: string;
+      content?: string;
+      turnId?: string;
+      callId?: string;
+      decidedBy?: string;
+      key?: string;
+    }
   >();
   readonly refused = new Set<string>();
   /** Submits with an idempotency key, to be said again. */
@@ -376,6 +384,18 @@ export class World {
       if (!hit && outcome === undefined && checker.accepted.has(asked.turnId) && this.daemon?.ready) {
         this.report(`CX1: a cancel of ${asked.turnId} missed it`);
       }
+    }
+    if (asked.kind === 'cancelCall' && frame.type === 'ack') {
+      const { cancelledCalls, cancelledActive } = frame.cancelled as {
+        cancelledCalls: number;
+        cancelledActive: boolean;
+      };
+      const key = `${asked.turnId}/${asked.callId}`;
+      if (cancelledActive) this.report(`CX5: a cancel of the call ${key} was one of its turn`);
+      if (cancelledCalls === 1 && !checker.cancelledCalls.has(key))
+        this.report(`CX5: ${key} was said to be cancelled and the log does not say so`);
+      if (cancelledCalls === 0 && checker.callIsOpen(asked.turnId ?? '', asked.callId ?? ''))
+        this.report(`CX5: a cancel of ${key} missed it`);
     }
     if (asked.kind === 'misfit' && frame.type === 'ack' && (frame.result as { ok: boolean }).ok) {
       this.report(`PM7: ${asked.turnId} took a decision that does not fit it`);

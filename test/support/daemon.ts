@@ -137,7 +137,10 @@ export class Daemon {
     return expected(await this.post(`/v3/sessions/${sessionId}/turns`, turnBody(turn)), 202).json as SubmitAck;
   }
 
-  async cancel(sessionId: string, target: { turnId?: string; writerId?: string }): Promise<CancelAck> {
+  async cancel(
+    sessionId: string,
+    target: { turnId?: string; writerId?: string; callId?: string; cancelledBy?: string },
+  ): Promise<CancelAck> {
     return expected(await this.post(`/v3/sessions/${sessionId}/cancel`, target, { timeoutMs: 30_000 }), 200)
       .json as CancelAck;
   }

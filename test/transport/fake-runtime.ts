@@ -2,6 +2,7 @@ import type { Done, StoredRecord } from '../../src/actors/ports.ts';
 import type {
   Attachment,
   CancelResult,
+  LiveOverview,
   Reader,
   ResolveResult,
   Runtime,
@@ -211,6 +212,18 @@ export class FakeRuntime implements Runtime {
     setImmediate(() => this.attachments.has(attachment) && attachment.pump());
     return attachment;
   }
+
+  /** What `overview` answers; a change of it is one of the daemon. */
+  live: LiveOverview = { sessions: [], liveCount: 0, words: {}, jobs: [], jobCount: 0, mark: '' };
+  overview = (): LiveOverview => this.live;
+
+  /** Who watches the actors, and what a picture of them is. */
+  readonly inspectors = new Map<(message: string) => void, string | null>();
+  picture: string[] = ['{"type":"@opta.picture","actors":0,"createdAt":"0"}'];
+  observe: Runtime['observe'] = (sessionId, tell) => {
+    this.inspectors.set(tell, sessionId);
+    return { picture: () => this.picture, end: () => void this.inspectors.delete(tell) };
+  };
 
   presence(sessionId: string): PresenceEntry[] {
     return [...this.attachments]

@@ -39,6 +39,7 @@ const OF_ONE_THING = new Set([
   'restartBackoffMaxMs',
   'metadataCharsMax',
   'webKeysFileCharsMax',
+  'inspectBytesMax',
   'lmxTriesMax',
   'lmxAnswerBytesMax',
   'purgeRecordsMax',

@@ -86,6 +86,13 @@ describe('the desk', () => {
     expect(desk().deciding).toEqual([]);
   });
 
+  test('[PM2] a question that somebody else answered is said to be answered', () => {
+    const { desk, add } = asking();
+    const of = { turnId: 't1', requestId: 'r1', callId: 'c1', toolName: 'ask_user' };
+    add('permission.resolved', { ...of, decision: 'allow', decidedBy: 'ben', reason: 'person', answer: 'green' });
+    expect(desk().notices.map((n) => n.text)).toEqual(['ask_user: answered by ben']);
+  });
+
   test('a card that was put off comes back when it is asked for, and one whose answer was lost by itself', () => {
     const { store, desk, now } = asking();
     store.trigger.putOff({ nowMs: now() });

@@ -202,3 +202,21 @@ describe('markdown', () => {
     expect(growing.read('other')).toEqual(markdown('other'));
   });
 });
+
+test('a long last block is not read again for each word; nothing of the text is missing meanwhile, and in the end all is read', () => {
+  for (const line of ['- an item\n', 'words of a paragraph ']) {
+    const growing = new GrowingMarkdown();
+    let text = line.repeat(1_000);
+    let blocks = growing.read(text);
+    let kept = 0;
+    for (let i = 0; i < 200; i++) {
+      text += `word${i}${i % 10 === 9 ? `\n${line}` : ' '}`;
+      const next = growing.read(text);
+      if (next[0] === blocks[0] && line.startsWith('-')) kept += 1;
+      blocks = next;
+      expect(JSON.stringify(blocks)).toContain(`word${i}`);
+    }
+    if (line.startsWith('-')) expect(kept).toBeGreaterThan(150);
+    expect(new GrowingMarkdown().read(text)).toEqual(markdown(text));
+  }
+});

@@ -11,6 +11,9 @@ export const DELETED = 'The session was deleted; undelete it to go on.';
 export const callName = (f: SessionState, callId: string): string =>
   f.active?.calls.find((c) => c.id === callId)?.name ?? '';
 
+export const callState = (f: SessionState, callId: string) =>
+  f.active?.calls.find((c) => c.id === callId)?.progress.state;
+
 export const toolStart = (f: SessionState, callId: string, decidedBy: string): Fact => {
   const call = f.active?.calls.find((c) => c.id === callId);
   const { turnId } = f.active ?? { turnId: '' };

@@ -2,6 +2,8 @@ import { toProcess } from '../../protocol/background.ts';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
 import type { Fact, ResolveReason } from '../../protocol/events.ts';
 import { fold, type SessionState } from '../../protocol/session-state.ts';
+import type { CancelTarget } from '../../protocol/turn.ts';
+import { callCancelled, targetCall } from '../domain/call-cancel.ts';
 import { type PermissionRule, turnPolicy } from '../domain/permission-policy.ts';
 import { callName } from '../domain/session-facts.ts';
 import type { Limits } from '../limits.ts';
@@ -36,8 +38,10 @@ export interface SessionInput {
 export interface EndAsk {
   ask: Ask;
   turnId?: string;
+  /** Of that turn: it is waited for and not the turn. */
+  callId?: string;
   processIds: string[];
-  /** The answer; null: the one process, as it then is. */
+  /** The answer; null: what has become of the call, or of the one process. */
   value: object | null;
 }
 
@@ -104,9 +108,18 @@ export const jobs = (enqueue: unknown) => ({
 
 /** Something has ended: answers who waited for it. */
 export const settle = (context: SessionContext, enqueue: unknown, f: SessionState): void => {
-  const waits = ({ turnId, processIds }: EndAsk): boolean =>
-    processIds.some((id) => context.jobs.includes(id)) || (turnId !== undefined && f.active?.turnId === turnId);
-  for (const { ask, processIds, value } of context.endAsks.filter((one) => !waits(one))) {
+  const callOf = ({ turnId, callId }: EndAsk) => targetCall(f, { turnId, callId } as CancelTarget)?.progress;
+  const runs = (one: EndAsk): boolean =>
+    one.callId === undefined ? f.active?.turnId === one.turnId : callOf(one)?.state === 'started';
+  const waits = (one: EndAsk): boolean =>
+    one.processIds.some((id) => context.jobs.includes(id)) || (one.turnId !== undefined && runs(one));
+  for (const one of context.endAsks.filter((each) => !waits(each))) {
+    const { ask, processIds, value } = one;
+    if (one.callId !== undefined) {
+      const end = callOf(one);
+      answer(enqueue, f, ask, callCancelled(end?.state === 'ended' && end.cancelledBy !== undefined));
+      continue;
+    }
     const p = f.background.find(({ processId }) => processId === processIds[0]);
     answer(enqueue, f, ask, value ?? { killed: true, process: p && toProcess(f.sessionId, p, context.env.now()) });
   }
@@ -133,11 +146,13 @@ export const deny = (
     reason: ResolveReason;
     by: string;
     message: string;
+    cancelledBy?: string;
   },
 ): SessionState => {
   const { callId, requestId, reason, message } = d;
   const at = { turnId: context.f.active?.turnId ?? '', requestId, callId, toolName: callName(context.f, callId) };
-  const payload = { ...at, decision: 'deny', reason, decidedBy: d.by, message } as const;
+  const alone = d.cancelledBy === undefined ? {} : { cancelledBy: d.cancelledBy };
+  const payload = { ...at, ...alone, decision: 'deny', reason, decidedBy: d.by, message } as const;
   const f = commit(context, enqueue, [{ event: 'permission.resolved', payload }]);
   tell(enqueue, { type: 'call.refused', callId });
   return f;

@@ -114,9 +114,11 @@ export const recordExpiry = ({ context, event, enqueue }: Act): void => {
 };
 
 export const recordResult = ({ context, event, enqueue }: Act): void => {
-  const { turnId, callId, result, elapsedMs } = event as Command<'call.result'>;
-  const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs };
-  commit(context, enqueue, [{ event: 'tool.end', payload }]);
+  const { turnId, callId, result, elapsedMs, cancelledBy } = event as Command<'call.result'>;
+  const alone = cancelledBy === undefined ? {} : { cancelledBy };
+  const payload = { turnId, id: callId, name: callName(context.f, callId), ...result, elapsedMs, ...alone };
+  const f = commit(context, enqueue, [{ event: 'tool.end', payload }]);
+  settle(context, enqueue, f);
 };
 
 export const refuseMisfit = ({ context, event, enqueue }: Act): void =>

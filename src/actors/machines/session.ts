@@ -12,12 +12,14 @@ import {
   steering,
   usedKey,
 } from '../domain/arbitration.ts';
+import { targetCall } from '../domain/call-cancel.ts';
 import { misfit, rememberedBy, requestIsOpen } from '../domain/decisions.ts';
-import { callName } from '../domain/session-facts.ts';
+import { callName, callState } from '../domain/session-facts.ts';
 import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
 import type { LeftProcess } from '../ports.ts';
 import { backgroundMachine } from './background-job.ts';
 import * as background from './session-background.ts';
+import * as calls from './session-calls.ts';
 import * as commands from './session-commands.ts';
 import { type SessionContext, type SessionInput, turnInput } from './session-context.ts';
 import * as records from './session-records.ts';
@@ -38,6 +40,12 @@ const BUSY = [
   ...KNOWN_KEY,
   { guard: 'isFull', actions: 'refuseFull' },
   { guard: 'rejects', actions: 'refuseBusy' },
+] as const;
+/** While the turn ends already, its calls end with it. */
+const CANCEL_AGAIN = [
+  { guard: 'namesCall', actions: 'cancelNoCall' },
+  { guard: 'hitsActive', actions: 'cancelActive' },
+  { actions: 'cancelQueued' },
 ] as const;
 /** What else changes the session is refused while the daemon stops: it would come after the last flush. */
 const STOPPING = {
@@ -93,6 +101,9 @@ export const sessionMachine = setup({
     takeSteering: enqueueActions(commands.takeSteering),
     cancelQueued: enqueueActions(commands.cancelQueued),
     cancelActive: enqueueActions(commands.cancelActive),
+    cancelRunningCall: enqueueActions(calls.cancelRunningCall),
+    cancelOpenCall: enqueueActions(calls.cancelOpenCall),
+    cancelNoCall: enqueueActions(calls.cancelNoCall),
     interruptActive: enqueueActions(commands.interruptActive),
     stopTurn: enqueueActions(commands.stopTurn),
     refuseQueue: enqueueActions(commands.refuseQueue),
@@ -167,6 +178,14 @@ export const sessionMachine = setup({
     processesFull: ({ context: { jobs, env } }) =>
       jobs.length >= env.limits.backgroundSessionMax || env.processesInAll() >= env.limits.backgroundMax,
     noProcesses: ({ context }) => context.jobs.length === 0,
+    namesCall: ({ event }) => event.type === 'turn.cancel' && event.target.callId !== undefined,
+    hitsRunningCall: ({ context, event }) =>
+      event.type === 'turn.cancel' && targetCall(context.f, event.target)?.progress.state === 'started',
+    hitsOpenCall: ({ context, event }) =>
+      event.type === 'turn.cancel' &&
+      ['asked', 'waiting'].includes(targetCall(context.f, event.target)?.progress.state ?? ''),
+    isRefusedCall: ({ context, event }) =>
+      'callId' in event && !stale(context.f, event) && callState(context.f, event.callId) === 'refused',
     hitsActive: ({ context, event }) => event.type === 'turn.cancel' && cancelHits(context.f, event.target).active,
     isCurrent: ({ context, event }) => !stale(context.f, event),
     isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
@@ -201,7 +220,7 @@ export const sessionMachine = setup({
       { guard: 'isOpenRequest', actions: 'decideCancelled' },
       { actions: 'refuseUnknownRequest' },
     ],
-    'turn.cancel': { actions: 'cancelQueued' },
+    'turn.cancel': [{ guard: 'namesCall', actions: 'cancelNoCall' }, { actions: 'cancelQueued' }],
     'queue.edit': [
       { guard: 'isNotYours', actions: 'refuseQueue' },
       { guard: 'isBadMove', actions: 'refuseMove' },
@@ -276,6 +295,9 @@ export const sessionMachine = setup({
               { actions: 'admit' },
             ],
             'turn.cancel': [
+              { guard: 'hitsRunningCall', actions: 'cancelRunningCall' },
+              { guard: 'hitsOpenCall', actions: 'cancelOpenCall' },
+              { guard: 'namesCall', actions: 'cancelNoCall' },
               { guard: 'hitsActive', target: 'cancelling', actions: 'cancelActive' },
               { actions: 'cancelQueued' },
             ],
@@ -294,14 +316,16 @@ export const sessionMachine = setup({
             'step.accepted': { guard: 'isCurrent', actions: 'recordAccepted' },
             delta: { guard: 'isCurrent', actions: 'recordDelta' },
             'step.calls': { guard: 'isCurrent', actions: 'recordCalls' },
-            'call.allow': { guard: 'isCurrent', actions: 'recordAllow' },
+            // Its cancel was quicker than the turn ([CX5]): the turn is told, and nothing of it is recorded.
+            'call.allow': [{ guard: 'isRefusedCall' }, { guard: 'isCurrent', actions: 'recordAllow' }],
             'call.ask': [
+              { guard: 'isRefusedCall' },
               // Somebody allowed this tool for the rest of the session ([PM6]).
               { guard: 'isRemembered', actions: 'recordRemembered' },
               { guard: 'isUnattended', actions: 'recordUnattended' },
               { guard: 'isCurrent', actions: 'recordAsk' },
             ],
-            'call.refuse': { guard: 'isCurrent', actions: 'recordRefusal' },
+            'call.refuse': [{ guard: 'isRefusedCall' }, { guard: 'isCurrent', actions: 'recordRefusal' }],
             'call.expire': { guard: 'isExpirable', actions: 'recordExpiry' },
             'call.result': { guard: 'isCurrent', actions: 'recordResult' },
           },
@@ -319,7 +343,7 @@ export const sessionMachine = setup({
           },
           on: {
             'turn.submit': [{ guard: 'isDeleted', actions: 'refuseDeleted' }, ...BUSY, { actions: 'admit' }],
-            'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
+            'turn.cancel': CANCEL_AGAIN,
             'session.delete': [
               { guard: 'isDeleted', actions: 'answerDeleted' },
               { actions: ['deleteSession', 'endProcesses'] },
@@ -332,7 +356,7 @@ export const sessionMachine = setup({
           after: { cancelDeadline: '#session.closing' },
           on: {
             ...STOPPING,
-            'turn.cancel': [{ guard: 'hitsActive', actions: 'cancelActive' }, { actions: 'cancelQueued' }],
+            'turn.cancel': CANCEL_AGAIN,
             'xstate.done.actor.turn': '#session.closing',
           },
         },

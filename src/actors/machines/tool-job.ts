@@ -11,6 +11,7 @@ export interface ToolJobInput {
 
 export interface ToolJobContext extends ToolJobInput {
   result: ToolResult | null;
+  ran: boolean;
 }
 
 export interface BarrierInput {
@@ -47,7 +48,7 @@ export const toolJobMachine = setup({
   },
 }).createMachine({
   id: 'tool-job',
-  context: ({ input }) => ({ ...input, result: null }),
+  context: ({ input }) => ({ ...input, result: null, ran: false }),
   initial: 'waiting',
   states: {
     waiting: {
@@ -55,7 +56,10 @@ export const toolJobMachine = setup({
         src: 'barrier',
         input: ({ context }) => ({ sessionId: context.run.sessionId, afterSeq: context.afterSeq }),
       },
-      on: { 'barrier.passed': 'live', kill: { target: 'over', actions: assign({ result: KILLED }) } },
+      on: {
+        'barrier.passed': { target: 'live', actions: assign({ ran: true }) },
+        kill: { target: 'over', actions: assign({ result: KILLED }) },
+      },
     },
     live: {
       invoke: { id: 'tool', src: 'tool', input: ({ context }) => context.run },
@@ -84,5 +88,9 @@ export const toolJobMachine = setup({
     },
     over: { type: 'final' },
   },
-  output: ({ context }) => ({ result: context.result ?? KILLED, ran: context.result !== KILLED }),
+  output: ({ context }) => ({
+    result: context.result ?? KILLED,
+    ran: context.ran,
+    killed: (context.result ?? KILLED) === KILLED,
+  }),
 });

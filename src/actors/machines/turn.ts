@@ -1,5 +1,6 @@
 import { type AnyActorRef, assign, enqueueActions, raise, sendParent, sendTo, setup } from 'xstate';
 import type { Mode, Usage } from '../../protocol/turn.ts';
+import { cancelledText } from '../domain/call-cancel.ts';
 import { deniedPaths, judge, rulePath, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
 import { promptFor } from '../domain/prompt.ts';
 import type { Limits } from '../limits.ts';
@@ -39,6 +40,10 @@ export interface TurnContext extends TurnInput {
   /** Ids of all calls of the turn so far. */
   callIds: string[];
   current: CurrentCall | null;
+  /** Calls of this step that are refused already, whether their place has come or not. */
+  refused: string[];
+  /** Who wants the running call to end. */
+  cancelledBy: string | null;
   afterSeq: number;
   toolStartedAtMs: number;
   usage: Usage | null;
@@ -83,6 +88,7 @@ export const turnMachine = setup({
     answered: ({ event }) => event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered',
     stepsSpent: ({ context }) => context.next >= context.calls.length && context.step >= context.limits.turnStepsMax,
     callsDone: ({ context }) => context.next >= context.calls.length,
+    nextIsRefused: ({ context }) => context.refused.includes(context.calls[context.next]?.id ?? ''),
     isEnding: ({ context }) => context.outcome !== null,
     callInvalid: ({ context }) => context.current?.verdict.action === 'invalid',
     callDenied: ({ context }) => context.current?.verdict.action === 'deny',
@@ -104,13 +110,22 @@ export const turnMachine = setup({
       if (event.type !== 'xstate.done.actor.stream' || event.output.kind !== 'answered') return;
       const calls = distinct(event.output.calls, context.callIds, context.step);
       const callIds = [...context.callIds, ...calls.map((c) => c.id)];
-      enqueue.assign({ calls, next: 0, callsTotal: callIds.length, callIds });
+      enqueue.assign({ calls, next: 0, callsTotal: callIds.length, callIds, refused: [] });
       const { turnId, step } = context;
       enqueue.sendTo(context.session, report({ type: 'step.calls', turnId, step, calls, usage: event.output.usage }));
     }),
     judgeNext: assign({
       current: ({ context }) => (context.next < context.calls.length ? judgeCall(context) : null),
       next: ({ context }) => context.next + 1,
+      cancelledBy: null,
+    }),
+    passNext: assign({ next: ({ context }) => context.next + 1 }),
+    noteRefused: assign({
+      refused: ({ context, event }) =>
+        event.type === 'call.refused' ? [...context.refused, event.callId] : context.refused,
+    }),
+    noteCanceller: assign({
+      cancelledBy: ({ context, event }) => (event.type === 'call.cancel' ? event.by : context.cancelledBy),
     }),
     reportAllow: sendParent(({ context }) => {
       const { call, verdict } = current(context);
@@ -158,12 +173,17 @@ export const turnMachine = setup({
     }),
     reportResult: sendParent(({ context, event }) => {
       const { call } = current(context);
-      const result =
+      const end =
         event.type === 'xstate.done.actor.job'
-          ? event.output.result
-          : { result: 'The call ended without a result.', isError: true };
+          ? event.output
+          : { result: { result: 'The call ended without a result.', isError: true }, ran: false, killed: false };
       const elapsedMs = context.now() - context.toolStartedAtMs;
-      return report({ type: 'call.result', turnId: context.turnId, callId: call.id, result, elapsedMs });
+      const at = { turnId: context.turnId, callId: call.id, elapsedMs };
+      const { cancelledBy } = context;
+      // A result that was quicker than the kill is the call's own.
+      if (cancelledBy === null || !end.killed) return report({ type: 'call.result', ...at, result: end.result });
+      const result = { result: cancelledText(cancelledBy, end.ran ? 'running' : 'waiting'), isError: true };
+      return report({ type: 'call.result', ...at, result, cancelledBy });
     }),
     done: assign({ outcome: ({ context }) => ({ kind: 'done', usage: context.usage }) }),
     failed: assign({
@@ -188,6 +208,8 @@ export const turnMachine = setup({
     callsTotal: 0,
     callIds: [],
     current: null,
+    refused: [],
+    cancelledBy: null,
     afterSeq: 0,
     toolStartedAtMs: 0,
     usage: null,
@@ -201,6 +223,7 @@ export const turnMachine = setup({
       on: {
         stop: { target: 'over', actions: 'stopped' },
         deadline: { target: 'over', actions: 'overBudget' },
+        'call.refused': { actions: 'noteRefused' },
       },
       states: {
         preparing: {
@@ -235,6 +258,7 @@ export const turnMachine = setup({
           always: [
             { guard: 'stepsSpent', target: '#turn.over', actions: 'overBudget' },
             { guard: 'callsDone', target: 'preparing' },
+            { guard: 'nextIsRefused', target: 'deciding', reenter: true, actions: 'passNext' },
             { target: 'judged', actions: 'judgeNext' },
           ],
         },
@@ -248,7 +272,10 @@ export const turnMachine = setup({
         },
         granting: {
           entry: 'reportAllow',
-          on: { 'call.granted': { guard: 'isCurrent', target: 'acting', actions: 'takeTicket' } },
+          on: {
+            'call.granted': { guard: 'isCurrent', target: 'acting', actions: 'takeTicket' },
+            'call.refused': { guard: 'isCurrent', target: 'deciding' },
+          },
         },
         asking: {
           entry: 'reportAsk',
@@ -294,6 +321,15 @@ export const turnMachine = setup({
           states: {
             // A running job is told to die and waited for ([CX4]); every other wait is over the moment its state is left.
             running: {
+              on: {
+                stop: { target: 'dying', actions: 'stopped' },
+                deadline: { target: 'dying', actions: 'overBudget' },
+                'call.cancel': { guard: 'isCurrent', target: 'cancelling', actions: 'noteCanceller' },
+              },
+            },
+            // This call alone is to end; the turn goes on with what it left ([CX5]).
+            cancelling: {
+              entry: 'killJob',
               on: {
                 stop: { target: 'dying', actions: 'stopped' },
                 deadline: { target: 'dying', actions: 'overBudget' },

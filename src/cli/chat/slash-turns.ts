@@ -65,6 +65,15 @@ const answer = async (ctx: Room['ctx'], talk: Room['talk'], line: string): Promi
   await talk.link.decide(open.asked.requestId, 'allow', { answer: text });
 };
 
+/** The turn goes on without it. */
+const cancelCall = async ({ ctx, talk }: Room): Promise<void> => {
+  const { active } = talk.link.view.state;
+  const call = active?.calls.find(({ progress }) => progress.state === 'started' || progress.state === 'asked');
+  const target = active && call ? { turnId: active.turnId, callId: call.id } : null;
+  const hit = target !== null && (await talk.link.cancel(target)).cancelled > 0;
+  ctx.output.out(hit ? `Cancelled ${oneLine(call?.name ?? '')}.\n` : 'No call runs or asks now.\n');
+};
+
 const cancel = async ({ ctx, talk }: Room, turnId: string | undefined): Promise<void> => {
   const target = turnId === undefined ? { writerId: talk.writerId } : { turnId };
   const { cancelled } = await talk.link.cancel(target);
@@ -145,9 +154,9 @@ export const TURNS: readonly SlashCommand[] = [
   {
     name: 'cancel',
     aliases: ['stop'],
-    usage: '[turn]',
-    text: 'cancel your own turns that run or wait, or the turn with this id',
-    run: (room, { args }) => cancel(room, args[0]),
+    usage: '[turn | call]',
+    text: 'cancel your own turns that run or wait, the turn with this id, or the call that runs or asks now',
+    run: (room, { args }) => (args[0] === 'call' ? cancelCall(room) : cancel(room, args[0])),
   },
   {
     name: 'editor',

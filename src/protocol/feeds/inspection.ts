@@ -2,8 +2,8 @@ import { z } from 'zod';
 
 /**
  * What live actors do, in the shape of the events of `@statelyai/inspect` 0.7, so that tools for it can read them. `sessionId`,
- * `rootId`, `parentId` and `sourceId` are XState's names of actors ("x:3") and have nothing to do with our sessions; an actor is the
- * pair of `rootId` and `sessionId`, since every session is a system of its own. Added: `chart`, and `id`, which is the actor's id
+ * `rootId`, `parentId` and `sourceId` are XState's names of actors ("x:3"), one for each actor that this daemon ever had, and have
+ * nothing to do with our sessions; each session, and the daemon's own actor, is a root. Added: `chart`, and `id`, which is the actor's id
  * in `/v3/inspect`.
  *
  * Contexts hold the few scalar facts that `/v3/inspect` shows; events are their type and scalar ids. No prompt, no token of text

@@ -21,6 +21,15 @@ export const OVERVIEW_MAX = {
 
 const count = z.number().int();
 
+export const OverviewAskSchema = z.object({
+  requestId: z.string(),
+  turnId: z.string(),
+  toolName: z.string(),
+  summary: z.string(),
+  expiresAt: z.string(),
+});
+export type OverviewAsk = z.infer<typeof OverviewAskSchema>;
+
 export const OverviewSessionSchema = z.object({
   sessionId: z.string(),
   title: z.string().optional(),
@@ -34,15 +43,7 @@ export const OverviewSessionSchema = z.object({
   queued: z.array(z.object({ turnId: z.string(), writerId: z.string(), content: z.string() })),
   queuedCount: count,
   /** Permission requests that wait for somebody. */
-  asks: z.array(
-    z.object({
-      requestId: z.string(),
-      turnId: z.string(),
-      toolName: z.string(),
-      summary: z.string(),
-      expiresAt: z.string(),
-    }),
-  ),
+  asks: z.array(OverviewAskSchema),
   presence: z.array(PresenceEntrySchema),
   presenceCount: count,
   /** Held in memory; a sleeping one costs nothing and is shown from the index. */

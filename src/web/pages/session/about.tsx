@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { oneLine } from '../../../client/printable.ts';
 import { client, watched } from '../../daemon.ts';
 import { Button } from '../../parts/button.tsx';
@@ -6,10 +6,11 @@ import { failed } from '../../parts/failed.ts';
 import { useFirst } from '../../parts/first.ts';
 import { ErrorBox } from '../../parts/states.tsx';
 import { Ago } from '../../parts/time.tsx';
-import { type Why, WhyBlock } from '../../parts/why.tsx';
+import { WhyBlock } from '../../parts/why.tsx';
 import { hashOf } from '../../router.ts';
 import type { Action } from '../../shell/actions.ts';
 import { useStore } from '../../use-store.ts';
+import { useWhy } from '../inspector/use-why.ts';
 import { me, rename } from './me.ts';
 import { Avatar, nameOf, roleText } from './top.tsx';
 import { useDeskPart, useTheDesk } from './use-desk.ts';
@@ -40,33 +41,16 @@ const Deeds = ({ actions }: { actions: readonly Action[] }) => (
 
 const WhyPart = () => {
   const { sessionId } = useTheDesk().link;
-  // Whatever moves the session may have moved the answer; tokens do not.
-  const active = useDeskPart(({ view }) => view.active?.items.length ?? -1);
-  const open = useDeskPart(({ view }) => view.active?.open?.kind ?? '');
-  const waiting = useDeskPart(({ cards }) => cards.length);
-  const [why, setWhy] = useState<Why | null>(null);
-  const [error, setError] = useState<unknown>(null);
-  useEffect(() => {
-    const gone = new AbortController();
-    // Bursts of events are one question.
-    const timer = setTimeout(() => {
-      watched(client.call('sessions.why', { params: { id: sessionId }, signal: gone.signal })).then(
-        (answer) => {
-          setWhy(answer);
-          setError(null);
-        },
-        (cause) => !gone.signal.aborted && setError(cause),
-      );
-    }, 250);
-    return () => {
-      clearTimeout(timer);
-      gone.abort();
-    };
-  }, [sessionId, active, open, waiting]);
+  // Another number whenever the session has moved; tokens do not move it.
+  const moved = useDeskPart(({ view: { active, state }, cards }) => {
+    const written = ['text', 'thinking'].indexOf(active?.open?.kind ?? '');
+    return ((active?.items.length ?? -1) * 100 + state.queue.length) * 100 + cards.length * 4 + written;
+  });
+  const { why, error } = useWhy(sessionId, moved);
   return (
     <section class="about-part">
       <h2 class="label">What it waits for</h2>
-      {error !== null ? <ErrorBox error={error} title="Not known" /> : why && <WhyBlock why={why} />}
+      {why ? <WhyBlock why={why} /> : error && <ErrorBox error={error} title="Not known" />}
       <a class="about-link" href={hashOf({ page: 'inspect', sessionId })}>
         Its statecharts
       </a>
