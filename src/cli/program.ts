@@ -18,6 +18,7 @@ import { addProject } from './families/project.ts';
 import { addServer } from './families/server.ts';
 import { addSessions } from './families/sessions.ts';
 import { addShell } from './families/shell.ts';
+import { addWeb } from './families/web.ts';
 
 /** In the order in which help lists them. */
 const FAMILIES: readonly Family[] = [
@@ -34,6 +35,7 @@ const FAMILIES: readonly Family[] = [
   addKeys,
   addServer,
   addInspect,
+  addWeb,
   addProject,
   addShell,
   addPeripheral,

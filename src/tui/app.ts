@@ -1,11 +1,17 @@
-import type { SessionLink } from '../client/session-link.ts';
 import { toOptaError } from '../protocol/errors.ts';
-import { CardDesk } from './card-desk.ts';
+import { type Desk, SessionDesk } from '../views/session-desk.ts';
+import { type Action, Bindings } from './bindings.ts';
+import { CardKeys } from './card-keys.ts';
+import { Completion } from './completion.ts';
 import { Composer } from './composer.ts';
+import { edit } from './editing.ts';
+import { isThought } from './entry-rows.ts';
 import { frameOf } from './frame.ts';
-import { HELP } from './help.ts';
 import type { Host } from './host.ts';
 import type { Key } from './keys.ts';
+import { Lines } from './lines.ts';
+import type { Overlay } from './overlay.ts';
+import { Overlays } from './overlays.ts';
 import { Panel } from './panel.ts';
 import type { Row } from './text.ts';
 import { Transcript } from './transcript.ts';
@@ -15,33 +21,48 @@ export interface Canvas {
   readonly width: number;
   readonly height: number;
   paint(rows: readonly Row[], cursor: { x: number; y: number } | null): void;
+  /** Forgets what is shown, since somebody else may have written on it. */
   reset(): void;
+  /** Asks for attention. */
+  bell?(): void;
+  /** Names the window. */
+  title?(text: string): void;
+  /** Gives the terminal back until the shell brings the program to the front again. */
+  suspend?(): void;
 }
 
 /** At most so many frames a second while text streams; a key is drawn at once. */
 const FRAME_MS = 25;
 const TICK_MS = 1_000;
 const NOTE_MS = 6_000;
-const NOTE_CHARS_MAX = 120;
 const HISTORY_SEED_MAX = 50;
 
-/** The full screen over one session: what the view says and what keys do. Draws on a canvas, knows no terminal. */
+/** The full screen over one session: what the desk says and what keys do. Draws on a canvas, knows no terminal. */
 export class App {
   /** Resolves when the person leaves; rejects when the link is over for good. */
   readonly left: Promise<void>;
   readonly #host: Host;
   readonly #canvas: Canvas;
-  readonly #transcript = new Transcript();
+  readonly #bindings: Bindings;
   readonly #composer = new Composer();
-  #link: SessionLink;
+  readonly #answer = new Composer();
+  readonly #completion: Completion;
+  readonly #transcript: Transcript;
+  readonly #cards: CardKeys;
+  readonly #lines: Lines;
+  readonly #overlays: Overlays;
+  #desk!: SessionDesk;
   #undo: (() => void)[] = [];
-  #panel: Panel | null = null;
-  readonly #cards = new CardDesk((text) => this.#say(text));
+  #overlay: Overlay | null = null;
+  #sidebar = false;
+  #thoughts = false;
   #note = '';
+  #noticeId = 0;
+  #rung = '';
+  #lostSinceMs: number | null = null;
   #noteTimer: NodeJS.Timeout | undefined;
   #frameTimer: NodeJS.Timeout | undefined;
   readonly #tick: NodeJS.Timeout;
-  #work: AbortController | null = null;
   #leave: () => void = () => undefined;
   #fail: (error: unknown) => void = () => undefined;
 
@@ -52,45 +73,72 @@ export class App {
       this.#leave = resolve;
       this.#fail = reject;
     });
-    this.#link = this.#follow(sessionId);
-    this.#tick = setInterval(() => {
-      if (this.#link.view.current.active || this.#cards.card) this.draw();
-    }, TICK_MS);
+    this.#bindings = new Bindings(host.keys.overrides);
+    this.#completion = new Completion(host, () => this.#schedule());
+    this.#transcript = new Transcript((id, byDefault) =>
+      this.#desk.isOpen(id, isThought(id) ? this.#thoughts : byDefault),
+    );
+    this.#cards = new CardKeys(this.#answer);
+    const screen = {
+      desk: () => this.#desk,
+      say: (text: string) => this.#say(text),
+      show: (overlay: Overlay | null) => this.#show(overlay),
+      follow: (id: string) => this.#follow(id),
+      leave: () => this.#leave(),
+      draw: () => this.draw(),
+    };
+    this.#lines = new Lines(host, this.#composer, screen);
+    this.#overlays = new Overlays(host, this.#bindings, {
+      ...screen,
+      act: (action) => this.#do(action),
+      write: (text) => this.#lines.write(text),
+      editQueued: (turn) => this.#lines.editQueued(turn),
+    });
+    this.#follow(sessionId);
+    for (const note of [...host.keys.notes, ...this.#bindings.notes]) this.#say(note);
+    this.#tick = setInterval(() => this.#ticked(), TICK_MS);
   }
 
   close(): void {
     clearInterval(this.#tick);
     clearTimeout(this.#frameTimer);
     clearTimeout(this.#noteTimer);
-    this.#work?.abort();
+    this.#lines.abort();
+    this.#overlay?.close?.();
     for (const undo of this.#undo) undo();
-    this.#link.close();
+    this.#desk.close();
   }
 
   /** Now. */
   draw(): void {
     clearTimeout(this.#frameTimer);
     this.#frameTimer = undefined;
-    const { width, height } = this.#canvas;
-    const view = this.#link.view.current;
+    const { desk } = this.#desk;
+    const { text, loud } = this.#host.mode();
     const scene = {
-      view,
-      mode: this.#host.mode(),
-      composer: this.#composer,
-      panel: this.#panel,
-      card: this.#cards.card,
+      desk,
+      mode: text,
+      loud,
+      composer: desk.card?.question ? this.#answer : this.#composer,
+      completion: this.#completion,
+      overlay: this.#overlay,
       cardTop: this.#cards.top,
+      sidebar: this.#sidebar,
       note: this.#note,
-      now: Date.now(),
+      lost: this.#lost(desk),
+      helpKey: this.#bindings.label('help'),
+      nowMs: Date.now(),
     };
-    const frame = frameOf(scene, this.#transcript, width, height);
+    const frame = frameOf(scene, this.#transcript, this.#canvas.width, this.#canvas.height);
     this.#cards.top = frame.cardTop;
     this.#canvas.paint(frame.rows, frame.cursor);
   }
 
   paste(text: string): void {
-    if (this.#panel || this.#cards.card) return;
-    this.#composer.insert(text);
+    if (this.#overlay || (this.#desk.desk.card && !this.#desk.desk.card.question)) return;
+    if (this.#desk.desk.card) this.#answer.insert(text);
+    else this.#composer.paste(text);
+    this.#completion.look(this.#composer);
     this.draw();
   }
 
@@ -99,259 +147,207 @@ export class App {
     this.draw();
   }
 
-  /** Ctrl+C: ends what this person started; when there is nothing, leaves. */
+  /** Ctrl+C: ends what this person started, then closes what is open; when there is nothing, leaves. */
   interrupt(): void {
-    if (this.#work) {
-      this.#work.abort();
-      return;
-    }
-    if (!this.#cancelOwn()) this.#leave();
+    if (this.#lines.abort() || this.#cancelOwn()) return;
+    if (this.#overlay) this.#show(null);
+    else this.#leave();
   }
 
   // --- the session -----------------------------------------------------------------------------------------------------
 
-  #follow(sessionId: string): SessionLink {
+  #follow(sessionId: string): void {
     for (const undo of this.#undo) undo();
+    (this.#desk as SessionDesk | undefined)?.close();
     const link = this.#host.open(sessionId);
+    const desk = new SessionDesk(link);
+    this.#desk = desk;
     this.#transcript.clear();
-    this.#cards.clear();
+    this.#show(null);
+    this.#answer.clear();
     let seeded = false;
-    this.#undo = [
-      link.view.subscribe((view, record) => {
-        if (!seeded && view.connection === 'open' && view.state.messages.length > 0) {
-          seeded = true;
-          const said = view.state.messages.filter((m) => m.role === 'user').map((m) => m.content);
-          this.#composer.remember(said.slice(-HISTORY_SEED_MAX));
-        }
-        if (record) this.#cards.heard(record);
-        this.#cards.look(view);
-        this.#schedule();
-      }),
-      link.on('reconnect', () => this.#say('connected again')),
-    ];
+    const changed = (): void => {
+      const now = desk.desk;
+      const { state, connection } = now.view;
+      if (!seeded && connection === 'open' && state.messages.length > 0) {
+        seeded = true;
+        const said = state.messages.filter((m) => m.role === 'user').map((m) => m.content);
+        this.#composer.remember(said.slice(-HISTORY_SEED_MAX));
+      }
+      this.#told(now);
+      this.#schedule();
+    };
+    const { unsubscribe } = desk.store.subscribe(changed);
+    this.#undo = [unsubscribe];
+    this.#canvas.title?.('opta');
     void link.ended.then((error) => {
-      if (error && this.#link === link) this.#fail(error);
+      if (error && this.#desk === desk) this.#fail(error);
     });
-    return link;
+  }
+
+  /** What has come up since the last look: a notice, a card that rings, a title, a connection that went. */
+  #told({ notices, card, view: { state, connection } }: Desk): void {
+    const last = notices.at(-1);
+    if (last && last.id !== this.#noticeId) {
+      this.#noticeId = last.id;
+      this.#noted(last.text);
+    }
+    if (card && card.requestId !== this.#rung) {
+      this.#rung = card.requestId;
+      this.#canvas.bell?.();
+      this.#answer.clear();
+    }
+    this.#canvas.title?.(`opta · ${card ? '? ' : ''}${state.title ?? state.sessionId}`);
+    if (connection === 'open') this.#lostSinceMs = null;
+    else if (connection === 'waiting') this.#lostSinceMs ??= Date.now();
+  }
+
+  #lost({ view: { connection } }: Desk): string {
+    if (connection !== 'waiting' || this.#lostSinceMs === null) return '';
+    const s = Math.floor((Date.now() - this.#lostSinceMs) / 1_000);
+    const key = this.#bindings.label('reconnect');
+    return `The daemon does not answer since ${s} s. Still looking${key === '' ? '' : `; ${key} starts one`}.`;
+  }
+
+  #ticked(): void {
+    const { view, card } = this.#desk.desk;
+    if (view.active || card || this.#overlay || this.#lostSinceMs !== null) this.draw();
   }
 
   #schedule(): void {
     this.#frameTimer ??= setTimeout(() => this.draw(), FRAME_MS);
   }
 
-  // --- what is said ----------------------------------------------------------------------------------------------------
-
   #say(text: string): void {
+    this.#desk.say(text);
+  }
+
+  #noted(text: string): void {
     this.#note = text;
     clearTimeout(this.#noteTimer);
     this.#noteTimer = setTimeout(() => {
       this.#note = '';
       this.draw();
     }, NOTE_MS);
+  }
+
+  #show(overlay: Overlay | null): void {
+    if (this.#overlay !== overlay) this.#overlay?.close?.();
+    this.#overlay = overlay;
     this.#schedule();
-  }
-
-  #sayError(cause: unknown): void {
-    this.#say(toOptaError(cause).message);
-  }
-
-  /** Runs something that takes a while; Ctrl+C ends it. */
-  async #doing(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const control = new AbortController();
-    this.#work = control;
-    try {
-      await work(control.signal);
-    } catch (cause) {
-      this.#sayError(cause);
-    } finally {
-      if (this.#work === control) this.#work = null;
-      this.draw();
-    }
-  }
-
-  // --- commands --------------------------------------------------------------------------------------------------------
-
-  async #send(): Promise<void> {
-    const line = this.#composer.text;
-    if (line.trim() === '') return;
-    if (this.#work) {
-      this.#say('a command runs; Ctrl+C ends it');
-      return;
-    }
-    this.#composer.take();
-    this.#transcript.toEnd();
-    if (/^[/!]/.test(line) && (await this.#command(line))) return;
-    await this.#submit(line);
-  }
-
-  async #submit(text: string): Promise<void> {
-    const { view } = this.#link;
-    const nameless = view.state.title === undefined && view.state.messages.length === 0;
-    const { turn, notes } = this.#host.turn(text);
-    if (notes.length > 0) this.#say(notes.join(' · '));
-    try {
-      if (this.#link.state === 'waiting') await this.#host.revive();
-      await this.#link.submit(turn);
-      if (nameless) await this.#host.name(text);
-    } catch (cause) {
-      this.#sayError(cause);
-      // What was not taken is not lost.
-      if (this.#composer.empty) this.#composer.insert(text);
-      this.draw();
-    }
-  }
-
-  /** False: it is a message after all. */
-  async #command(line: string): Promise<boolean> {
-    let known = true;
-    let said = '';
-    await this.#doing(async (signal) => {
-      this.#say(`${line.split(/\s/, 1)[0]} …`);
-      known = await this.#host.command(line, {
-        signal,
-        say: (text) => {
-          said += text;
-        },
-        leave: () => this.#leave(),
-        open: async (sessionId) => {
-          this.#link = this.#follow(sessionId);
-        },
-        submit: (text) => this.#submit(text),
-      });
-      this.#note = '';
-    });
-    const text = said.trimEnd();
-    if (text.includes('\n') || text.length > NOTE_CHARS_MAX) this.#panel = new Panel(line, text.split('\n'));
-    else if (text !== '') this.#say(text);
-    this.draw();
-    return known;
   }
 
   /** One's own running turn, else the last one that waits. */
   #cancelOwn(): boolean {
-    const { active, state } = this.#link.view.current;
+    const { active, state } = this.#desk.desk.view;
     const mine = (turn: { writerId: string } | null | undefined): boolean => turn?.writerId === this.#host.writerId;
     const target = active && mine(active) ? active : state.queue.findLast(mine);
     if (!target) return false;
-    this.#say('cancelling');
-    this.#link.cancel({ turnId: target.turnId }).then(
-      () => this.#say('cancelled'),
-      (cause) => this.#sayError(cause),
-    );
+    void this.#desk.cancel({ turnId: target.turnId });
     return true;
-  }
-
-  async #sessions(): Promise<void> {
-    await this.#doing(async () => {
-      const all = await this.#host.sessions();
-      const lines = all.map(({ title, detail }) => `${detail}  ${title}`);
-      const here = this.#link.sessionId;
-      this.#panel = new Panel('sessions', lines, (place) => {
-        const chosen = all[place];
-        this.#panel = null;
-        if (chosen === undefined || chosen.id === here) return;
-        this.#link = this.#follow(chosen.id);
-      });
-    });
   }
 
   // --- keys ------------------------------------------------------------------------------------------------------------
 
   #act(key: Key): void {
-    if (key.ctrl) return this.#control(key.name);
-    if (key.name === 'f1') return this.#toggleHelp();
-    if (key.name === 'escape') return this.#escape();
-    if (this.#panel) {
-      if (!this.#panel.key(key.name) && (key.name === 'return' || key.text === 'q')) this.#panel = null;
-      return;
-    }
-    if (this.#scrolled(key)) return;
-    if (this.#cards.key(key, this.#link)) return;
-    this.#edit(key);
+    const action = this.#bindings.of(key);
+    if (action === 'back') return this.#back();
+    if (this.#overlay && action !== 'cancel') {
+      if (this.#overlay.key(key)) return;
+      if (!this.#overlay.writes && (key.name === 'return' || key.text === 'q')) return this.#show(null);
+      if (action === undefined) return;
+    } else if (this.#cards.key(key, this.#desk)) return;
+    else if (this.#completed(key, action)) return;
+    if (action !== undefined) return this.#do(action);
+    const composer = this.#desk.desk.card?.question ? this.#answer : this.#composer;
+    if (this.#overlay || (this.#desk.desk.card && composer === this.#composer)) return;
+    this.#transcript.unfocus();
+    edit(composer, key);
+    if (composer === this.#composer) this.#completion.look(composer);
   }
 
-  #control(name: string): void {
-    switch (name) {
-      case 'c':
-        return this.interrupt();
-      case 'l':
-        return this.#canvas.reset();
-      case 'o':
-        return void this.#sessions();
-      case '/':
-        return this.#toggleHelp();
-      case 'd':
-        if (this.#composer.empty) this.#leave();
-        else this.#composer.delete();
-        return;
-      default:
-        if (!this.#panel && !this.#cards.card) this.#edits[name]?.();
-    }
-  }
-
-  readonly #edits: { readonly [name: string]: () => void } = {
-    a: () => this.#composer.home(),
-    e: () => this.#composer.end(),
-    u: () => this.#composer.cut(),
-    w: () => this.#composer.cutWord(),
-  };
-
-  #escape(): void {
-    if (this.#panel) this.#panel = null;
-    else if (this.#cards.putOff(this.#link.view.current)) return;
-    else if (this.#work) this.#work.abort();
-    else this.#cancelOwn();
-  }
-
-  #scrolled({ name, shift }: Key): boolean {
-    const page = this.#transcript.page;
-    const by =
-      name === 'pageup'
-        ? -page
-        : name === 'pagedown'
-          ? page
-          : shift && name === 'up'
-            ? -3
-            : shift && name === 'down'
-              ? 3
-              : 0;
-    if (by === 0) return false;
-    this.#transcript.scroll(by);
+  /** The list of what can be completed has its keys while it is open. */
+  #completed({ name, shift }: Key, action: Action | undefined): boolean {
+    const list = this.#completion;
+    if (!list.open) return false;
+    if (!shift && (name === 'up' || name === 'down')) list.move(name === 'up' ? -1 : 1);
+    else if (action === 'accept' || (action === 'submit' && !list.idle)) list.accept(this.#composer);
+    else return false;
     return true;
   }
 
-  #edit(key: Key): void {
-    const composer = this.#composer;
-    switch (key.name) {
-      case 'return':
-      case 'enter':
-        if (key.meta) composer.insert('\n');
-        else void this.#send();
-        return;
-      case 'backspace':
-        return key.meta ? composer.cutWord() : composer.backspace();
-      case 'delete':
-        return composer.delete();
-      case 'left':
-        return composer.left();
-      case 'right':
-        return composer.right();
-      case 'home':
-        return composer.home();
-      case 'end':
-        return composer.end();
-      case 'up':
-        return composer.up();
-      case 'down':
-        return composer.down();
-      case 'tab':
-        return this.#cards.bringBack(this.#link.view.current);
-      default:
-        if (key.text !== '') composer.insert(key.text);
-    }
+  #back(): void {
+    if (this.#overlay) {
+      if (!this.#overlay.back?.()) this.#show(null);
+    } else if (this.#desk.desk.card) this.#desk.putOff();
+    else if (this.#completion.open) this.#completion.close();
+    else if (this.#lines.giveUp()) return;
+    else if (this.#transcript.focus !== null) this.#transcript.unfocus();
+    else if (!this.#lines.abort()) this.#cancelOwn();
   }
 
-  #toggleHelp(): void {
-    this.#panel = this.#panel ? null : new Panel('help', HELP);
+  #do(action: Action): void {
+    if (this.#overlays.open(action)) return;
+    this.#actions[action]?.();
+  }
+
+  readonly #actions: { readonly [A in Action]?: () => void } = {
+    cancel: () => this.interrupt(),
+    leave: () => {
+      if (this.#composer.empty) this.#leave();
+      else this.#composer.delete();
+    },
+    submit: () => {
+      if (this.#composer.empty && this.#transcript.focus) this.#fold();
+      else if (this.#composer.enter()) {
+        this.#transcript.toEnd();
+        void this.#lines.send();
+      }
+      this.#completion.look(this.#composer);
+    },
+    newline: () => this.#composer.insert('\n'),
+    accept: () => this.#desk.bringBack(),
+    redraw: () => this.#canvas.reset(),
+    mode: () => this.#host.cycleMode(),
+    sidebar: () => {
+      this.#sidebar = !this.#sidebar;
+      if (this.#sidebar && this.#canvas.width < 80) this.#say('the side needs 80 columns');
+    },
+    thinking: () => {
+      this.#thoughts = !this.#thoughts;
+    },
+    follow: () => this.#transcript.toEnd(),
+    start: () => this.#transcript.toStart(),
+    'page-up': () => this.#transcript.scroll(-this.#transcript.page),
+    'page-down': () => this.#transcript.scroll(this.#transcript.page),
+    'lines-up': () => this.#transcript.scroll(-3),
+    'lines-down': () => this.#transcript.scroll(3),
+    'card-before': () => void this.#transcript.moveFocus(-1),
+    'card-next': () => void this.#transcript.moveFocus(1),
+    fold: () => this.#fold(),
+    'stop-tool': () => this.#stopTool(),
+    reconnect: () => {
+      if (this.#lostSinceMs === null) return this.#say('connected');
+      this.#host.revive().catch((cause) => this.#say(toOptaError(cause).message));
+    },
+    suspend: () => this.#canvas.suspend?.(),
+    help: () => this.#help(),
+    'help-too': () => this.#help(),
+  };
+
+  #help(): void {
+    this.#show(this.#overlay instanceof Panel ? null : this.#overlays.help());
+  }
+
+  #fold(): void {
+    const fold = this.#transcript.focus ?? this.#transcript.moveFocus(-1);
+    if (fold) this.#desk.toggle(fold.id, isThought(fold.id) ? this.#thoughts : fold.byDefault);
+  }
+
+  #stopTool(): void {
+    const { active } = this.#desk.desk.view;
+    const call = active?.items.findLast((item) => item.kind === 'tool' && item.state === 'running');
+    if (!active || call?.kind !== 'tool') return this.#say('no tool call runs');
+    void this.#desk.cancel({ turnId: active.turnId, callId: call.callId });
   }
 }

@@ -24,6 +24,9 @@ export interface BlessedScreen {
   alloc(): void;
   draw(first: number, last: number): void;
   destroy(): void;
+  /** To the terminal's other buffer, and back. */
+  enter(): void;
+  leave(): void;
   on(event: 'resize', listener: () => void): void;
 }
 

@@ -1,61 +1,68 @@
 import { oneLine } from '../client/printable.ts';
-import type { View } from '../client/session-view.ts';
-import { openRequests } from '../protocol/session-state.ts';
+import { type Card, secondsLeft } from '../views/cards.ts';
+import { diffLines, isDiff } from '../views/diff.ts';
+import { diffRows } from './diff-rows.ts';
 import { clean, cropped, type Row, wrap } from './text.ts';
 
-/** A request for permission that waits. */
-export interface Card {
-  requestId: string;
-  toolName: string;
-  summary: string;
-  preview: string;
-  /** Whose turn it is. */
-  writerId: string;
-  expiresAtMs: number;
+/** What stands around a card. */
+export interface CardScene {
+  card: Card;
+  /** How far its text was to be scrolled. */
+  top: number;
+  /** How many more wait behind it. */
+  more: number;
+  nowMs: number;
 }
 
-/** The one that waits longest. */
-export const cardOf = ({ state }: View): Card | null => {
-  const [open] = openRequests(state);
-  if (open === undefined) return null;
-  const { requestId, summary, preview = '', expiresAt } = open.asked;
-  const writerId = state.active?.writerId ?? '';
-  return { requestId, toolName: open.call.name, summary, preview, writerId, expiresAtMs: Date.parse(expiresAt) };
-};
-
-/** In place of the composer. `top`: how far its preview was to be scrolled, and how far it could be. */
+/** In place of the composer; a question leaves it, for the answer. `top`: how far the text could be scrolled. */
 export const cardRows = (
-  card: Card,
-  top: number,
-  now: number,
+  { card, top, more, nowMs }: CardScene,
   width: number,
   heightMax: number,
 ): { rows: Row[]; top: number } => {
-  const room = Math.max(1, width - 2);
   const whose = cropped(clean(oneLine(card.writerId, 40)), Math.max(1, Math.floor(width / 3)));
-  const head: Row = [[cropped(`── ${whose}: allow this? ${'─'.repeat(width)}`, width).replace(/…$/, '─'), 'warn']];
-  const what = wrap(clean(oneLine(`${card.toolName}  ${card.summary}`, 600)), room).map(
-    (line): Row => [[` ${line}`, 'bold']],
-  );
-  const leftS = Math.max(0, Math.ceil((card.expiresAtMs - now) / 1_000));
-  const keys: Row = [[cropped(` y allow   n deny   Esc later   ${leftS} s`, width), 'warn']];
-  const space = Math.max(0, heightMax - 2);
-  const shownWhat = what.slice(0, Math.max(1, Math.min(what.length, space)));
-  const preview = card.preview === '' ? [] : wrap(clean(card.preview), room);
-  const rest = space - shownWhat.length;
-  if (rest < 2 || preview.length === 0)
-    return { rows: [head, ...shownWhat, keys].slice(-Math.max(1, heightMax)), top: 0 };
-  const cut = preview.length > rest;
-  const shown = cut ? rest - 1 : rest;
-  const from = Math.max(0, Math.min(top, preview.length - shown));
-  const lines = preview.slice(from, from + shown).map((line): Row => [[` ${line}`, looksOf(line)]]);
-  const below = preview.length - from - lines.length;
-  const said = `   ${below} more line${below === 1 ? '' : 's'} below (Up, Down)`;
-  const more: Row[] = cut ? [[[cropped(said, width), 'dim']]] : [];
-  return { rows: [head, ...shownWhat, ...lines, ...more, keys], top: from };
+  const asks = card.question ? 'a question for you' : 'allow this?';
+  const title = `── ${whose}: ${asks}${more === 0 ? '' : ` (${more} more)`} `;
+  const head: Row = [[cropped(title + '─'.repeat(width), width).replace(/…$/, '─'), 'warn']];
+  const foot: Row = [[cropped(keysOf(card, secondsLeft(card, nowMs), width), width), 'warn']];
+  const body = bodyOf(card, Math.max(1, width - 2));
+  const room = Math.max(1, heightMax - 2);
+  if (body.length <= room) return { rows: [head, ...body, foot].slice(-Math.max(1, heightMax)), top: 0 };
+  // Nothing of a command or a change hides: what is not shown is counted, and can be reached.
+  const shown = Math.max(1, room - 1);
+  const from = Math.max(0, Math.min(top, body.length - shown));
+  const below = body.length - from - shown;
+  const said = below > 0 ? `${below} more line${below === 1 ? '' : 's'} below` : `${from} above`;
+  const mark: Row = [[cropped(`   ${said} (Up, Down, PgUp, PgDn)`, width), 'dim']];
+  const rows = [head, ...body.slice(from, from + shown), ...(room > 1 ? [mark] : []), foot];
+  return { rows: rows.slice(-Math.max(1, heightMax)), top: from };
 };
 
-const looksOf = (line: string): 'good' | 'bad' | 'dim' => {
-  if (line.startsWith('+')) return 'good';
-  return line.startsWith('-') ? 'bad' : 'dim';
+/** The time comes first: it is what must not be cut off. */
+const keysOf = ({ question }: Card, leftS: number, width: number): string => {
+  if (question) {
+    const pick = question.options.length > 0 ? '1-9 or ' : '';
+    return width < 66
+      ? ` ${leftS} s  ${pick}words, Esc later`
+      : ` ${leftS} s   ${pick}words and Enter answer   Alt+N declines   Esc later`;
+  }
+  return width < 66
+    ? ` ${leftS} s  y n a Esc`
+    : ` ${leftS} s   y allow   n deny   a always in this session   Esc later`;
+};
+
+const bodyOf = ({ toolName, summary, preview, question }: Card, width: number): Row[] => {
+  if (question) {
+    const options = question.options.map((option, i) => `${i < 9 ? i + 1 : ' '}  ${oneLine(option, 300)}`);
+    return [
+      ...wrap(clean(question.text), width).map((line): Row => [[` ${line}`, 'bold']]),
+      ...options.flatMap((option) => wrap(clean(option), width).map((line): Row => [[` ${line}`, 'accent']])),
+    ];
+  }
+  const what = wrap(clean(oneLine(`${toolName}  ${summary}`, 600)), width).map((line): Row => [[` ${line}`, 'bold']]);
+  if (preview === '') return what;
+  const lines = isDiff(preview)
+    ? diffRows(diffLines(preview), width)
+    : wrap(clean(preview), width).map((line): Row => [[line, 'plain']]);
+  return [...what, ...lines.map((row): Row => [[' ', 'plain'], ...row])];
 };

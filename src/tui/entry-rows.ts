@@ -8,6 +8,10 @@ import { toolRows } from './tool-rows.ts';
 
 const THOUGHT_CHARS_MAX = 200;
 const DECISION_CHARS_MAX = 2_000;
+/** At the end of the ids of thoughts: all of them can be opened at once. */
+const THOUGHT = ':thought';
+
+export const isThought = (foldId: string): boolean => foldId.endsWith(THOUGHT);
 
 /** Rows of one thing; `growing` is what is known of a text that is still being written. */
 export const entryRows = (
@@ -41,7 +45,7 @@ const saidRows = (who: string, text: string, width: number): Row[] => {
 
 /** One line, whether it is over or goes on, until somebody wants to read it. */
 const thoughtRows = (id: string, text: string, live: boolean, width: number, isOpen: IsOpen): Drawn[] => {
-  const fold = { id, byDefault: false };
+  const fold = { id: `${id}${THOUGHT}`, byDefault: false };
   const open = isOpen(id, false);
   // What is thought just now stands at the end.
   const part = live ? text.slice(-THOUGHT_CHARS_MAX).replace(/^\S*\s/, '') : text.slice(0, THOUGHT_CHARS_MAX);

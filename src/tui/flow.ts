@@ -27,6 +27,7 @@ interface Spot {
 const LINES_KEPT_MAX = 64;
 /** A change may make another sign of what stands so far before it. */
 const SIGN_CHARS_MAX = 64;
+const LOOKS_KEPT_MAX = 4_096;
 const BLOCK_CHARS_MAX = 8_192;
 
 /**
@@ -38,6 +39,8 @@ export class Flow {
   #width = 80;
   #lines = new Map<string, Line>();
   #last: Line | null = null;
+  /** How signs are drawn that do not stand for anything else. */
+  readonly #looks = new Map<string, string>();
   /** The column that Up and Down keep to, though a row between is shorter. */
   #goal: { cursor: number; x: number } | null = null;
 
@@ -50,6 +53,7 @@ export class Flow {
     if (width !== this.#width) {
       this.#width = width;
       this.#lines.clear();
+      this.#looks.clear();
       this.#last = null;
     }
     const here = this.#spotOf(text, cursor);
@@ -224,8 +228,14 @@ export class Flow {
   }
 
   #look(sign: string): string {
+    const known = this.#looks.get(sign);
+    if (known !== undefined) return known;
     const label = this.#labelOf(String.fromCodePoint(sign.codePointAt(0) ?? 0));
-    return cropped(label ?? clean(sign), this.#width);
+    const look = cropped(label ?? clean(sign), this.#width);
+    if (label !== null) return look;
+    if (this.#looks.size >= LOOKS_KEPT_MAX) this.#looks.clear();
+    this.#looks.set(sign, look);
+    return look;
   }
 
   #widthOf(sign: string): number {

@@ -1,17 +1,19 @@
-/** What F1 shows. */
-export const HELP: readonly string[] = [
-  'Enter           send',
-  'Alt+Enter       a new line',
-  'Up, Down        the line above or below, then what you said before',
-  'PgUp, PgDn      scroll the conversation; Shift+Up, Shift+Down by three lines',
-  'Ctrl+C          cancel your turn; when you have none, leave',
-  'Esc             close what is open; else cancel your turn',
-  'Ctrl+O          sessions',
-  'Ctrl+L          draw the screen anew',
-  'Ctrl+D          leave, when nothing is written',
-  'F1, Ctrl+/      this page',
-  '',
-  'When a call asks: y allows, n denies, Esc puts it off, Tab brings it back. Others may decide first; then it says who.',
-  '',
-  '/help lists commands. !command runs a line in your shell. @path attaches a file.',
-];
+import { type Bindings, labelOf } from './bindings.ts';
+import { textWidth } from './text.ts';
+
+/** What the help shows: every key that does something, and how cards are answered. */
+export const helpLines = (bindings: Bindings): string[] => {
+  const rows = bindings.all.map(({ key, text }) => [labelOf(key), text] as const);
+  const column = Math.max(...rows.map(([key]) => textWidth(key))) + 2;
+  return [
+    ...rows.map(([key, text]) => `${key.padEnd(column)}${text}`),
+    `${'Up, Down'.padEnd(column)}the line above or below, then what you said before`,
+    `${'Ctrl+A, E, U, W, Y'.padEnd(column)} begin and end of a line, cut a line or a word, bring it back`,
+    '',
+    'When a call asks: y allows, n denies, a allows this tool for the rest of the session, Esc puts it off.',
+    'When it is a question: a number takes an option, words and Enter answer, Alt+N declines.',
+    'Others may decide first; then the card goes, and it is said by whom.',
+    '',
+    '/help lists commands. !command runs a line in your shell. @path attaches a file.',
+  ];
+};

@@ -3,7 +3,9 @@ import type { Host } from './host.ts';
 import { listenKeys } from './keys.ts';
 import { Surface } from './surface.ts';
 
-export type { CommandRoom, Host, SessionLine } from './host.ts';
+export type { Override } from './bindings.ts';
+export type { CommandName } from './completion.ts';
+export type { CommandRoom, Host, ModelLine, SessionLine } from './host.ts';
 
 export interface Terminal {
   input: NodeJS.ReadStream;
@@ -22,7 +24,18 @@ export const runTui = async (host: Host, sessionId: string, { input, output, env
   const interrupt = (): void => app?.interrupt();
   process.on('SIGINT', interrupt);
   try {
-    const shown = new App(host, surface, sessionId);
+    // To the shell, as a key does it: the whole group stops, and the shell says when it goes on.
+    const suspend = (): void => {
+      surface.leave();
+      input.setRawMode?.(false);
+      process.once('SIGCONT', () => {
+        input.setRawMode?.(true);
+        surface.enter();
+        app?.draw();
+      });
+      process.kill(0, 'SIGTSTP');
+    };
+    const shown = new App(host, Object.assign(surface, { suspend }), sessionId);
     app = shown;
     surface.onResize(() => shown.draw());
     undo = listenKeys(input, { key: (key) => shown.key(key), paste: (text) => shown.paste(text) });

@@ -1,3 +1,4 @@
+import { oneLine } from '../client/printable.ts';
 import { type BlessedScreen, type Cell, openScreen } from './blessed.ts';
 import { cellWidth, graphemes, type Row, type Style } from './text.ts';
 
@@ -28,6 +29,11 @@ const LOOKS: { [S in Style]: readonly [flags: number, colour: number] } = {
 };
 
 const BRACKETED_PASTE = { on: '\u001b[?2004h', off: '\u001b[?2004l' };
+/** A frame is shown as a whole; terminals that do not know the mode pass over it. */
+const TOGETHER = { on: '\u001b[?2026h', off: '\u001b[?2026l' };
+/** The window's title is put aside at the start and taken back at the end. */
+const TITLE = { keep: '\u001b[22;2t', back: '\u001b[23;2t' };
+const TITLE_CHARS_MAX = 100;
 
 /** The screen as rows of text. What did not change is not sent again. */
 export class Surface {
@@ -35,6 +41,8 @@ export class Surface {
   readonly #output: NodeJS.WriteStream;
   readonly #colours: boolean;
   #shown: string[] = [];
+  #cursorAt = '';
+  #title = '';
   #open = true;
   readonly #restore = (): void => this.close();
 
@@ -42,7 +50,7 @@ export class Surface {
     this.#output = output;
     this.#colours = !env.NO_COLOR;
     this.#screen = openScreen(output, env);
-    output.write(BRACKETED_PASTE.on);
+    output.write(TITLE.keep + BRACKETED_PASTE.on);
     // Whatever ends the process, the terminal is given back.
     process.on('exit', this.#restore);
   }
@@ -58,6 +66,7 @@ export class Surface {
   onResize(listener: () => void): void {
     this.#screen.on('resize', () => {
       this.#shown = [];
+      this.#cursorAt = '?';
       listener();
     });
   }
@@ -66,6 +75,7 @@ export class Surface {
   reset(): void {
     if (!this.#open) return;
     this.#shown = [];
+    this.#cursorAt = '?';
     this.#screen.program.clear();
     this.#screen.alloc();
   }
@@ -74,25 +84,58 @@ export class Surface {
     if (!this.#open) return;
     const { width, height } = this;
     const screen = this.#screen;
+    let changed = false;
     for (let y = 0; y < height; y++) {
       const line = screen.lines[y];
       if (line === undefined) continue;
       const { cells, simple } = this.#cells(rows[y] ?? [], width);
       const look = cells.map(([attributes, text]) => `${attributes}${text}`).join('');
       if (this.#shown[y] === look) continue;
+      changed = true;
       this.#shown[y] = look;
       for (const [x, cell] of cells.entries()) line[x] = cell;
       line.dirty = true;
       // blessed skips what it believes to be there, and counts each cell as one column while it does: not so in such a row.
       if (!simple) for (const cell of screen.olines[y] ?? []) cell[1] = '\0';
     }
+    const at = cursor ? `${Math.min(cursor.x, width - 1)},${Math.min(cursor.y, height - 1)}` : '';
+    if (!changed && at === this.#cursorAt) return;
+    this.#cursorAt = at;
+    this.#output.write(TOGETHER.on);
     screen.program.hideCursor();
-    screen.draw(0, Math.min(height, screen.lines.length) - 1);
+    if (changed) screen.draw(0, Math.min(height, screen.lines.length) - 1);
     if (cursor) {
       screen.program.cup(Math.min(cursor.y, height - 1), Math.min(cursor.x, width - 1));
       screen.program.showCursor();
     }
     screen.program.flush();
+    this.#output.write(TOGETHER.off);
+  }
+
+  bell(): void {
+    if (this.#open) this.#output.write('\u0007');
+  }
+
+  /** The window's name; a terminal that has none passes over it. */
+  title(text: string): void {
+    const name = oneLine(text, TITLE_CHARS_MAX);
+    if (!this.#open || name === this.#title) return;
+    this.#title = name;
+    this.#output.write(`\u001b]2;${name}\u0007`);
+  }
+
+  /** The terminal as it was, for as long as somebody else has it. */
+  leave(): void {
+    if (!this.#open) return;
+    this.#output.write(BRACKETED_PASTE.off);
+    this.#screen.leave();
+  }
+
+  enter(): void {
+    if (!this.#open) return;
+    this.#screen.enter();
+    this.#output.write(BRACKETED_PASTE.on);
+    this.reset();
   }
 
   close(): void {
@@ -100,7 +143,7 @@ export class Surface {
     this.#open = false;
     process.removeListener('exit', this.#restore);
     this.#screen.destroy();
-    this.#output.write(BRACKETED_PASTE.off);
+    this.#output.write(BRACKETED_PASTE.off + TITLE.back);
   }
 
   /** Exactly `width` cells; a wide sign has an empty one behind it. `simple`: each cell is one narrow character. */

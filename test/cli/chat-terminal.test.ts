@@ -78,6 +78,20 @@ describe.runIf(hasTmux)('at a terminal', { timeout: 90_000 }, () => {
     expect(ends.map((e) => e.payload?.result)).toEqual(['green', 'rather dark', 'red']);
   });
 
+  test('[CX5, CT8] /cancel call ends the call that asks, and the turn goes on', async () => {
+    const id = await open();
+    await asEve(id, writes('never.txt'));
+    await pane.shows('/allow or /deny');
+    say('/cancel call');
+    await pane.shows('Cancelled write_file.');
+    await pane.shows('(answer to eve)');
+    say('/cancel call');
+    await pane.shows('No call runs or asks now.');
+    expect(existsSync(join(world.daemon.home, 'never.txt'))).toBe(false);
+    const resolved = (await eventsOf(world.daemon, id)).find((e) => e.event === 'permission.resolved');
+    expect(resolved?.payload).toMatchObject({ reason: 'cancelled', cancelledBy: expect.stringMatching(/^person:/) });
+  });
+
   test('[CT3, CT7] others ask while a line is being typed: it stays, /allow decides, and a decision elsewhere is told', async () => {
     const id = await open();
     pane.type('half a li');

@@ -29,6 +29,7 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
     jsonl: true,
   },
   tui: { lines: [[], ['--session', 'nobody']], stdin: 'hello\n', jsonl: true },
+  web: { lines: [[], ['--session', 'nobody'], ['--print'], ['--revoke']] },
   'daemon start': { lines: [[], ['--port', '0'], ['--engine', 'demo']], alone: true },
   'daemon restart': { lines: [[]], alone: true },
   'daemon stop': { lines: [[]], alone: true },

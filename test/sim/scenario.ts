@@ -283,7 +283,7 @@ const decide = (world: World, client: SimClient): void => {
   const decision = random.chance(0.7) ? 'allow' : 'deny';
   const remember = random.chance(0.3) ? { remember: 'session' } : {};
   const question = from.questions.has(request);
-  const answers = random.chance(0.9) ? question && decision === 'allow' : random.chance(0.5);
+  const answers = random.chance(0.7) ? question && decision === 'allow' : random.chance(0.5);
   const answer = answers ? { answer: world.id('a') } : {};
   const misfit =
     decision === 'deny' ? 'remember' in remember || answers : question ? 'remember' in remember || !answers : answers;

@@ -4,12 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { SessionView } from '../../src/client/session-view.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { cardRows } from '../../src/tui/card.ts';
+import { Completion } from '../../src/tui/completion.ts';
 import { Composer } from '../../src/tui/composer.ts';
 import { frameOf } from '../../src/tui/frame.ts';
 import { type Key, listenKeys } from '../../src/tui/keys.ts';
 import { Panel } from '../../src/tui/panel.ts';
+import { Picker } from '../../src/tui/picker.ts';
 import { cellWidth, clean, cropped, graphemes, type Row, rowWidth, textWidth, wrap } from '../../src/tui/text.ts';
 import { Transcript } from '../../src/tui/transcript.ts';
+import { deskStore } from '../../src/views/session-desk.ts';
 
 const signs = fc.string({
   unit: fc.constantFrom(
@@ -171,38 +174,68 @@ describe('the conversation', () => {
     );
   });
 
+  const CARD = {
+    requestId: 'r',
+    callId: 'c',
+    toolName: 'write_file',
+    summary: 'Write 你.txt',
+    preview: '+ a\n- b\n'.repeat(20),
+    writerId: 'eve',
+    expiresAtMs: 61_000,
+    question: null,
+  };
+  const QUESTION = {
+    ...CARD,
+    toolName: 'ask_user',
+    question: { text: 'which 你 one?\nsay', options: ['a 😀', 'b', ''] },
+  };
+  const NO_FILES = { commands: () => [{ name: 'help', about: 'the 你 commands' }], files: async () => [] };
+  const keyed = (name: string): Key => ({ name, ctrl: false, meta: false, shift: false, text: '' });
+
   test('[CT10] every frame fits its screen, whatever is on it', () => {
     const view = begun();
     view.apply(record(4, 'turn.token', { text: 'one two 你好 😀 '.repeat(30), step: 1 }));
-    const composer = new Composer();
-    composer.insert('some text\nin lines 你');
-    const card = {
-      requestId: 'r',
-      toolName: 'write_file',
-      summary: 'Write 你.txt',
-      preview: '+ a\n- b\n'.repeat(20),
-      writerId: 'eve',
-      expiresAtMs: 5_000,
+    const base = deskStore(view.current).getSnapshot().context;
+    const lines = ['a 你 line', 'x'.repeat(100)];
+    const list = (): Picker => {
+      const items = lines.map((label, i) => ({ id: `${i}`, label, detail: '2026 你' }));
+      const picker = new Picker({
+        title: 'l 你',
+        hint: 'h',
+        search: 'typed',
+        load: async () => items,
+        choose: () => undefined,
+        changed: () => undefined,
+      });
+      picker.key({ ...keyed('x'), text: 'x' });
+      return picker;
     };
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 90 }),
+        fc.integer({ min: 1, max: 130 }),
         fc.integer({ min: 1, max: 40 }),
-        fc.constantFrom('card', 'panel', 'list', 'none'),
+        fc.constantFrom('card', 'question', 'panel', 'list', 'completion', 'none'),
         fc.integer({ min: 0, max: 50 }),
-        (width, height, over, up) => {
-          const lines = ['a 你 line', 'x'.repeat(100)];
-          const panel =
-            over === 'panel' ? new Panel('p', lines) : over === 'list' ? new Panel('l', lines, () => undefined) : null;
+        fc.boolean(),
+        (width, height, over, up, sidebar) => {
+          const composer = new Composer();
+          composer.insert(over === 'completion' ? '/h' : 'some text\nin lines 你');
+          const completion = new Completion(NO_FILES, () => undefined);
+          completion.look(composer);
+          const card = over === 'card' ? CARD : over === 'question' ? QUESTION : null;
           const scene = {
-            view: view.current,
+            desk: { ...base, card, cards: card ? [card, card] : [] },
             mode: 'plan',
+            loud: true,
             composer,
-            panel,
-            card: over === 'card' ? card : null,
+            completion,
+            overlay: over === 'panel' ? new Panel('p 你', lines) : over === 'list' ? list() : null,
             cardTop: 3,
+            sidebar,
             note: '',
-            now: 0,
+            lost: up > 25 ? 'gone since 你' : '',
+            helpKey: 'F1',
+            nowMs: 1_000,
           };
           const transcript = new Transcript();
           frameOf(scene, transcript, width, height);
@@ -217,24 +250,29 @@ describe('the conversation', () => {
   });
 
   test('[CT3] a card shows what it can of what is allowed, and says how much more there is', () => {
-    const preview = Array.from({ length: 50 }, (_, i) => `+ line ${i}`).join('\n');
-    const card = {
-      requestId: 'r',
-      toolName: 'write_file',
-      summary: 'Write a.txt',
-      preview,
-      writerId: 'eve',
-      expiresAtMs: 61_000,
-    };
-    const texts = cardRows(card, 0, 1_000, 60, 10).rows.map(textOf);
+    const preview = Array.from({ length: 50 }, (_, i) => `+line ${i}`).join('\n');
+    const scene = { card: { ...CARD, summary: 'Write a.txt', preview }, top: 0, more: 2, nowMs: 1_000 };
+    const texts = cardRows(scene, 60, 10).rows.map(textOf);
     expect(texts).toHaveLength(10);
-    expect(texts[0]).toContain('eve: allow this?');
+    expect(texts[0]).toContain('eve: allow this? (2 more)');
     expect(texts[1]).toContain('write_file Write a.txt');
     expect(texts.at(-2)).toContain('44 more lines below');
     expect(texts.at(-1)).toContain('60 s');
-    const last = cardRows(card, 999, 1_000, 60, 10);
+    const last = cardRows({ ...scene, top: 999 }, 60, 10);
     expect(textOf(last.rows.at(-3) ?? [])).toContain('+ line 49');
     expect(last.top).toBe(44);
+  });
+
+  test('[CT3] a card names its keys and the time left at every width', () => {
+    for (const width of [20, 30, 51, 52, 80, 120]) {
+      for (const card of [CARD, QUESTION]) {
+        const foot = textOf(cardRows({ card, top: 0, more: 0, nowMs: 1_000 }, width, 8).rows.at(-1) ?? []);
+        expect(foot).toContain('60 s');
+      }
+      expect(textOf(cardRows({ card: CARD, top: 0, more: 0, nowMs: 1_000 }, width, 8).rows.at(-1) ?? [])).toMatch(
+        /y.*n.*a/,
+      );
+    }
   });
 });
 

@@ -1,14 +1,18 @@
 import { stripVTControlCharacters } from 'node:util';
 import { findSessions, titleOf } from '../../operations/session-records.ts';
+import type { Mode } from '../../protocol/turn.ts';
 import { type CommandRoom, type Host, runTui } from '../../tui/run.ts';
 import { personName } from '../ask.ts';
 import { callOf } from '../call.ts';
 import { Conversation } from '../chat/conversation.ts';
+import { FileNames } from '../chat/file-names.ts';
+import { readKeys } from '../chat/key-file.ts';
 import type { ChatOptions, ChatSetup } from '../chat/options.ts';
 import { expandReferences } from '../chat/references.ts';
 import { runShell } from '../chat/shell-line.ts';
 import { parseSlash, type Room, runSlash } from '../chat/slash.ts';
 import { SLASH } from '../chat/slash-table.ts';
+import { newSession } from '../chat/target.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { type Output, oneLine } from '../output.ts';
@@ -42,37 +46,65 @@ export const runScreen = async (
   }
 };
 
-const hostOf = (ctx: Context, setup: ChatSetup, talk: Conversation): Host => ({
-  writerId: talk.writerId,
-  mode: () => {
-    const { mode, overrides } = talk.settings;
-    const rights = overrides.dangerous ? 'NOTHING ASKS' : overrides.auto ? 'edits do not ask' : '';
-    return [mode === 'chat' ? '' : mode, rights].filter(Boolean).join(', ');
-  },
-  open: (sessionId) => talk.open(sessionId),
-  turn: (text) => {
-    const roots = [talk.link.view.state.workspace ?? ctx.cwd, ...setup.addDirs];
-    const { text: content, notes } = expandReferences(text, ctx.cwd, roots);
-    return { turn: talk.turn(content), notes };
-  },
-  revive: async () =>
-    void (await daemonOf(
-      silent(ctx, () => undefined),
-      {},
-      setup.env,
-      true,
-    )),
-  name: (text) => talk.name(text),
-  sessions: async () => {
-    const rows = await findSessions(callOf(talk.client), { limit: SESSIONS_SHOWN });
-    return rows.map((row) => ({
-      id: row.sessionId,
-      title: oneLine(row.title ?? row.preview ?? titleOf(undefined), 80),
-      detail: `${row.updatedAt.slice(0, 16).replace('T', ' ')}  ${row.sessionId.slice(0, 8)}${row.activeTurnId === undefined ? '' : ' ●'}`,
-    }));
-  },
-  command: (line, room) => command(ctx, talk, line, room),
-});
+const hostOf = (ctx: Context, setup: ChatSetup, talk: Conversation): Host => {
+  const names = new FileNames(ctx.cwd);
+  return {
+    writerId: talk.writerId,
+    client: talk.client,
+    keys: readKeys(ctx.paths, ctx.cwd, ctx.env),
+    mode: () => {
+      const { mode, overrides } = talk.settings;
+      const rights = overrides.dangerous ? 'nothing asks' : overrides.auto ? 'edits do not ask' : '';
+      const text = [mode === 'chat' ? '' : mode, rights].filter(Boolean).join(', ');
+      return { text, loud: rights !== '' };
+    },
+    cycleMode: () => {
+      const place = CYCLE.indexOf(talk.settings.mode);
+      talk.settings.mode = CYCLE[(place + 1) % CYCLE.length] as Mode;
+    },
+    open: (sessionId) => talk.open(sessionId),
+    turn: (text) => {
+      const roots = [talk.link.view.state.workspace ?? ctx.cwd, ...setup.addDirs];
+      const { text: content, notes } = expandReferences(text, ctx.cwd, roots);
+      return { turn: talk.turn(content), notes };
+    },
+    revive: async () =>
+      void (await daemonOf(
+        silent(ctx, () => undefined),
+        {},
+        setup.env,
+        true,
+      )),
+    name: (text) => talk.name(text),
+    commands: () => SLASH.commands.map(({ name, aliases, text }) => ({ name, aliases, about: text })),
+    files: (typed) => names.under(typed),
+    command: (line, room) => command(ctx, talk, line, room),
+    sessions: async () => {
+      const rows = await findSessions(callOf(talk.client), { limit: SESSIONS_SHOWN });
+      return rows.map((row) => ({
+        id: row.sessionId,
+        title: oneLine(row.title ?? row.preview ?? titleOf(undefined), 80),
+        detail: `${row.activeTurnId === undefined ? '' : '● runs  '}${row.updatedAt.slice(0, 16).replace('T', ' ')}  ${row.sessionId.slice(0, 8)}`,
+        words: `${row.sessionId} ${row.model} ${row.workspace ?? ''}`,
+        live: row.activeTurnId !== undefined,
+      }));
+    },
+    newSession: () => newSession(ctx, talk.client, {}),
+    removeSession: async (id) => void (await talk.client.call('sessions.delete', { params: { id } })),
+    models: async () => {
+      const { models } = await talk.client.call('lmx.models', {});
+      return models.map(({ model_id, status }) => ({ id: model_id, detail: oneLine(status, 40) }));
+    },
+    useModel: async (model) => {
+      await talk.client.call('sessions.patch', { params: { id: talk.sessionId }, body: { model } });
+      const { model: _, ...overrides } = talk.settings.overrides;
+      talk.settings.overrides = overrides;
+    },
+  };
+};
+
+/** What Shift+Tab goes round in. */
+const CYCLE: readonly Mode[] = ['chat', 'plan', 'research', 'review'];
 
 const command = async (ctx: Context, talk: Conversation, line: string, room: CommandRoom): Promise<boolean> => {
   const { signal } = room;
