@@ -115,7 +115,7 @@ const Open = ({ head }: { head: number }) => {
           </div>
         )}
         <div class="dock">
-          <Cards />
+          {isRead && <Cards />}
           <Jobs />
           <Queue />
           <Composer />
