@@ -93,7 +93,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['command line', /^cli\//, 8_000],
   ['views', /^views\//, 1_500],
   ['terminal', /^tui\//, 4_500],
-  ['page', /^web\//, 5_000],
+  ['page', /^web\//, 5_600],
   ['composition', /^[^/]+$/, 500],
 ];
 
