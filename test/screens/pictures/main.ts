@@ -129,13 +129,7 @@ const pages = async (): Promise<void> => {
     ] as const) {
       if (!wanted(name)) continue;
       const tab = await enter(width, height, place);
-      await tab.page
-        .locator(ready)
-        .first()
-        .waitFor()
-        .catch(async (cause) => {
-          throw new Error(`${name}: ${String(cause)}\n${await tab.page.locator('body').textContent()}`);
-        });
+      await tab.page.locator(ready).first().waitFor({ state: 'attached' });
       await tab.page.waitForTimeout(1_500);
       await tabShot(tab, name, width);
       const faults = await tab.faults();
