@@ -124,7 +124,7 @@ const pages = async (): Promise<void> => {
     }
     for (const [name, place, ready] of [
       ['dashboard', '#/', 'h1'],
-      ['session', `#/sessions/${SESSION}`, '.card'],
+      ['session', `#/sessions/${SESSION}`, 'text=Always in this session'],
       ['inspector', `#/inspect/${SESSION}`, 'svg'],
     ] as const) {
       if (!wanted(name)) continue;
