@@ -166,9 +166,7 @@ const tabTo = async (tab: Tab, name: RegExp): Promise<void> => {
     );
     if (name.test(here)) {
       // Who uses keys has to see where they are.
-      const seen = await tab.page.evaluate<boolean>(
-        `(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'; })()`,
-      );
+      const seen = await tab.page.evaluate<boolean>(SEEN);
       expect(seen, `the focus on ${here} is seen`).toBe(true);
       return;
     }
@@ -177,3 +175,15 @@ const tabTo = async (tab: Tab, name: RegExp): Promise<void> => {
   }
   throw new Error(`no stop of Tab is named ${name}; passed ${passed.join(' | ')}`);
 };
+
+/** Whether the focused element, or what stands around it, looks different without the focus. */
+const SEEN = `(() => {
+  const e = document.activeElement;
+  const around = [e, e.parentElement, e.parentElement?.parentElement, e.closest('form')].filter(Boolean);
+  const looks = () => around.map((one) => { const s = getComputedStyle(one); return [s.outline, s.boxShadow, s.borderColor, s.backgroundColor].join(); }).join();
+  const focused = looks();
+  e.blur();
+  const without = looks();
+  e.focus();
+  return focused !== without;
+})()`;

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { type RealDaemon, startDaemon } from '../../compat/daemon.ts';
 import { openBrowser, Tab } from '../../support/browser.ts';
 import { startFakeLmx } from '../../support/fake-lmx.ts';
+import { fakeAdmin } from '../../support/fake-lmx-admin.ts';
 import { openVt, type Vt } from '../../support/vt.ts';
 import { FILES, FIRST, SCRIPTS, SECOND, WAITING } from './script.ts';
 import { pageOf } from './vt-page.ts';
@@ -25,7 +26,9 @@ const WINDOWS = [
 const saidIn = (messages: readonly { role: string; content?: unknown }[] = []): string =>
   String(messages.findLast((m) => m.role === 'user')?.content ?? '');
 
+const admin = fakeAdmin();
 const lmx = await startFakeLmx({
+  ...admin.options,
   models: ['qwen3-coder-30b'],
   reply: ({ body }) => SCRIPTS[saidIn(body.messages)] ?? { text: 'Yes.' },
 });
@@ -87,20 +90,31 @@ const shot = async (vt: Vt, name: string): Promise<void> => {
 const tabShot = async (tab: Tab, name: string, width: number): Promise<void> => {
   await tab.page.waitForTimeout(700);
   const png = await tab.page.screenshot({ type: 'png', animations: 'disabled' });
-  keep(`${name}-${width}.png`, width > 2_000 ? await halved(png) : png);
+  keep(`${name}-${width}.jpg`, await asJpeg(png, width > 2_000 ? 0.5 : 1));
 };
 
-const halved = async (png: Buffer): Promise<Buffer> => {
-  const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, deviceScaleFactor: 1 });
+const QUALITY = 84;
+
+/** Their soft gradients are large as PNG. */
+const asJpeg = async (png: Buffer, scale: number): Promise<Buffer> => {
+  const { width, height } = sizeOf(png);
+  const viewport = { width: width * scale, height: height * scale };
+  const context = await browser.newContext({ viewport, deviceScaleFactor: 1 });
   const page = await context.newPage();
   await page.setContent(
-    `<style>body{margin:0;background:#000}img{width:1920px;height:1080px;display:block}</style><img src="data:image/png;base64,${png.toString('base64')}">`,
+    `<style>body{margin:0;background:#000}img{width:100vw;height:100vh;display:block}</style><img src="data:image/png;base64,${png.toString('base64')}">`,
     { waitUntil: 'load' },
   );
-  const smaller = await page.screenshot({ type: 'png' });
+  const jpeg = await page.screenshot({ type: 'jpeg', quality: QUALITY });
   await context.close();
-  return smaller;
+  return jpeg;
 };
+
+/** From the head of the file. */
+const sizeOf = (png: Buffer): { width: number; height: number } => ({
+  width: png.readUInt32BE(16),
+  height: png.readUInt32BE(20),
+});
 
 const enter = async (width: number, height: number, place: string): Promise<Tab> => {
   const tab = await Tab.open(browser, { width, height, reducedMotion: true });
@@ -130,7 +144,8 @@ const pages = async (): Promise<void> => {
       if (!wanted(name)) continue;
       const tab = await enter(width, height, place);
       await tab.page.locator(ready).first().waitFor({ state: 'attached' });
-      await tab.page.waitForTimeout(1_500);
+      // Long enough for two looks at the daemon.
+      await tab.page.waitForTimeout(name === 'dashboard' ? 6_000 : 1_500);
       await tabShot(tab, name, width);
       const faults = await tab.faults();
       if (faults.length > 0) process.stderr.write(`screens: ${name}-${width}: ${faults.join('; ')}\n`);

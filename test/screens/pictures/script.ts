@@ -36,8 +36,6 @@ Names with wide signs such as 日報 or 📦 are not affected.`;
 
 export const SCRIPTS: { readonly [prompt: string]: Directive } = {
   [FIRST]: {
-    think: 'The export walks over days. The off-by-one is probably where the range is made.',
-    reasoning: true,
     tools: [
       { name: 'search_files', args: { pattern: 'daysOf' } },
       { name: 'read_file', args: { path: 'src/export/days.ts' } },
