@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { OUTBOUND_FRAMES } from '../../src/protocol/describe/outbound.ts';
+import { OUTBOUND_FRAMES, STREAM_MESSAGES } from '../../src/protocol/describe/outbound.ts';
 import { EVENTS } from '../../src/protocol/events.ts';
 import { OPERATION_IDS, operation } from '../../src/protocol/operations.ts';
 import { removeDir, tempDir, until } from '../support/cli.ts';
@@ -272,6 +272,26 @@ describe('a walk through all of it', () => {
     stream.close();
   }, 60_000);
 
+  test('[DS4] what pages get in with, and what they watch', async () => {
+    const { ticket } = (await post('/v3/web/tickets', {}, 201)) as { ticket: string };
+    const { key } = (await post('/v3/web/keys', { ticket }, 201)) as { key: string };
+    await post('/v3/web/keys', { ticket }, 401);
+    const headers = { authorization: `Bearer ${key}` };
+    const out = await world.daemon.ask({ method: 'DELETE', path: '/v3/web/keys/current', headers });
+    expect(out).toMatchObject({ status: 200, body: { revoked: 1 } });
+    await send('DELETE', '/v3/web/keys');
+    await get('/v3/overview');
+    const overview = await world.daemon.listen({ path: '/v3/overview/stream?token=$TOKEN' });
+    const actors = await world.daemon.listen({ path: '/v3/inspect/stream?sessionId=walk&token=$TOKEN' });
+    await until(() => overview.text().includes('"sessions"') && actors.text().includes('@opta.picture'), 'both feeds');
+    const why = world.daemon.get(`${at}/why`);
+    await post(`${at}/cancel`, { writerId: 'nobody' });
+    await why;
+    await until(() => actors.text().includes('"@xstate.snapshot"'), 'what an actor did');
+    overview.close();
+    actors.close();
+  }, 60_000);
+
   test('[DS4] the inference host and the named operations', async () => {
     for (const more of ['status', 'discovery', 'models', 'memory', 'models/available', 'models/downloads'])
       await get(`/v3/lmx/${more}`);
@@ -300,7 +320,9 @@ test('[DS4] each operation was seen to succeed, and each message was seen, or it
   const { operations, messages } = world.daemon.described.seen;
   const all = [
     ...OPERATION_IDS.map((id) => [id, operations.has(`${id} ${operation(id).status}`)] as const),
-    ...[...Object.keys(EVENTS), ...Object.keys(OUTBOUND_FRAMES), 'health'].map((m) => [m, messages.has(m)] as const),
+    ...[...Object.keys(EVENTS), ...Object.keys(OUTBOUND_FRAMES), 'health', ...Object.keys(STREAM_MESSAGES)].map(
+      (m) => [m, messages.has(m)] as const,
+    ),
   ];
   const unseen = all.filter(([, wasSeen]) => !wasSeen).map(([name]) => name);
   expect(unseen, 'call it in the walk above, or give the reason in UNSEEN').toEqual(Object.keys(UNSEEN));

@@ -17,7 +17,7 @@ export interface Described {
   readonly seen: { readonly operations: Set<string>; readonly messages: Set<string> };
 }
 
-export type Channel = 'socket' | 'events' | 'health';
+export type Channel = 'socket' | 'events' | 'health' | 'overview' | 'inspection';
 
 /** Holds what passes between the tests and one daemon against its description. */
 export class Witness {
@@ -126,7 +126,7 @@ const describe = (openapi: Json, asyncapi: Json): Described => {
   };
 
   const stream: Described['stream'] = (path, { status, headers, text }) => {
-    const channel = path.startsWith('/v3/sse/') ? 'events' : 'health';
+    const channel = STREAMS.find(([start]) => path.startsWith(start))?.[1] ?? 'health';
     const wrong = answer('GET', path, { status, headers, text });
     if (status !== 200) return wrong;
     const blocks = text.split('\n\n').slice(0, -1);
@@ -233,15 +233,29 @@ const routesOf = (openapi: Json): RouteOf[] => {
   return all.sort((a, b) => parameters(a) - parameters(b));
 };
 
+const STREAMS: readonly (readonly [start: string, Channel])[] = [
+  ['/v3/sse/', 'events'],
+  ['/v3/overview/', 'overview'],
+  ['/v3/inspect/', 'inspection'],
+];
+
 /** The names of the messages that the daemon sends on each channel. */
 const channelsOf = (asyncapi: Json): { [channel in Channel]: string[] } => {
-  const sent = { socket: new Set<string>(), events: new Set<string>(), health: new Set<string>() };
+  const sent: { [channel in Channel]: Set<string> } = {
+    socket: new Set(),
+    events: new Set(),
+    health: new Set(),
+    overview: new Set(),
+    inspection: new Set(),
+  };
   for (const { action, channel, messages } of Object.values(asyncapi.operations as { [name: string]: SendOrReceive })) {
     if (action !== 'send') continue;
     const name = channel.$ref.split('/').at(-1) as Channel;
     for (const { $ref } of messages) sent[name].add($ref.split('/').at(-1) as string);
   }
-  return { socket: [...sent.socket], events: [...sent.events], health: [...sent.health] };
+  return Object.fromEntries(Object.entries(sent).map(([channel, names]) => [channel, [...names]])) as {
+    [channel in Channel]: string[];
+  };
 };
 
 interface SendOrReceive {

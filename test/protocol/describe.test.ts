@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { closeCodes } from '../../src/protocol/describe/close-codes.ts';
 import { DOCUMENTS, type DocumentName, documentPage } from '../../src/protocol/describe/documents.ts';
 import { openapi } from '../../src/protocol/describe/openapi.ts';
-import { eventSchema, OUTBOUND_FRAMES } from '../../src/protocol/describe/outbound.ts';
+import { eventSchema, OUTBOUND_FRAMES, STREAM_MESSAGES } from '../../src/protocol/describe/outbound.ts';
 import { SchemaBook } from '../../src/protocol/describe/schema-book.ts';
 import { ERRORS } from '../../src/protocol/errors.ts';
 import { EVENTS, type EventName } from '../../src/protocol/events.ts';
@@ -232,7 +232,8 @@ describe('AsyncAPI', () => {
   test('[DS1] has a message for each event, each command and each other frame', () => {
     const commands = InboundFrameSchema.options.map((o) => `command.${o.shape.type.value}`);
     const all = [...Object.keys(EVENTS), ...commands, ...Object.keys(OUTBOUND_FRAMES), 'health'];
-    expect(Object.keys(messages).sort()).toEqual(all.sort());
+    const feeds = Object.keys(STREAM_MESSAGES);
+    expect(Object.keys(messages).sort()).toEqual([...all, ...feeds].sort());
     expect(Object.keys(at(document, 'channels', 'socket', 'messages') as object)).toHaveLength(all.length - 1);
   });
 

@@ -8,7 +8,13 @@ import { closeCodes } from './close-codes.ts';
 import { EVENT_NOTES } from './examples.ts';
 import { FRAME_NOTES, MESSAGE_NOTES } from './frame-notes.ts';
 import { API_VERSION, addEvent, annotateErrors, DEFAULT_PORT, LICENSE } from './openapi.ts';
-import { HealthMessageSchema, OUTBOUND_FRAMES, type OutboundFrameName } from './outbound.ts';
+import {
+  HealthMessageSchema,
+  OUTBOUND_FRAMES,
+  type OutboundFrameName,
+  STREAM_MESSAGES,
+  type StreamMessageName,
+} from './outbound.ts';
 import { sampleOf } from './samples.ts';
 import { type Json, SchemaBook } from './schema-book.ts';
 
@@ -62,6 +68,7 @@ const server = (protocol: 'ws' | 'http'): Json => ({
 
 const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
 const FRAME_NAMES = Object.keys(OUTBOUND_FRAMES) as OutboundFrameName[];
+const STREAM_NAMES = Object.keys(STREAM_MESSAGES) as StreamMessageName[];
 const INBOUND = InboundFrameSchema.options;
 type InboundType = (typeof INBOUND)[number]['shape']['type']['value'];
 const INBOUND_TYPES = INBOUND.map((option) => option.shape.type.value);
@@ -99,7 +106,12 @@ const messagesOf = (book: SchemaBook): Json => {
   });
   const health = book.named('HealthMessage', HealthMessageSchema, 'output');
   const state = message('health', 'The health of the daemon, as it is now', health, sampleOf(book, health));
-  return Object.fromEntries([...events, ...commands, ...frames, ['health', state]]);
+  const feeds = STREAM_NAMES.map((name) => {
+    const [summary, schema] = STREAM_MESSAGES[name];
+    const payload = book.named(schemaName(name, 'Message'), schema, 'output');
+    return [name, message(name, summary, payload, sampleOf(book, payload))];
+  });
+  return Object.fromEntries([...events, ...commands, ...frames, ['health', state], ...feeds]);
 };
 
 const schemaName = (name: string, kind: string): string =>
@@ -128,6 +140,18 @@ const CHANNELS = {
     server: 'streams',
     summary: 'The health of the daemon: at once, on each change, and every few seconds',
     messages: ['health', 'error'],
+  },
+  overview: {
+    path: pathOf('overview.stream'),
+    server: 'streams',
+    summary: 'The overview: at once, soon after each change, and every two seconds',
+    messages: ['overview', 'error'],
+  },
+  inspection: {
+    path: pathOf('inspect.stream'),
+    server: 'streams',
+    summary: 'What live actors do, after a picture of all that live',
+    messages: [...STREAM_NAMES.filter((name) => name.startsWith('inspect.')), 'error'],
   },
 } as const;
 
@@ -194,14 +218,22 @@ const operationsOf = (): Json => {
       ...inChannel('events', CHANNELS.events.messages),
       ...stream('events.stream'),
     },
-    'health.stream': {
-      action: 'send',
-      summary: operation('health.stream').summary,
-      ...inChannel('health', CHANNELS.health.messages),
-      ...stream('health.stream'),
-    },
+    ...Object.fromEntries(
+      Object.entries(FEEDS).map(([id, channel]) => [
+        id,
+        {
+          action: 'send',
+          summary: operation(id as OperationId).summary,
+          ...inChannel(channel, CHANNELS[channel].messages),
+          ...stream(id as OperationId),
+        },
+      ]),
+    ),
   };
 };
+
+/** Streams of the daemon itself, and their channels. */
+const FEEDS = { 'health.stream': 'health', 'overview.stream': 'overview', 'inspect.stream': 'inspection' } as const;
 
 const streamQuery = (id: OperationId): Json | undefined => {
   const { properties, required } = new SchemaBook().of(operation(id).query, 'input');

@@ -3,6 +3,13 @@ import { BackgroundProcessSchema } from '../background.ts';
 import { EnvelopeSchema } from '../envelope.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import { EVENTS, type EventName, ResolveReasonSchema } from '../events.ts';
+import {
+  ActorMessageSchema,
+  EventMessageSchema,
+  PictureMessageSchema,
+  SnapshotMessageSchema,
+} from '../feeds/inspection.ts';
+import { OverviewSchema } from '../feeds/overview.ts';
 import { FEATURES, type PresenceFrame, type SnapshotFrame } from '../frames.ts';
 import { OPERATIONS } from '../operations.ts';
 import { MessageSchema, PresenceEntrySchema, RoleSchema } from '../session.ts';
@@ -153,6 +160,16 @@ export const OUTBOUND_FRAMES = {
   }) satisfies z.ZodType<SnapshotFrame>,
 } as const;
 export type OutboundFrameName = keyof typeof OUTBOUND_FRAMES;
+
+/** Messages of the streams that are of no session, by name, with what each is. */
+export const STREAM_MESSAGES = {
+  overview: ['The daemon at this moment', OverviewSchema],
+  'inspect.picture': ['Forget what was told; so many actors follow', PictureMessageSchema],
+  'inspect.actor': ['An actor lives', ActorMessageSchema],
+  'inspect.event': ['An event was given to an actor', EventMessageSchema],
+  'inspect.snapshot': ['The state of an actor after an event', SnapshotMessageSchema],
+} as const satisfies { [name: string]: readonly [summary: string, schema: z.ZodType] };
+export type StreamMessageName = keyof typeof STREAM_MESSAGES;
 
 /** A message of `/v3/health/stream`. `ts`: milliseconds. */
 export const HealthMessageSchema = OPERATIONS['v3.health'].response.extend({ ts: z.number().int() });
