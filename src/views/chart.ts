@@ -33,7 +33,7 @@ export const changeWords = (from: unknown, to: unknown): string => {
   let same = 0;
   while (same < a.length - 1 && same < b.length - 1 && a[same] === b[same]) same += 1;
   const [left, right] = [a.slice(same).join(' › '), b.slice(same).join(' › ')];
-  return [left, right].filter((words) => words !== '').join(' → ');
+  return left === right ? left : [left, right].filter((words) => words !== '').join(' → ');
 };
 
 /** The innermost of the active states, without those around them: `asking`. */
@@ -126,11 +126,11 @@ export const stateRows = (mermaid: string): StateRow[] => {
   return rows;
 };
 
-/** An actor's facts as names and short texts. */
+/** An actor's facts as names and short texts; what is empty says nothing. */
 export const factRows = ({ facts }: { facts: InspectedActor['facts'] }): [name: string, text: string][] =>
-  Object.entries(facts).map(([name, value]) => {
+  Object.entries(facts).flatMap(([name, value]): [string, string][] => {
     const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-    return [oneLine(name, 40), oneLine(text, 200)];
+    return text === '' || value === null ? [] : [[oneLine(name, 40), oneLine(text, 200)]];
   });
 
 /** `why` as lines with names: what it waits for, since when, until when, who can end it. */

@@ -41,7 +41,7 @@ describe('a state value', () => {
     ['idle', { running: 'active' }, 'idle → running › active'],
     [{ working: 'generating' }, { working: 'deciding' }, 'generating → deciding'],
     [{ working: 'deciding' }, { working: { acting: 'running' } }, 'deciding → acting › running'],
-    ['idle', 'idle', 'idle → idle'],
+    ['idle', 'idle', 'idle'],
   ])('a change from %j to %j reads "%s"', (from, to, words) => {
     expect(changeWords(from, to)).toBe(words);
   });
@@ -99,7 +99,9 @@ describe('the tree of actors', () => {
     const [row] = actorRows({ ...actor('a\u001b[2Jb', 'idle'), chart: 'x\u202ey' });
     expect(row?.name).toBe('a\uFFFD[2Jb');
     expect(row?.chart).toBe('x\uFFFDy');
-    expect(factRows({ facts: { reason: 'gone\u0007', step: 2, call: { id: 'c' } } })).toEqual([
+    expect(
+      factRows({ facts: { reason: 'gone\u0007', model: '', activeTurnId: null, step: 2, call: { id: 'c' } } }),
+    ).toEqual([
       ['reason', 'gone\uFFFD'],
       ['step', '2'],
       ['call', '{"id":"c"}'],

@@ -103,6 +103,15 @@ describe('the feed of live actors', () => {
     expect(live.picture.ended.has('s1/turn')).toBe(false);
   });
 
+  test('its first state stands in the row of its beginning', () => {
+    const live = started();
+    live.take(actor('s2/turn', 'turn', undefined));
+    expect(live.take(moved('s2/turn', 'turn', { working: 'preparing' }, 'xstate.init'))).toBe('s2/turn');
+    expect(live.picture.changes.map((c) => [c.event, c.to])).toEqual([['begins', { working: 'preparing' }]]);
+    live.take(moved('s2/turn', 'turn', { working: 'generating' }, 'step.go'));
+    expect(live.picture.changes.map((c) => c.event)).toEqual(['step.go', 'begins']);
+  });
+
   test('the end of an older actor does not take away the newer one of the same path', () => {
     const live = started();
     live.take(actor('s1/turn', 'turn', { working: 'preparing' }, {}, 'x:2'));

@@ -9,7 +9,7 @@ import { Panel } from '../../parts/panel.tsx';
 import { Ago, useNow } from '../../parts/time.tsx';
 import { hashOf } from '../../router.ts';
 import { shell } from '../../shell/actions.ts';
-import { nameOf } from './samples.ts';
+import { isQuestion, nameOf } from './samples.ts';
 
 const BADGES: { [T in Tone]: BadgeTone } = { rest: 'plain', work: 'good', asks: 'warn', ending: 'info', bad: 'bad' };
 
@@ -70,7 +70,7 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
     </div>
     <p class="card-line">
       <StateBadge state={s.state} />
-      <span class="soft">{oneLine(s.model, 60) || 'no model'}</span>
+      <span class="soft">{oneLine(s.model, 60) || 'default model'}</span>
     </p>
     {s.active && (
       <p class="card-line">
@@ -84,7 +84,7 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
     {s.asks.length > 0 && (
       <p class="card-line">
         <a class="card-ask" href={hashOf({ page: 'session', sessionId: s.sessionId })}>
-          ▲ {s.asks.length === 1 ? `decide: ${oneLine(s.asks[0]?.toolName ?? '', 60)}` : `${s.asks.length} decisions`}
+          ▲ {askWords(s.asks)}
         </a>
       </p>
     )}
@@ -108,6 +108,12 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
     )}
   </li>
 );
+
+const askWords = (asks: OverviewSession['asks']): string => {
+  const [first] = asks;
+  if (asks.length !== 1 || !first) return `${asks.length} decisions`;
+  return isQuestion(first) ? 'answer a question' : `decide: ${oneLine(first.toolName, 60)}`;
+};
 
 const whoOf = ({ presence, presenceCount }: OverviewSession): string => {
   const names = [...new Set(presence.map((p) => oneLine(p.writerId ?? p.clientId ?? p.role, 40)))];

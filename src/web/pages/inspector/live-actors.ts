@@ -138,11 +138,20 @@ export class LiveActors {
   }
 
   #note(m: Actor | Snapshot, change: Pick<Change, 'event' | 'from' | 'to' | 'end' | 'skipped'>): void {
+    // Its first state follows its beginning: one row for both.
+    const begun = change.event === 'xstate.init' ? this.#last.get(m.id) : undefined;
+    if (begun?.event === 'begins' && begun.to === null) return this.#replace(begun, { ...begun, to: change.to });
     this.#count += 1;
     const whole: Change = { n: this.#count, atMs: Number(m.createdAt), id: m.id, chart: m.chart, ...change };
     this.#changes.push(whole);
     if (this.#changes.length > CHANGES_MAX) this.#changes.shift();
     this.#last.set(m.id, whole);
+  }
+
+  #replace(old: Change, change: Change): void {
+    const at = this.#changes.lastIndexOf(old);
+    if (at >= 0) this.#changes[at] = change;
+    this.#last.set(change.id, change);
   }
 
   #keep(message: InspectMessage): void {

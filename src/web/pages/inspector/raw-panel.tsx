@@ -26,7 +26,7 @@ export const RawPanel = ({ live, count, sessionId }: { live: LiveActors; count: 
   };
   return (
     <Panel
-      title={`Feed · ${count} messages`}
+      title={`Feed · ${count} ${count === 1 ? 'message' : 'messages'}`}
       class="raw"
       actions={
         <>

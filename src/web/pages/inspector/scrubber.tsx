@@ -225,7 +225,7 @@ const rowsOf = (s: SessionState): readonly [name: string, text: string][] => [
   ['Messages', String(s.messages.length)],
   ['Tool calls', String(s.toolCallCount)],
   ['Background', String(s.background.length)],
-  ['Model', s.model],
+  ['Model', s.model || 'the default'],
   ['Revision', String(s.revision)],
   ['State', s.deletedAt === undefined ? 'there' : 'deleted'],
 ];
