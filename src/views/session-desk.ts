@@ -31,6 +31,8 @@ export interface Desk {
 }
 
 const NOTICES_MAX = 20;
+/** What is this much older than the desk is history. */
+const HISTORY_MS = 1_000;
 
 type DeskEvents = {
   viewed: { view: View; record: LogRecord | null; nowMs: number };
@@ -129,8 +131,12 @@ export class SessionDesk {
     this.link = link;
     this.#now = now;
     this.store = deskStore(link.view.current);
-    const look = (view: View, record: LogRecord | null): void =>
-      this.store.trigger.viewed({ view, record, nowMs: now() });
+    const beganMs = now() - HISTORY_MS;
+    const look = (view: View, record: LogRecord | null): void => {
+      // What was decided before this person came is no news to them.
+      const news = record !== null && Date.parse(record.ts) >= beganMs ? record : null;
+      this.store.trigger.viewed({ view, record: news, nowMs: now() });
+    };
     look(link.view.current, null);
     this.#undo = [
       link.view.subscribe(look),

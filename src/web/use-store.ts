@@ -9,9 +9,9 @@ interface Readable<T> {
 
 /**
  * A part of a store's context; drawn again when that part is another object or value, at most once a frame however often the
- * store changes.
+ * store changes. `now`: at once, for what takes the next key.
  */
-export const useStore = <T, P>(store: Readable<T>, select: (context: T) => P): P => {
+export const useStore = <T, P>(store: Readable<T>, select: (context: T) => P, when: 'frame' | 'now' = 'frame'): P => {
   const latest = useRef(select);
   latest.current = select;
   const part = select(store.getSnapshot().context);
@@ -21,7 +21,7 @@ export const useStore = <T, P>(store: Readable<T>, select: (context: T) => P): P
     // It may have moved between the drawing and this moment.
     look();
     const soon = onNextFrame(look);
-    const { unsubscribe } = store.subscribe(soon.ask);
+    const { unsubscribe } = store.subscribe(when === 'now' ? look : soon.ask);
     return () => {
       unsubscribe();
       soon.cancel();

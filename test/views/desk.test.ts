@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import type { SessionLink } from '../../src/client/session-link.ts';
 import { SessionView } from '../../src/client/session-view.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
 import { activityOf } from '../../src/views/activity.ts';
 import { secondsLeft } from '../../src/views/cards.ts';
 import { diffLines, isDiff } from '../../src/views/diff.ts';
-import { deskStore } from '../../src/views/session-desk.ts';
+import { deskStore, SessionDesk } from '../../src/views/session-desk.ts';
 import { argsText, durationText, toolHead } from '../../src/views/tool-card.ts';
 
 const TS = '2026-01-01T00:00:00.000Z';
@@ -91,6 +92,31 @@ describe('the desk', () => {
     const of = { turnId: 't1', requestId: 'r1', callId: 'c1', toolName: 'ask_user' };
     add('permission.resolved', { ...of, decision: 'allow', decidedBy: 'ben', reason: 'person', answer: 'green' });
     expect(desk().notices.map((n) => n.text)).toEqual(['ask_user: answered by ben']);
+  });
+
+  test('what was decided before somebody came is no news to them', () => {
+    const view = new SessionView('s');
+    const link = { view, on: () => () => undefined, close: () => undefined } as unknown as SessionLink;
+    const desk = new SessionDesk(link, () => Date.parse(LATER));
+    let seq = 0;
+    const add = (ts: string, event: string, payload: object): void =>
+      view.apply({ seq: ++seq, ts, event, payload } as LogRecord);
+    const decide = (ts: string, requestId: string, callId: string): void => {
+      const of = { turnId: 't1', requestId, callId, toolName: 'write_file' };
+      add(ts, 'permission.request', { ...of, args: {}, summary: '', expiresAt: LATER });
+      add(ts, 'permission.resolved', { ...of, decision: 'allow', decidedBy: 'ben', reason: 'person' });
+    };
+    const who = { turnId: 't1', writerId: 'ada', clientId: 'c' };
+    const calls = [1, 2].map((n) => ({ id: `c${n}`, name: 'write_file', args: '{}' }));
+    add(TS, 'session.snapshot', { snapshot: { model: 'm', createdAt: TS, updatedAt: TS }, messages: [] });
+    add(TS, 'turn.queued', { ...who, queueSize: 1, position: 1, content: 'go', mode: 'chat', onBusy: 'enqueue' });
+    add(TS, 'turn.start', { ...who, mode: 'chat' });
+    add(TS, 'turn.progress', { ...who, phase: 'model.response', message: null, provider: null, step: 1, calls });
+    decide(TS, 'r1', 'c1');
+    expect(desk.desk.notices).toEqual([]);
+    decide(LATER, 'r2', 'c2');
+    expect(desk.desk.notices.map((n) => n.text)).toEqual(['write_file: allowed by ben']);
+    desk.close();
   });
 
   test('a card that was put off comes back when it is asked for, and one whose answer was lost by itself', () => {

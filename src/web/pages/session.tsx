@@ -113,7 +113,7 @@ const Open = ({ head }: { head: number }) => {
           </div>
         )}
         <div class="dock">
-          <Cards />
+          {isRead && <Cards />}
           <Jobs />
           <Queue />
           <Composer />

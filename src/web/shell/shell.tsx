@@ -14,7 +14,7 @@ import { Palette } from './palette.tsx';
 
 /** What stands around every page: the way about, how the daemon is reached, and what is said aloud. */
 export const Shell = ({ place, children }: { place: Place; children: ComponentChildren }) => {
-  const open = useStore(shell, (s) => s.open);
+  const open = useStore(shell, (s) => s.open, 'now');
   const ready = useStore(access, (a) => a.state === 'ready');
   // At the connect screen there is one thing to know, and it is said there.
   useEffect(() => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button } from '../../parts/button.tsx';
 import { Icon } from '../../parts/icon.tsx';
 import type { Found } from './transcript.tsx';
@@ -13,7 +13,7 @@ export const Find = ({
   onClose,
 }: Omit<Found, 'places' | 'current'> & { count: number; onClose: () => void }) => {
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     field.current?.focus();
     return () => {
