@@ -10,6 +10,7 @@ import { oneShot } from './cases/one-shot.ts';
 import { manySessions } from './cases/sessions.ts';
 import { restart, startUp } from './cases/start.ts';
 import { flood, paced } from './cases/stream.ts';
+import { terminalKeys } from './cases/terminal.ts';
 import { buildApp, endAll, OUT, profileDaemons, startScript } from './processes.ts';
 import { type Row, tableOf } from './table.ts';
 import type { World } from './world.ts';
@@ -29,6 +30,7 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
   h: cancel,
   i: oneShot,
   j: adapters,
+  k: terminalKeys,
 };
 
 const { values } = parseArgs({

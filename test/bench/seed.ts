@@ -72,6 +72,27 @@ export const seedEvents = (home: string, sessionId: string, count: number): Prom
   return committed(home, batches());
 };
 
+/** One session of `turns` turns with a question and an answer each: twice as many messages. */
+export const seedTurns = (home: string, sessionId: string, turns: number): Promise<void> => {
+  const batches = function* () {
+    const first = born(sessionId);
+    let state = first.state;
+    let records: LogRecord[] = [first.record];
+    for (let turn = 0; turn < turns; turn++) {
+      for (const fact of turnFacts(`turn-${turn}`, 2)) {
+        const record = { ...fact, seq: state.seq + 1, ts: new Date().toISOString() } as LogRecord;
+        state = fold(state, record);
+        records.push(record);
+      }
+      const last = turn === turns - 1;
+      if (records.length < COMMIT_RECORDS && !last) continue;
+      yield [commitOf(state, records, last)];
+      records = [];
+    }
+  };
+  return committed(home, batches());
+};
+
 const turnFacts = (turnId: string, tokens: number): Fact[] => {
   const by = { turnId, writerId: 'bench', clientId: 'bench' };
   const queued = { queueSize: 1, position: 1, content: 'go on', mode: 'chat', onBusy: 'enqueue' } as const;

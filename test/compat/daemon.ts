@@ -77,8 +77,8 @@ export interface RealDaemon {
   readonly pid: number;
   /** Sends the signal and waits for the end of the process; its files stay. */
   end(signal: NodeJS.Signals): Promise<End>;
-  /** Another process in the same home, once the last one has ended. */
-  restart(): Promise<void>;
+  /** Another process in the same home, once the last one has ended; on any free port unless one is named. */
+  restart(port?: number): Promise<void>;
   /** Ends it and removes its home. Throws when a frame or a stream was not as described. */
   stop(): Promise<void>;
 }
@@ -114,8 +114,8 @@ export const startDaemon = async (lmxPort: number, env: NodeJS.ProcessEnv = {}):
 };
 
 /** Once it has written its own state. */
-const spawnIn = async (home: string, env: NodeJS.ProcessEnv): Promise<Spawned> => {
-  const args = [...daemonCommand(), '--port', '0'];
+const spawnIn = async (home: string, env: NodeJS.ProcessEnv, port = 0): Promise<Spawned> => {
+  const args = [...daemonCommand(), '--port', String(port)];
   const child = spawn(process.execPath, args, { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (part: Buffer) => {
@@ -223,8 +223,8 @@ class Daemon implements RealDaemon {
     return { code: child.exitCode, signal: child.signalCode };
   };
 
-  restart = async (): Promise<void> => {
-    const { child, ready } = await spawnIn(this.home, this.#env);
+  restart = async (port = 0): Promise<void> => {
+    const { child, ready } = await spawnIn(this.home, this.#env, port);
     this.#child = child;
     this.#ready = ready;
   };

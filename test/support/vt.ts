@@ -45,6 +45,8 @@ export interface VtOptions {
   rows?: number;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /** In place of the command line under test: another build's. */
+  command?: readonly string[];
 }
 
 export interface VtEnd {
@@ -100,7 +102,7 @@ const KEYS: { [name: string]: string } = {
 export const openVt = (home: string, args: readonly string[], options: VtOptions = {}): Vt => {
   const script =
     '"$@"; echo "RC=$?"; stty -a | tr " ;" "\\n\\n" | grep -xE -- "-?(icanon|echo|isig|opost)" | xargs echo TTY';
-  return new Vt('/bin/sh', ['-c', script, 'sh', ...CLI_COMMAND, ...args], home, options);
+  return new Vt('/bin/sh', ['-c', script, 'sh', ...(options.command ?? CLI_COMMAND), ...args], home, options);
 };
 
 /** How the line discipline is before anything was changed. */
@@ -205,6 +207,17 @@ export class Vt {
 
   screen(): string {
     return this.lines().join('\n');
+  }
+
+  /** What stands at one place; '' behind a wide sign and outside of the screen. */
+  sign(x: number, y: number): string {
+    const buffer = this.#term.buffer.active;
+    return (
+      buffer
+        .getLine(buffer.baseY + y)
+        ?.getCell(x)
+        ?.getChars() ?? ''
+    );
   }
 
   cells(y: number): Cell[] {

@@ -14,6 +14,7 @@ import { useDeeds } from './session/deeds.tsx';
 import { Jobs } from './session/jobs.tsx';
 import { me } from './session/me.ts';
 import { Queue } from './session/queue.tsx';
+import { useShownState } from './session/shown-state.ts';
 import { ActivityLine, Present } from './session/top.tsx';
 import { Transcript } from './session/transcript.tsx';
 import { DeskProvider, useDesk, useDeskPart, useTheDesk } from './session/use-desk.ts';
@@ -51,6 +52,7 @@ const Open = ({ head }: { head: number }) => {
   const isRead = useDeskPart(({ view }) => view.state.seq >= head);
   const mark = useDeskPart(({ view, cards }) => (cards.length > 0 ? '● ' : view.active ? '… ' : ''));
   useConnection(useDeskPart(({ view }) => (view.connection === 'detached' ? null : view.connection)));
+  useShownState();
   const { actions, dialog } = useDeeds();
   const [finding, setFinding] = useState(false);
   const [isWide, setWide] = useState(() => matchMedia(WIDE).matches);
