@@ -45,6 +45,7 @@ export type TurnReport =
       args: { [k: string]: unknown };
       summary: string;
       question?: Question;
+      preview?: string;
     }
   | { type: 'call.refuse'; turnId: string; callId: string; reason: ResolveReason; by: string; message: string }
   | { type: 'call.expire'; turnId: string; callId: string; requestId: string }

@@ -223,6 +223,8 @@ export interface ToolPlan {
   args: { [key: string]: unknown };
   /** Of the class `question`, and of no other. */
   question?: Question;
+  /** What it would write, line by line, for whoever is asked. Made when somebody is; undefined when `summary` says it all. */
+  preview?(): string | undefined;
 }
 
 export interface ToolRun {

@@ -13,10 +13,13 @@ const AROUND = 3;
 /** Undefined when the call's summary says all there is. */
 export const previewOf = (name: string, args: { [key: string]: unknown }): string | undefined => {
   const text = (key: string): string => (typeof args[key] === 'string' ? (args[key] as string) : '');
-  if (name === 'write_file') return bounded(text('content') === '' ? [] : signed('+', text('content').split('\n')));
-  if (name === 'edit_file') return bounded(changeOf(text('old_text').split('\n'), text('new_text').split('\n')));
+  if (name === 'write_file') return bounded(signed('+', linesOf(text('content'))));
+  if (name === 'edit_file') return bounded(changeOf(linesOf(text('old_text')), linesOf(text('new_text'))));
   return undefined;
 };
+
+/** A line end at the end begins no further line. */
+const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
 
 const signed = (sign: string, lines: readonly string[]): string[] => lines.map((line) => sign + line);
 

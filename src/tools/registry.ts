@@ -4,6 +4,7 @@ import type { ToolClass, ToolPlan, ToolSpec } from '../actors/ports.ts';
 import type { Question } from '../protocol/turn.ts';
 import type { ToolName } from './jobs.ts';
 import { printable } from './outcome.ts';
+import { previewOf } from './preview.ts';
 
 /** The table of tools: everything that the model, the policy and people are told about one. */
 interface Tool {
@@ -169,7 +170,8 @@ export const plan = (name: string, argsText: string): ToolPlan | string => {
   const checked = check(name, args);
   if (typeof checked === 'string') return checked;
   const { tool: found, args: taken } = checked;
-  const planned = { toolClass: found.toolClass, summary: line(found.summary(taken)), args: taken };
+  const preview = (): string | undefined => previewOf(name, taken);
+  const planned = { toolClass: found.toolClass, summary: line(found.summary(taken)), args: taken, preview };
   return found.toolClass === 'question' ? { ...planned, question: questionOf(taken) } : planned;
 };
 

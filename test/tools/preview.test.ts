@@ -10,17 +10,18 @@ describe('a preview', () => {
     expect(edit('a\nb\nc', 'a\nB\nc')).toBe(' a\n-b\n+B\n c');
     expect(edit('1\n2\n3\n4\n5\nx', '1\n2\n3\n4\n5\ny')).toBe(' 3\n 4\n 5\n-x\n+y');
     expect(edit('x\n1\n2\n3\n4\n5', 'y\n1\n2\n3\n4\n5')).toBe('-x\n+y\n 1\n 2\n 3');
-    expect(edit('a', '')).toBe('-a\n+');
+    expect(edit('a\n', '')).toBe('-a');
     expect(edit('a\na', 'a\na\na')).toBe(' a\n a\n+a');
   });
 
   test('of a whole file is what it will be; of what writes nothing there is none', () => {
     expect(previewOf('write_file', { path: 'a', content: 'x\ny' })).toBe('+x\n+y');
+    expect(previewOf('write_file', { path: 'a', content: 'x\n\n' })).toBe('+x\n+');
     expect(previewOf('write_file', { path: 'a', content: '' })).toBeUndefined();
     expect(previewOf('read_file', { path: 'a' })).toBeUndefined();
   });
 
-  test('[PM6] leaves out the middle when there is much, says how much, and shows both ends', () => {
+  test('[PM8] leaves out the middle when there is much, says how much, and shows both ends', () => {
     const content = Array.from({ length: 10_000 }, (_, i) => `line ${i}`).join('\n');
     const shown = previewOf('write_file', { content }) as string;
     const lines = shown.split('\n');
@@ -36,10 +37,10 @@ describe('a preview', () => {
     expect(long).toMatch(/^\+x{1999}… 1046577 characters more$/);
   });
 
-  test('[PM6] is bounded, and each line of it is a line of the change, whatever is written', () => {
+  test('[PM8] is bounded, and each line of it is a line of the change, whatever is written', () => {
     fc.assert(
       fc.property(fc.array(fc.string(), { maxLength: 30 }), fc.array(fc.string(), { maxLength: 30 }), (a, b) => {
-        const [before, after] = [a.join('\n'), b.join('\n')];
+        const [before, after] = [a, b].map((lines) => lines.map((line) => `${line}\n`).join('')) as [string, string];
         const shown = edit(before, after) ?? '';
         for (const line of shown.split('\n')) {
           if (line === '') continue;
@@ -48,7 +49,7 @@ describe('a preview', () => {
         }
         const removed = shown.split('\n').filter((line) => line.startsWith('-')).length;
         const added = shown.split('\n').filter((line) => line.startsWith('+')).length;
-        expect(added - removed).toBe(after.split('\n').length - before.split('\n').length);
+        expect(added - removed).toBe(b.length - a.length);
       }),
     );
   });

@@ -86,11 +86,11 @@ export const recordRemembered = ({ context, event, enqueue }: Act): void => {
 };
 
 export const recordAsk = ({ context, event, enqueue }: Act): void => {
-  const { turnId, callId, requestId, args, summary, question } = event as Command<'call.ask'>;
+  const { turnId, callId, requestId, args, summary, question, preview } = event as Command<'call.ask'>;
   const toolName = callName(context.f, callId);
   const nowMs = context.env.now();
   const expiresAt = new Date(nowMs + context.env.permissionDeadlineMs).toISOString();
-  const asked = { args, summary, ...(question === undefined ? {} : { question }) };
+  const asked = { args, summary, ...(question ? { question } : {}), ...(preview === undefined ? {} : { preview }) };
   const payload = { turnId, requestId, callId, toolName, ...asked, expiresAt };
   commit(context, enqueue, [{ event: 'permission.request', payload }], nowMs);
 };

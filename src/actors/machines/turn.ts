@@ -139,7 +139,8 @@ export const turnMachine = setup({
     reportAsk: sendParent(({ context }) => {
       const { call, plan, requestId } = current(context);
       const { args, summary, question } = plan ?? { args: {}, summary: call.name };
-      const asked = { args, summary, ...(question === undefined ? {} : { question }) };
+      const preview = plan?.preview?.();
+      const asked = { args, summary, ...(question ? { question } : {}), ...(preview === undefined ? {} : { preview }) };
       return report({ type: 'call.ask', turnId: context.turnId, callId: call.id, requestId, ...asked });
     }),
     reportRefusal: sendParent(({ context }) => {
