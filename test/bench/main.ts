@@ -7,6 +7,7 @@ import { attach } from './cases/attach.ts';
 import { cancel } from './cases/cancel.ts';
 import { create } from './cases/create.ts';
 import { oneShot } from './cases/one-shot.ts';
+import { pageFrames } from './cases/page.ts';
 import { manySessions } from './cases/sessions.ts';
 import { restart, startUp } from './cases/start.ts';
 import { flood, paced } from './cases/stream.ts';
@@ -31,6 +32,7 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
   i: oneShot,
   j: adapters,
   k: terminalKeys,
+  l: pageFrames,
 };
 
 const { values } = parseArgs({

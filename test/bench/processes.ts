@@ -21,6 +21,9 @@ export const buildApp = (): string => {
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', 'tsconfig.build.json', '--outDir', join(app, 'dist'), '--declaration', 'false'];
   execFileSync(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+  const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
+  const page = ['build', '-c', 'src/web/vite.config.ts', '-l', 'error', '--outDir', join(app, 'dist', 'web')];
+  execFileSync(process.execPath, [vite, ...page], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
   return app;
 };
 
