@@ -55,7 +55,8 @@ export const wouldSteer = (bytes: string): string[] => {
     ['its colours', new RegExp(`${ESC}\\[31;47;5;104m`)],
     ['the clipboard', new RegExp(`${ESC}\\]52`)],
     ['a link', new RegExp(`${ESC}\\]8;`)],
-    ['its title', new RegExp(`${ESC}\\][0-2];[^${BEL}${ESC}]*hostile`)],
+    // The screen names its window itself; what it is not to do is to pass theirs on.
+    ['its title', new RegExp(`${ESC}\\][0-2];hostile`)],
     ['a device control string', new RegExp(`${ESC}[PX^_]`)],
     ['a question to the terminal', new RegExp(`${ESC}\\[(?:6n|c)`)],
     ['a mode that it never asks for', new RegExp(`${ESC}\\[\\?1003h`)],

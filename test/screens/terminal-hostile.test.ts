@@ -68,11 +68,11 @@ describe.runIf(hasVt)(`hostile text at the terminal${VT_MISSING}`, { timeout: 90
     vt = await world.open(id, { columns: 80, rows: 30 });
     const path = 'name 你😀 \u202e.txt';
     const tools = [{ name: 'write_file', args: { path, content: `one\n${HOSTILE}\n+ plus\n- minus\n` } }];
-    await world.say(id, world.prompt({ tools, text: 'written' }));
+    await world.say(id, world.prompt({ tools, text: 'it stands in the file' }));
     await vt.shows(SAYS.asks);
     await expectUnmoved();
     await world.decide(id, 'allow', `eve \u001b]52;c;aGk=\u0007 😀`);
-    await vt.shows('written');
+    await vt.shows('it stands in the file');
     expect(existsSync(join(world.daemon.home, path))).toBe(true);
     await expectUnmoved();
     // A change of a file: its preview has lines of before and after.
