@@ -26,7 +26,7 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['views/', ['views/', 'client/', 'protocol/']],
   ['tui/', ['tui/', 'views/', 'client/', 'protocol/']],
   ['web/', ['web/', 'views/', 'client/', 'protocol/']],
-  ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/', 'tui/']],
+  ['cli/', ['cli/', 'client/', 'config/', 'operations/', 'protocol/', 'tui/', 'views/']],
   ['actors/limits.ts', []],
   ['actors/ports.ts', ['protocol/']],
   ['actors/runtime.ts', ['actors/ports.ts', 'protocol/']],

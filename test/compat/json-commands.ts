@@ -68,6 +68,7 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
   doctor: { lines: [[], ['--exit-code']] },
   inspect: { lines: [[], [KNOWN_SESSION], ['nobody']] },
   why: { lines: [[KNOWN_SESSION], ['nobody']] },
+  attach: { lines: [[KNOWN_SESSION, '--json'], ['nobody', '--json'], ['--json']] },
   'lmx serve': { lines: [[]], anyFlag: true },
   // With a PATH on which nothing manages services.
   'daemon install': { lines: [[]], alone: true },

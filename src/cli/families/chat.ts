@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import { nearest } from '../chat/distance.ts';
 import type { ChatOptions } from '../chat/options.ts';
+import type { AttachFlags } from '../commands/attach.ts';
 import type { Context } from '../context.ts';
 import { type Done, repeat } from './family.ts';
 
@@ -77,4 +78,17 @@ export const addChat = (program: Command, ctx: Context, done: Done): void => {
   withChatOptions(program.command('tui').description('talk with the model in the full screen'))
     .option('--session <id>', 'continue the session with exactly this id')
     .action((options: ChatOptions) => run({ ...options, tui: true }));
+  program
+    .command('attach')
+    .description('take a place in a session that is there: the full screen, or lines without a terminal')
+    .argument('[session]', 'its id, the beginning of it, or words to find it by; else the session of this folder')
+    .option('--plain', 'by lines')
+    .option('--json', 'which session it would be, as JSON; attaches to none')
+    .action(async (session: string | undefined, options: AttachFlags) => {
+      const { attachCommand } = await import('../commands/attach.ts');
+      const ended = await attachCommand(ctx, session, options);
+      if (typeof ended === 'number') done(ended);
+      // The command line `opta chat --session ID`, with its own defaults and its own exit code.
+      else await program.parseAsync(['chat', ...ended.chat], { from: 'user' });
+    });
 };

@@ -12,6 +12,7 @@ import { hashOf } from '../router.ts';
 import { useConnection } from '../shell/connection.ts';
 import { Page } from '../shell/page.tsx';
 import { useFeed } from '../use-feed.ts';
+import { useWhy } from '../use-why.ts';
 import { ActorTree } from './inspector/actor-tree.tsx';
 import { ChartPane } from './inspector/chart-pane.tsx';
 import { drawnCharts } from './inspector/charts.ts';
@@ -19,7 +20,6 @@ import { LiveActors, type Picture, sessionOf } from './inspector/live-actors.ts'
 import { ChangesPanel, FactsPanel, WhyPanel } from './inspector/panels.tsx';
 import { RawPanel } from './inspector/raw-panel.tsx';
 import { ScrubberPanel } from './inspector/scrubber.tsx';
-import { useWhy } from './inspector/use-why.ts';
 
 /** What the actors of the daemon, or of one session, are doing, as they do it. */
 export const InspectorPage = ({ sessionId }: { sessionId: string | null }) => {

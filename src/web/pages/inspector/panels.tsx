@@ -9,8 +9,8 @@ import { Panel } from '../../parts/panel.tsx';
 import { Empty, ErrorBox } from '../../parts/states.tsx';
 import { useNow } from '../../parts/time.tsx';
 import { WhyBlock } from '../../parts/why.tsx';
+import type { AskedWhy } from '../../use-why.ts';
 import type { Change } from './live-actors.ts';
-import type { AskedWhy } from './use-why.ts';
 
 /** What it waits for, since when, until when, and who can end it. */
 export const WhyPanel = ({ asked }: { asked: AskedWhy }) => (

@@ -10,7 +10,7 @@ import { WhyBlock } from '../../parts/why.tsx';
 import { hashOf } from '../../router.ts';
 import type { Action } from '../../shell/actions.ts';
 import { useStore } from '../../use-store.ts';
-import { useWhy } from '../inspector/use-why.ts';
+import { useWhy } from '../../use-why.ts';
 import { me, rename } from './me.ts';
 import { Avatar, nameOf, roleText } from './top.tsx';
 import { useDeskPart, useTheDesk } from './use-desk.ts';

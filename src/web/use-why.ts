@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type OptaError, toOptaError } from '../../../protocol/errors.ts';
-import type { Why } from '../../../protocol/inspection.ts';
-import { client, watched } from '../../daemon.ts';
+import { type OptaError, toOptaError } from '../protocol/errors.ts';
+import type { Why } from '../protocol/inspection.ts';
+import { client, watched } from './daemon.ts';
 
 /** Answers to the same question are this far apart at least. */
 const EVERY_MS = 400;
