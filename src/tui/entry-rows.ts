@@ -46,7 +46,7 @@ const saidRows = (who: string, text: string, width: number): Row[] => {
 /** One line, whether it is over or goes on, until somebody wants to read it. */
 const thoughtRows = (id: string, text: string, live: boolean, width: number, isOpen: IsOpen): Drawn[] => {
   const fold = { id: `${id}${THOUGHT}`, byDefault: false };
-  const open = isOpen(id, false);
+  const open = isOpen(fold.id, fold.byDefault);
   // What is thought just now stands at the end.
   const part = live ? text.slice(-THOUGHT_CHARS_MAX).replace(/^\S*\s/, '') : text.slice(0, THOUGHT_CHARS_MAX);
   const words = open ? '' : clean(oneLine(part, THOUGHT_CHARS_MAX));
