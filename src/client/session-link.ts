@@ -112,6 +112,11 @@ export class SessionLink {
     return this.#attachment.cursor;
   }
 
+  /** Looks for the daemon now, in place of the pause between two attempts; of an open connection, asks for a sign of life. */
+  wake(): void {
+    this.#attachment.wake();
+  }
+
   on<E extends LinkEvent>(event: E, listener: (value: LinkEvents[E]) => void): () => void {
     const all = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, all.add(listener));
