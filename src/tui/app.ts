@@ -1,4 +1,5 @@
 import { toOptaError } from '../protocol/errors.ts';
+import { secondsLeft } from '../views/cards.ts';
 import { type Desk, SessionDesk } from '../views/session-desk.ts';
 import { type Action, Bindings } from './bindings.ts';
 import { CardKeys } from './card-keys.ts';
@@ -59,6 +60,7 @@ export class App {
   #note = '';
   #noticeId = 0;
   #rung = '';
+  #answering = '';
   #lostSinceMs: number | null = null;
   #noteTimer: NodeJS.Timeout | undefined;
   #frameTimer: NodeJS.Timeout | undefined;
@@ -132,6 +134,7 @@ export class App {
     const frame = frameOf(scene, this.#transcript, this.#canvas.width, this.#canvas.height);
     this.#cards.top = frame.cardTop;
     this.#canvas.paint(frame.rows, frame.cursor);
+    this.#call(desk);
   }
 
   paste(text: string): void {
@@ -179,27 +182,33 @@ export class App {
     };
     const { unsubscribe } = desk.store.subscribe(changed);
     this.#undo = [unsubscribe];
-    this.#canvas.title?.('opta');
     void link.ended.then((error) => {
       if (error && this.#desk === desk) this.#fail(error);
     });
   }
 
-  /** What has come up since the last look: a notice, a card that rings, a title, a connection that went. */
-  #told({ notices, card, view: { state, connection } }: Desk): void {
+  /** What has come up since the last look: a notice, another card, a connection that went. */
+  #told({ notices, card, view: { connection } }: Desk): void {
     const last = notices.at(-1);
     if (last && last.id !== this.#noticeId) {
       this.#noticeId = last.id;
       this.#noted(last.text);
     }
-    if (card && card.requestId !== this.#rung) {
-      this.#rung = card.requestId;
-      this.#canvas.bell?.();
+    if (card && card.requestId !== this.#answering) {
+      this.#answering = card.requestId;
       this.#answer.clear();
     }
-    this.#canvas.title?.(`opta · ${card ? '? ' : ''}${state.title ?? state.sessionId}`);
     if (connection === 'open') this.#lostSinceMs = null;
     else if (connection === 'waiting') this.#lostSinceMs ??= Date.now();
+  }
+
+  /** Outside the screen. Told when it is drawn: a card of long ago, met while the log is read, is gone by then. */
+  #call({ card, view: { state } }: Desk): void {
+    if (card && card.requestId !== this.#rung && secondsLeft(card, Date.now()) > 0) {
+      this.#rung = card.requestId;
+      this.#canvas.bell?.();
+    }
+    this.#canvas.title?.(`opta · ${card ? '? ' : ''}${state.title ?? state.sessionId}`);
   }
 
   #lost({ view: { connection } }: Desk): string {
@@ -328,7 +337,11 @@ export class App {
     'stop-tool': () => this.#stopTool(),
     reconnect: () => {
       if (this.#lostSinceMs === null) return this.#say('connected');
-      this.#host.revive().catch((cause) => this.#say(toOptaError(cause).message));
+      const { link } = this.#desk;
+      this.#host.revive().then(
+        () => link.wake(),
+        (cause) => this.#say(toOptaError(cause).message),
+      );
     },
     suspend: () => this.#canvas.suspend?.(),
     help: () => this.#help(),

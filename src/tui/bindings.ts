@@ -20,6 +20,7 @@ export const ACTIONS = {
   mode: ['shift+tab', 'how the next turns may act: normal, plan, research, review'],
   states: ['ctrl+s', 'the statecharts of this session, and why it waits'],
   queue: ['alt+q', 'the turns that wait: take back or change your own'],
+  people: ['alt+p', 'who is attached to this session'],
   sidebar: ['ctrl+b', 'the column at the side'],
   thinking: ['ctrl+t', 'open or fold what the model thinks'],
   follow: ['ctrl+f', 'to the end, and stay there'],

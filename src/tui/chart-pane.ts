@@ -11,14 +11,17 @@ import { clean, cropped, fitted, type Row, type Span, type Style, wrap } from '.
 export interface ChartSource {
   client: Pick<OptaClient, 'feed' | 'inspect' | 'why'>;
   sessionId: string;
-  /** Of the view: up to which event it has folded, and the hash of that. */
-  fold(): { seq: number; hash: string };
+  /** Of the view: up to which event it has folded, and the hash of that, which costs as much as the session is long. */
+  seq(): number;
+  hash(): string;
   changed(): void;
 }
 
 /** After a change the tree is asked for so much later at the most: a burst is one question. */
 const LOOK_MS = 150;
 const CHANGES_MAX = 50;
+/** The hash is made once nothing has happened for so long: while text streams, no two clients could compare it anyway. */
+const STILL_MS = 500;
 const FACTS = ['turnId', 'step', 'requestId', 'attempt', 'deadlineMs', 'queued'];
 
 const LOOKS: { readonly [T in Tone]: Style } = {
@@ -47,6 +50,7 @@ export class ChartPane implements Overlay {
   #top = 0;
   #room = 1;
   #count = 1;
+  #hash = { seq: -1, sinceMs: 0, text: '' };
 
   constructor(source: ChartSource) {
     this.#source = source;
@@ -77,10 +81,16 @@ export class ChartPane implements Overlay {
     const shown = body.slice(this.#top, this.#top + this.#room).map((row) => fitted([[' ', 'plain'], ...row], width));
     while (shown.length < this.#room) shown.push([]);
     const more = body.length > this.#room ? ' Up, Down scroll ·' : '';
-    const { seq, hash } = this.#source.fold();
-    const foot = `${more} Esc closes · event ${seq} · state ${hash.slice(0, 16)}`;
+    const foot = `${more} Esc closes · ${this.#foldWords(nowMs)}`;
     const head: Row = [[ruleTitle('statecharts', width), 'accent']];
     return [head, ...shown, [[cropped(foot, width), 'dim'] as Span]].slice(0, Math.max(1, height));
+  }
+
+  #foldWords(nowMs: number): string {
+    const seq = this.#source.seq();
+    if (seq !== this.#hash.seq) this.#hash = { seq, sinceMs: nowMs, text: '' };
+    if (this.#hash.text === '' && nowMs - this.#hash.sinceMs >= STILL_MS) this.#hash.text = this.#source.hash();
+    return `event ${seq} · state ${this.#hash.text.slice(0, 16) || '…'}`;
   }
 
   #whyRows(width: number, nowMs: number): Row[] {

@@ -10,7 +10,10 @@ export interface SessionLine {
   detail: string;
   /** Looked through, and not shown. */
   words: string;
+  /** A turn runs in it. */
   live: boolean;
+  /** How many calls wait for a decision. */
+  asks: number;
 }
 
 export interface ModelLine {

@@ -76,7 +76,10 @@ export class Lines {
     const { turn, notes } = this.#host.turn(text);
     if (notes.length > 0) this.#screen.say(notes.join(' · '));
     await this.#keeping(text, async () => {
-      if (link.state === 'waiting') await this.#host.revive();
+      if (link.state === 'waiting') {
+        await this.#host.revive();
+        link.wake();
+      }
       await link.submit(turn);
       if (nameless) await this.#host.name(text);
     });

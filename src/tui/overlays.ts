@@ -16,6 +16,10 @@ export interface OverlayScreen extends LineScreen {
   editQueued(turn: QueuedTurn): void;
 }
 
+/** Of what the daemon is asked for, and of what is known here. */
+const SESSIONS_EVERY_MS = 2_000;
+const LOCAL_EVERY_MS = 500;
+
 /** The lists and panes that a key opens over the conversation. */
 export class Overlays {
   readonly #host: Host;
@@ -44,22 +48,24 @@ export class Overlays {
     palette: () => this.#palette(),
     model: () => this.#models(),
     queue: () => this.#queue(),
+    people: () => this.#people(),
     states: () => this.#states(),
   };
 
   #sessions(): Picker {
     const picker: Picker = new Picker({
       title: 'sessions',
-      hint: 'Enter opens · n new · d puts away · / looks for · r again · Esc closes',
+      hint: 'Enter opens · n new · d puts away · / looks for · Esc closes',
       search: 'slash',
+      everyMs: SESSIONS_EVERY_MS,
       load: async () =>
         (await this.#host.sessions()).map(
-          ({ id, title, detail, words, live }): PickerItem => ({
+          ({ id, title, detail, words, live, asks }): PickerItem => ({
             id,
-            label: title,
-            detail,
+            label: `${asks > 0 ? '? ' : live ? '● ' : '  '}${title}`,
+            detail: asks > 0 ? `asks ${asks === 1 ? 'for a decision' : `for ${asks} decisions`}  ${detail}` : detail,
             words,
-            tone: id === this.#screen.desk().link.sessionId ? 'good' : live ? 'warn' : 'plain',
+            tone: id === this.#screen.desk().link.sessionId ? 'good' : asks > 0 ? 'warn' : 'plain',
           }),
         ),
       choose: ({ id }) => {
@@ -68,7 +74,6 @@ export class Overlays {
       },
       keys: {
         n: () => void this.#trying(async () => this.#screen.follow(await this.#host.newSession())),
-        r: () => void picker.reload(),
         d: (item) => {
           if (!item) return;
           if (item.id === this.#screen.desk().link.sessionId) return this.#screen.say('this one is open here');
@@ -139,8 +144,9 @@ export class Overlays {
     };
     const picker: Picker = new Picker({
       title: 'turns that wait',
-      hint: 'x takes your own back · e changes its text · r again · Esc closes',
+      hint: 'x takes your own back · e changes its text · Esc closes',
       search: 'slash',
+      everyMs: LOCAL_EVERY_MS,
       load: async () =>
         waiting().map(({ turnId, writerId, content, onBusy }, i) => ({
           id: turnId,
@@ -153,7 +159,6 @@ export class Overlays {
         if (turn) this.#edit(turn);
       },
       keys: {
-        r: () => void picker.reload(),
         e: (item) => {
           const turn = own(item);
           if (turn) this.#edit(turn);
@@ -177,6 +182,28 @@ export class Overlays {
     return picker;
   }
 
+  #people(): Picker {
+    return new Picker({
+      title: 'attached to this session',
+      hint: 'Esc closes',
+      search: 'slash',
+      everyMs: LOCAL_EVERY_MS,
+      load: async () => {
+        const { presence } = this.#screen.desk().desk.view;
+        return presence.map(
+          ({ attachmentId, role, clientId = '', writerId, via, since, lag }): PickerItem => ({
+            id: attachmentId,
+            label: `${writerId ?? (clientId || 'somebody')}${role === 'observer' ? ', looks on' : ''}`,
+            detail: `${clientId}  ${via}  since ${since.slice(11, 19)}${lag > 0 ? `  ${lag} behind` : ''}`,
+            tone: writerId === this.#host.writerId ? 'good' : 'plain',
+          }),
+        );
+      },
+      choose: () => this.#screen.show(null),
+      changed: () => this.#screen.draw(),
+    });
+  }
+
   #edit(turn: QueuedTurn): void {
     this.#screen.show(null);
     this.#screen.editQueued(turn);
@@ -187,7 +214,8 @@ export class Overlays {
     return new ChartPane({
       client: this.#host.client,
       sessionId: link.sessionId,
-      fold: () => ({ seq: link.view.state.seq, hash: link.view.stateHash() }),
+      seq: () => link.view.state.seq,
+      hash: () => link.view.stateHash(),
       changed: () => this.#screen.draw(),
     });
   }

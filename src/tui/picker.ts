@@ -25,6 +25,8 @@ export interface PickerOptions {
   choose(item: PickerItem): void;
   /** Besides arrows and Enter, by the sign they write. */
   keys?: { readonly [sign: string]: (item: PickerItem | undefined) => void };
+  /** Loaded again so often while it is open: what it lists changes by others too. */
+  everyMs?: number;
   /** Something is to be drawn. */
   changed(): void;
 }
@@ -45,11 +47,18 @@ export class Picker implements Overlay {
   #room = 1;
   /** A question that the next letter answers. */
   #asked: { text: string; yes: () => void } | null = null;
+  #loading = false;
+  readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PickerOptions) {
     this.#options = options;
     this.#searching = options.search === 'typed';
+    if (options.everyMs !== undefined) this.#timer = setInterval(() => void this.#refresh(), options.everyMs);
     void this.reload();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
   }
 
   get writes(): boolean {
@@ -57,15 +66,29 @@ export class Picker implements Overlay {
   }
 
   async reload(): Promise<void> {
+    this.#loading = true;
+    let items: readonly PickerItem[] = [];
+    let said = '';
     try {
-      this.#items = await this.#options.load();
-      this.#said = this.#items.length === 0 ? 'nothing here' : '';
+      items = await this.#options.load();
+      if (items.length === 0) said = 'nothing here';
     } catch (cause) {
-      this.#items = [];
-      this.#said = toOptaError(cause).message;
+      said = toOptaError(cause).message;
     }
+    this.#loading = false;
+    // What was chosen stays so wherever it stands now: a key that was meant for it must not meet another.
+    const chosen = this.#found[this.#place]?.id;
+    this.#items = items;
+    this.#said = said;
     this.#look();
+    const place = chosen === undefined ? -1 : this.#found.findIndex(({ id }) => id === chosen);
+    if (place >= 0) this.#place = place;
     this.#options.changed();
+  }
+
+  /** Never a second time while the first goes on: a daemon that is slow is not asked more. */
+  async #refresh(): Promise<void> {
+    if (!this.#loading) await this.reload();
   }
 
   /** Only `y` does it. */

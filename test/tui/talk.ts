@@ -7,6 +7,8 @@ import type { Row } from '../../src/tui/text.ts';
 /** A session as its log makes it, one event after the other. */
 export class Talk {
   readonly view = new SessionView('s1');
+  /** When the events happen. */
+  at = '2026-01-01T00:00:00.000Z';
   #seq = 0;
   #turn = 0;
   #call = 0;
@@ -23,7 +25,7 @@ export class Talk {
 
   happens(event: EventName, payload: object): void {
     this.#seq += 1;
-    const record = { seq: this.#seq, ts: '2026-01-01T00:00:00.000Z', event, payload };
+    const record = { seq: this.#seq, ts: this.at, event, payload };
     this.view.apply(record as unknown as LogRecord);
   }
 
@@ -31,7 +33,8 @@ export class Talk {
     this.#turn += 1;
     const turnId = `t${this.#turn}`;
     const asked = { turnId, writerId, clientId: 'c', mode: 'chat', content, onBusy: 'enqueue' };
-    this.happens('turn.queued', { ...asked, queueSize: 0, position: 1 });
+    const queueSize = this.now.state.queue.length;
+    this.happens('turn.queued', { ...asked, queueSize, position: queueSize + 1 });
     return turnId;
   }
 
@@ -51,6 +54,27 @@ export class Talk {
     const call = { id, name, args: typeof args === 'string' ? args : JSON.stringify(args), decidedBy: 'rule' };
     this.happens('tool.start', { turnId: this.#active(), ...call });
     return id;
+  }
+
+  /** A call that waits for a decision; `more` is what the request has besides. */
+  asks(name: string, summary: string, more: { preview?: string; question?: object; forMs?: number } = {}): string {
+    this.#call += 1;
+    const id = `c${this.#call}`;
+    const { forMs = 60_000, ...shown } = more;
+    const step = { turnId: this.#active(), phase: 'model.response', message: null, provider: null, step: 1 };
+    this.happens('turn.progress', { ...step, calls: [{ id, name, args: '{}' }] });
+    const expiresAt = new Date(Date.now() + forMs).toISOString();
+    const asked = { requestId: `r${this.#call}`, callId: id, toolName: name, args: {}, summary, expiresAt, ...shown };
+    this.happens('permission.request', { turnId: this.#active(), ...asked });
+    return asked.requestId;
+  }
+
+  decides(requestId: string, decidedBy: string, decision: 'allow' | 'deny' = 'allow'): void {
+    const item = this.now.active?.items.find((i) => i.kind === 'permission' && i.requestId === requestId);
+    if (item?.kind !== 'permission') throw new Error(`nothing asks as ${requestId}`);
+    const { callId, toolName } = item;
+    const resolved = { requestId, callId, toolName, decision, reason: 'person', decidedBy };
+    this.happens('permission.resolved', { turnId: this.#active(), ...resolved });
   }
 
   returns(id: string, result: string, isError = false): void {

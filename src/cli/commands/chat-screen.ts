@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
+import type { OptaClient } from '../../client/index.ts';
 import { findSessions, titleOf } from '../../operations/session-records.ts';
 import type { Mode } from '../../protocol/turn.ts';
-import { type CommandRoom, type Host, runTui } from '../../tui/run.ts';
+import { type CommandRoom, type Host, runTui, type SessionLine } from '../../tui/run.ts';
 import { personName } from '../ask.ts';
 import { callOf } from '../call.ts';
 import { Conversation } from '../chat/conversation.ts';
@@ -79,16 +80,7 @@ const hostOf = (ctx: Context, setup: ChatSetup, talk: Conversation): Host => {
     commands: () => SLASH.commands.map(({ name, aliases, text }) => ({ name, aliases, about: text })),
     files: (typed) => names.under(typed),
     command: (line, room) => command(ctx, talk, line, room),
-    sessions: async () => {
-      const rows = await findSessions(callOf(talk.client), { limit: SESSIONS_SHOWN });
-      return rows.map((row) => ({
-        id: row.sessionId,
-        title: oneLine(row.title ?? row.preview ?? titleOf(undefined), 80),
-        detail: `${row.activeTurnId === undefined ? '' : '● runs  '}${row.updatedAt.slice(0, 16).replace('T', ' ')}  ${row.sessionId.slice(0, 8)}`,
-        words: `${row.sessionId} ${row.model} ${row.workspace ?? ''}`,
-        live: row.activeTurnId !== undefined,
-      }));
-    },
+    sessions: () => sessionLines(talk.client),
     newSession: () => newSession(ctx, talk.client, {}),
     removeSession: async (id) => void (await talk.client.call('sessions.delete', { params: { id } })),
     models: async () => {
@@ -101,6 +93,23 @@ const hostOf = (ctx: Context, setup: ChatSetup, talk: Conversation): Host => {
       talk.settings.overrides = overrides;
     },
   };
+};
+
+/** What the browser of sessions lists: the index, and what the daemon says of those that it holds. */
+export const sessionLines = async (client: OptaClient, q?: string): Promise<readonly SessionLine[]> => {
+  const [rows, now] = await Promise.all([
+    findSessions(callOf(client), { limit: SESSIONS_SHOWN, ...(q === undefined ? {} : { q }) }),
+    client.call('overview'),
+  ]);
+  const asks = new Map(now.sessions.map((session) => [session.sessionId, session.asks.length]));
+  return rows.map((row) => ({
+    id: row.sessionId,
+    title: oneLine(row.title ?? row.preview ?? titleOf(undefined), 80),
+    detail: `${row.updatedAt.slice(0, 16).replace('T', ' ')}  ${row.sessionId.slice(0, 8)}`,
+    words: `${row.sessionId} ${row.model} ${row.workspace ?? ''}`,
+    live: row.activeTurnId !== undefined,
+    asks: asks.get(row.sessionId) ?? 0,
+  }));
 };
 
 /** What Shift+Tab goes round in. */
