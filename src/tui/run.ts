@@ -1,5 +1,7 @@
+import { OptaError } from '../protocol/errors.ts';
 import { App } from './app.ts';
 import type { Host } from './host.ts';
+import { jobControl } from './job.ts';
 import { listenKeys } from './keys.ts';
 import { Surface } from './surface.ts';
 
@@ -14,38 +16,53 @@ export interface Terminal {
 }
 
 /** The full screen until the person leaves. Whatever happens, the terminal is as it was afterwards. */
-export const runTui = async (host: Host, sessionId: string, { input, output, env }: Terminal): Promise<void> => {
+export const runTui = (host: Host, sessionId: string, terminal: Terminal): Promise<void> =>
+  onScreen(terminal, async (surface, gone) => {
+    const { input } = terminal;
+    const job = jobControl(surface, input, () => app.draw());
+    const canvas = Object.assign(surface, { suspend: job.suspend });
+    const app: App = new App(host, canvas, sessionId);
+    const interrupt = (): void => app.interrupt();
+    process.on('SIGINT', interrupt);
+    surface.onResize(() => app.draw());
+    const undo = listenKeys(input, { key: (key) => app.key(key), paste: (text) => app.paste(text) });
+    try {
+      app.draw();
+      await Promise.race([app.left, gone]);
+    } finally {
+      process.removeListener('SIGINT', interrupt);
+      job.undo();
+      undo();
+      app.close();
+    }
+  });
+
+/**
+ * Lends the terminal's other screen for as long as `use` takes. `gone` rejects with `cancelled` when the terminal goes away without
+ * the signal for it: nobody would ever press a key again.
+ */
+export const onScreen = async <T>(
+  { input, output, env }: Terminal,
+  use: (surface: Surface, gone: Promise<never>) => Promise<T>,
+): Promise<T> => {
   const surface = new Surface(output, env);
-  let undo: () => void = () => undefined;
-  let app: App | undefined;
   // Before anybody writes about it: on the other screen nobody would read it.
   const restore = (): void => surface.close();
   process.prependListener('uncaughtException', restore);
-  const interrupt = (): void => app?.interrupt();
-  process.on('SIGINT', interrupt);
+  let lost: () => void = () => undefined;
+  const gone = new Promise<never>((_, reject) => {
+    lost = () => reject(new OptaError('cancelled', 'The terminal has gone'));
+  });
+  // Whoever does not wait for it is not to be told that nobody does.
+  gone.catch(() => undefined);
+  input.on('end', lost).on('error', lost);
+  output.on('error', lost);
   try {
-    // To the shell, as a key does it: the whole group stops, and the shell says when it goes on.
-    const suspend = (): void => {
-      surface.leave();
-      input.setRawMode?.(false);
-      process.once('SIGCONT', () => {
-        input.setRawMode?.(true);
-        surface.enter();
-        app?.draw();
-      });
-      process.kill(0, 'SIGTSTP');
-    };
-    const shown = new App(host, Object.assign(surface, { suspend }), sessionId);
-    app = shown;
-    surface.onResize(() => shown.draw());
-    undo = listenKeys(input, { key: (key) => shown.key(key), paste: (text) => shown.paste(text) });
-    shown.draw();
-    await shown.left;
+    return await use(surface, gone);
   } finally {
-    process.removeListener('SIGINT', interrupt);
-    undo();
-    app?.close();
     surface.close();
+    input.removeListener('end', lost).removeListener('error', lost);
+    output.removeListener('error', lost);
     process.removeListener('uncaughtException', restore);
   }
 };

@@ -44,6 +44,8 @@ export class Surface {
   #cursorAt = '';
   #title = '';
   #open = true;
+  /** Somebody else has the terminal. */
+  #away = false;
   readonly #restore = (): void => this.close();
 
   constructor(output: NodeJS.WriteStream, env: { readonly [name: string]: string | undefined }) {
@@ -81,7 +83,7 @@ export class Surface {
   }
 
   paint(rows: readonly Row[], cursor: { x: number; y: number } | null): void {
-    if (!this.#open) return;
+    if (!this.#open || this.#away) return;
     const { width, height } = this;
     const screen = this.#screen;
     let changed = false;
@@ -119,22 +121,25 @@ export class Surface {
   /** The window's name; a terminal that has none passes over it. */
   title(text: string): void {
     const name = oneLine(text, TITLE_CHARS_MAX);
-    if (!this.#open || name === this.#title) return;
+    if (!this.#open || this.#away || name === this.#title) return;
     this.#title = name;
     this.#output.write(`\u001b]2;${name}\u0007`);
   }
 
   /** The terminal as it was, for as long as somebody else has it. */
   leave(): void {
-    if (!this.#open) return;
-    this.#output.write(BRACKETED_PASTE.off);
+    if (!this.#open || this.#away) return;
+    this.#away = true;
     this.#screen.leave();
+    this.#output.write(BRACKETED_PASTE.off + TITLE.back);
   }
 
   enter(): void {
-    if (!this.#open) return;
+    if (!this.#open || !this.#away) return;
+    this.#away = false;
+    this.#output.write(TITLE.keep + BRACKETED_PASTE.on);
+    this.#title = '';
     this.#screen.enter();
-    this.#output.write(BRACKETED_PASTE.on);
     this.reset();
   }
 
@@ -143,7 +148,7 @@ export class Surface {
     this.#open = false;
     process.removeListener('exit', this.#restore);
     this.#screen.destroy();
-    this.#output.write(BRACKETED_PASTE.off + TITLE.back);
+    if (!this.#away) this.#output.write(BRACKETED_PASTE.off + TITLE.back);
   }
 
   /** Exactly `width` cells; a wide sign has an empty one behind it. `simple`: each cell is one narrow character. */

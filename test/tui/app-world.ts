@@ -69,13 +69,55 @@ export const somebody = (writerId: string, more: Partial<PresenceEntry> = {}): P
   ...more,
 });
 
-/** The app on a canvas in memory, with a host of the test's own. */
-export const aScreen = (more: Partial<Host> = {}, size = { width: 90, height: 24 }) => {
+/** A host of the test's own: what is asked of it is kept in `done`. */
+export const aHost = (more: Partial<Host> = {}) => {
   const links: FakeLink[] = [];
   const done: unknown[] = [];
+  const set = { sessions: [] as readonly SessionLine[], mode: 'normal' };
+  const note =
+    (what: string) =>
+    async (...args: unknown[]): Promise<never> => {
+      done.push([what, ...args]);
+      return undefined as never;
+    };
+  const host: Host = {
+    writerId: 'ada',
+    client: { call: note('call') } as unknown as Host['client'],
+    keys: { overrides: {}, notes: [] },
+    mode: () => ({ text: set.mode === 'normal' ? '' : set.mode, loud: set.mode === 'dangerous' }),
+    cycleMode: () => {
+      set.mode = set.mode === 'normal' ? 'plan' : 'normal';
+    },
+    open: (sessionId) => {
+      links.push(new FakeLink(sessionId));
+      return links.at(-1) as unknown as SessionLink;
+    },
+    turn: (content) => ({ turn: { content }, notes: [] }),
+    revive: note('revive'),
+    name: note('name'),
+    commands: () => [{ name: 'status', about: 'how it stands' }],
+    files: async () => [],
+    command: async (line) => {
+      done.push(['command', line]);
+      return true;
+    },
+    sessions: async () => set.sessions,
+    newSession: async () => 'fresh',
+    removeSession: note('remove'),
+    models: async () => [
+      { id: 'small', detail: 'loaded' },
+      { id: 'large', detail: '' },
+    ],
+    useModel: note('model'),
+    ...more,
+  };
+  return { host, links, done, set };
+};
+
+/** The app on a canvas in memory. */
+export const aScreen = (more: Partial<Host> = {}, size = { width: 90, height: 24 }) => {
+  const { host, links, done, set } = aHost(more);
   let rows: readonly Row[] = [];
-  let sessions: readonly SessionLine[] = [];
-  let mode = 'normal';
   const canvas: Canvas & { bells: number; titles: string[]; frames: number } = {
     ...size,
     bells: 0,
@@ -93,43 +135,6 @@ export const aScreen = (more: Partial<Host> = {}, size = { width: 90, height: 24
       if (canvas.titles.at(-1) !== text) canvas.titles.push(text);
     },
     suspend: () => done.push('suspend'),
-  };
-  const note =
-    (what: string) =>
-    async (...args: unknown[]): Promise<never> => {
-      done.push([what, ...args]);
-      return undefined as never;
-    };
-  const host: Host = {
-    writerId: 'ada',
-    client: { call: note('call') } as unknown as Host['client'],
-    keys: { overrides: {}, notes: [] },
-    mode: () => ({ text: mode === 'normal' ? '' : mode, loud: mode === 'dangerous' }),
-    cycleMode: () => {
-      mode = mode === 'normal' ? 'plan' : 'normal';
-    },
-    open: (sessionId) => {
-      links.push(new FakeLink(sessionId));
-      return links.at(-1) as unknown as SessionLink;
-    },
-    turn: (content) => ({ turn: { content }, notes: [] }),
-    revive: note('revive'),
-    name: note('name'),
-    commands: () => [{ name: 'status', about: 'how it stands' }],
-    files: async () => [],
-    command: async (line) => {
-      done.push(['command', line]);
-      return true;
-    },
-    sessions: async () => sessions,
-    newSession: async () => 'fresh',
-    removeSession: note('remove'),
-    models: async () => [
-      { id: 'small', detail: 'loaded' },
-      { id: 'large', detail: '' },
-    ],
-    useModel: note('model'),
-    ...more,
   };
   const app = new App(host, canvas, 's1');
   app.draw();
@@ -150,10 +155,10 @@ export const aScreen = (more: Partial<Host> = {}, size = { width: 90, height: 24
       for (const sign of text) key(sign, { text: sign });
     },
     offer: (lines: readonly SessionLine[]) => {
-      sessions = lines;
+      set.sessions = lines;
     },
     become: (to: string) => {
-      mode = to;
+      set.mode = to;
     },
     /** As it is now, drawn anew. */
     screen: (): string => {
