@@ -15,6 +15,7 @@ export interface AttachFlags {
 }
 
 const LOOKED_THROUGH = 200;
+const SEARCH_CHARS_MAX = 256;
 
 /**
  * A place in a session that is there: the full screen at a terminal, lines elsewhere or with `--plain`. Without words it is the
@@ -25,6 +26,9 @@ export const attachCommand = async (
   words: string | undefined,
   flags: AttachFlags,
 ): Promise<number | { chat: string[] }> => {
+  const screen = !flags.plain && !flags.json && isatty(0) && isatty(1);
+  // There a person chooses from what the words fit; elsewhere several are misuse, with the list.
+  if (screen && words !== undefined) return { chat: [`--resume=${words}`, '--tui'] };
   await daemonOf(ctx, {}, ctx.env, flags.json === true);
   const client = connect({ address: () => requireDaemon(ctx.paths.stateFile) });
   let sessionId: string;
@@ -39,12 +43,13 @@ export const attachCommand = async (
   } finally {
     client.close();
   }
-  const screen = flags.plain !== true && isatty(0) && isatty(1);
   return { chat: ['--session', sessionId, screen ? '--tui' : '--plain'] };
 };
 
 const ofFolder = async (call: Call, folder: string): Promise<SessionRow> => {
-  const rows = (await findSessions(call, { limit: LOOKED_THROUGH })).filter(({ workspace }) => workspace === folder);
+  // The daemon looks for the words of it, so that newer sessions of other folders do not stand in the way.
+  const near = await findSessions(call, { q: folder.slice(0, SEARCH_CHARS_MAX), limit: LOOKED_THROUGH });
+  const rows = near.filter(({ workspace }) => workspace === folder);
   const row = rows.find(({ activeTurnId }) => activeTurnId !== undefined) ?? rows[0];
   if (row) return row;
   throw new OptaError(

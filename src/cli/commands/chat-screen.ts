@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import type { OptaClient } from '../../client/index.ts';
 import { findSessions, titleOf } from '../../operations/session-records.ts';
 import type { Mode } from '../../protocol/turn.ts';
+import { chooseOnScreen } from '../../tui/choose.ts';
 import { type CommandRoom, type Host, runTui, type SessionLine } from '../../tui/run.ts';
 import { personName } from '../ask.ts';
 import { callOf } from '../call.ts';
@@ -13,7 +14,7 @@ import { expandReferences } from '../chat/references.ts';
 import { runShell } from '../chat/shell-line.ts';
 import { parseSlash, type Room, runSlash } from '../chat/slash.ts';
 import { SLASH } from '../chat/slash-table.ts';
-import { newSession } from '../chat/target.ts';
+import { newSession, type PickOne } from '../chat/target.ts';
 import { type Context, daemonOf } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { type Output, oneLine } from '../output.ts';
@@ -33,10 +34,12 @@ export const runScreen = async (
   process.on('SIGTERM', gone);
   process.on('SIGHUP', gone);
   try {
-    const sessionId = await sessionOf(ctx, client, options, model, null);
+    const terminal = { input: process.stdin, output: process.stdout, env: ctx.env };
+    const several = `sessions with ${oneLine(options.resume ?? '', 40)}`;
+    const pick: PickOne = (rows) => chooseOnScreen(several, rows, terminal);
+    const sessionId = await sessionOf(ctx, client, options, model, pick);
     const settings = { mode: setup.mode, overrides: flagsFor(options, setup.overrides) };
     const talk = new Conversation(client, 'tui', personName(), settings, { presence: true });
-    const terminal = { input: process.stdin, output: process.stdout, env: ctx.env };
     await runTui(hostOf(ctx, setup, talk), sessionId, terminal);
     ctx.output.err(`opta · session ${talk.sessionId} · opta tui -r ${talk.sessionId} goes on with it\n`);
     return EXIT.ok;
@@ -96,9 +99,9 @@ const hostOf = (ctx: Context, setup: ChatSetup, talk: Conversation): Host => {
 };
 
 /** What the browser of sessions lists: the index, and what the daemon says of those that it holds. */
-export const sessionLines = async (client: OptaClient, q?: string): Promise<readonly SessionLine[]> => {
+const sessionLines = async (client: OptaClient): Promise<readonly SessionLine[]> => {
   const [rows, now] = await Promise.all([
-    findSessions(callOf(client), { limit: SESSIONS_SHOWN, ...(q === undefined ? {} : { q }) }),
+    findSessions(callOf(client), { limit: SESSIONS_SHOWN }),
     client.call('overview'),
   ]);
   const asks = new Map(now.sessions.map((session) => [session.sessionId, session.asks.length]));
