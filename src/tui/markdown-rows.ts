@@ -32,6 +32,8 @@ export class GrowingRows {
     let same = 0;
     while (same < blocks.length && blocks[same] === this.#blocks[same]) same += 1;
     this.#blocks = blocks;
+    // What stands before it is drawn anew, and then its rows are not there any more.
+    if (this.#code && this.#code.at > same) this.#code = null;
     if (same === blocks.length) this.#cut(same);
     for (let i = same; i < blocks.length; i++) this.#draw(blocks[i] as Block, i);
     this.#cut(blocks.length);

