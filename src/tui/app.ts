@@ -97,7 +97,7 @@ export class App {
       editQueued: (turn) => this.#lines.editQueued(turn),
     });
     this.#follow(sessionId);
-    for (const note of [...host.keys.notes, ...this.#bindings.notes]) this.#say(note);
+    this.#sayOfKeys([...host.keys.notes, ...this.#bindings.notes]);
     this.#tick = setInterval(() => this.#ticked(), TICK_MS);
   }
 
@@ -229,6 +229,13 @@ export class App {
 
   #say(text: string): void {
     this.#desk.say(text);
+  }
+
+  /** Of several only the last would be read: they are a page to be closed. */
+  #sayOfKeys(notes: readonly string[]): void {
+    const [only, another] = notes;
+    if (another !== undefined) this.#show(new Panel('keybindings', notes));
+    else if (only !== undefined) this.#say(only);
   }
 
   #noted(text: string): void {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { aTerminalWorld, opened } from '../screens/terminal-world.ts';
+import { CLI_COMMAND } from '../support/cli.ts';
 import { hasVt, openVt, TTY_AS_AT_FIRST, VT_MISSING, type Vt, type VtOptions } from '../support/vt.ts';
 
 /** The ways in, at a real terminal. */
@@ -93,6 +94,18 @@ describe.runIf(hasVt)(`ways into the full screen${VT_MISSING}`, { timeout: 90_00
     vt.press(key);
     await expectLeft(130);
     expect(vt.screen()).toContain('No session was chosen');
+  });
+
+  test('[CT9] a terminal that can draw no screen has a conversation by lines', async () => {
+    run(['tui', '--session', 'meadow-one'], { command: ['env', 'TERM=dumb', ...CLI_COMMAND] });
+    await vt.shows('opta›');
+    vt.type(`${world.prompt({ text: 'the first answer' })}\r`);
+    await vt.shows('the first answer');
+    vt.type(`${world.prompt({ text: 'the second answer' })}\r`);
+    await vt.shows('the second answer');
+    expect(vt.alternate).toBe(false);
+    vt.press('C-d');
+    await expectLeft(0);
   });
 
   test('[CT4] what there is not is said in a line, with its code', async () => {

@@ -351,12 +351,18 @@ describe('keys', () => {
   });
 
   test('[TM3] keys of a file count, and what is wrong with them is said', () => {
-    again({ keys: { overrides: { help: { key: 'f2' }, nonsense: { key: 'f3' } }, notes: ['the file is odd'] } });
+    again({ keys: { overrides: { help: { key: 'f2' } }, notes: [] } });
     on.key('f1');
     expect(on.screen()).not.toContain('these keys');
     on.key('f2');
     expect(on.screen()).toContain('these keys');
-    expect(on.screen()).toContain('no action nonsense');
+    on.key('escape');
+    again({ keys: { overrides: { nonsense: { key: 'f3' } }, notes: ['the file is odd'] } });
+    expect(on.screen()).toMatch(/the file is odd[\s\S]*no action nonsense/);
+    on.key('escape');
+    expect(on.screen()).not.toContain('the file is odd');
+    again({ keys: { overrides: { nonsense: { key: 'f3' } }, notes: [] } });
+    expect(on.screen().split('\n').at(-1)).toContain('no action nonsense');
   });
 });
 

@@ -26,11 +26,13 @@ export const runChat = async (ctx: Context, options: ChatOptions): Promise<numbe
     for (const note of providerNote(said.overrides.provider)) ctx.output.err(`opta: ${note}\n`);
     const setup = withStandard(said, options, settings.config.defaultMode);
     const screen = options.tui || (!options.plain && !json && settings.config.tui.default);
-    if (screen && isatty(0) && isatty(1)) {
+    const terminal = isatty(0) && isatty(1);
+    // One that can only write on draws no screen; a person sits there all the same.
+    if (screen && terminal && ctx.env.TERM !== 'dumb') {
       const { runScreen } = await import('./chat-screen.ts');
       return await runScreen(ctx, options, setup, sessionModel(settings));
     }
-    return await converse(ctx, options, setup, sessionModel(settings), screen);
+    return await converse(ctx, options, setup, sessionModel(settings), screen && !terminal);
   } catch (cause) {
     return reportFailure(ctx.output, cause, json);
   }
