@@ -62,7 +62,7 @@ export class Overlays {
         (await this.#host.sessions()).map(
           ({ id, title, detail, words, live, asks }): PickerItem => ({
             id,
-            label: `${asks > 0 ? '? ' : live ? '● ' : '  '}${title}`,
+            label: `${asks > 0 ? '?' : live ? '●' : '○'} ${title}`,
             detail: asks > 0 ? `asks ${asks === 1 ? 'for a decision' : `for ${asks} decisions`}  ${detail}` : detail,
             words,
             tone: id === this.#screen.desk().link.sessionId ? 'good' : asks > 0 ? 'warn' : 'plain',
