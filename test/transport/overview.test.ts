@@ -224,6 +224,25 @@ test('[FD1] of real sessions: the active turn, the queue, an open request and pr
   OverviewSchema.shape.sessions.parse(shown.sessions);
 });
 
+test('[FD1] a question is told from a permission by its mark, whatever its tool is called', () => {
+  const h = new Harness({});
+  for (const [id, does] of [
+    ['s', 'call ask'],
+    ['t', 'call write'],
+  ] as const) {
+    h.create(id);
+    // A question that nobody can answer is not asked.
+    h.system.attach(id, 0, { send: () => undefined, close: () => undefined, bufferedBytes: () => 0 } as never);
+    h.submit(id, does);
+    h.run(60);
+  }
+  const { sessions } = h.system.overview();
+  const asks = Object.fromEntries(sessions.map(({ sessionId, asks }) => [sessionId, asks]));
+  expect(asks.s?.[0]).toMatchObject({ toolName: 'ask', question: true });
+  expect(asks.t?.[0]).not.toHaveProperty('question');
+  OverviewSchema.shape.sessions.parse(sessions);
+});
+
 test('[FD1] of more sessions than are shown, the last changed ones', () => {
   const h = new Harness({ passivateAfterMs: 600_000 });
   for (let i = 0; i < 130; i++) h.create(`s${i}`);

@@ -77,7 +77,7 @@ describe('what is said aloud between two looks', () => {
     const now = look({
       sessions: [
         session('s1', { title: 'Queue', asks: [ask('r1'), ask('r2')] }),
-        session('s2', { asks: [{ ...ask('r3'), toolName: 'ask_user', summary: 'Which one?' }] }),
+        session('s2', { asks: [{ ...ask('r3'), toolName: 'ask_user', question: true, summary: 'Which one?' }] }),
       ],
     });
     expect(newsOf(before, now)).toEqual(['Queue asks for permission: run_command, npm test', 's2 asks: Which one?']);

@@ -90,6 +90,7 @@ const asksOf = (f: SessionState): OverviewAsk[] =>
       toolName: call.name,
       summary: asked.summary.slice(0, OVERVIEW_MAX.summaryChars),
       expiresAt: asked.expiresAt,
+      ...(asked.question === undefined ? {} : { question: true as const }),
     }));
 
 const jobOf = (sessionId: string, p: SessionState['background'][number]): OverviewJob => ({

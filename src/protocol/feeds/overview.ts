@@ -27,6 +27,8 @@ export const OverviewAskSchema = z.object({
   toolName: z.string(),
   summary: z.string(),
   expiresAt: z.string(),
+  /** Wants an answer in words, not an allow. */
+  question: z.literal(true).optional(),
 });
 export type OverviewAsk = z.infer<typeof OverviewAskSchema>;
 
@@ -42,7 +44,7 @@ export const OverviewSessionSchema = z.object({
   /** The next ones, in order; of each the beginning of its text. */
   queued: z.array(z.object({ turnId: z.string(), writerId: z.string(), content: z.string() })),
   queuedCount: count,
-  /** Permission requests that wait for somebody. */
+  /** Permission requests and questions that wait for somebody. */
   asks: z.array(OverviewAskSchema),
   presence: z.array(PresenceEntrySchema),
   presenceCount: count,

@@ -4,7 +4,7 @@ import { clockText } from '../../../views/ago.ts';
 import { Panel } from '../../parts/panel.tsx';
 import { Ago, useNow } from '../../parts/time.tsx';
 import { hashOf } from '../../router.ts';
-import { isQuestion, nameOf } from './samples.ts';
+import { nameOf } from './samples.ts';
 
 /** What waits for a person, before all else. */
 export const AsksPanel = ({ sessions }: { sessions: readonly OverviewSession[] }) => {
@@ -26,7 +26,7 @@ export const AsksPanel = ({ sessions }: { sessions: readonly OverviewSession[] }
             </span>
             <Countdown to={ask.expiresAt} />
             <a class="button button-primary" href={hashOf({ page: 'session', sessionId: session.sessionId })}>
-              {isQuestion(ask) ? 'Answer' : 'Decide'}
+              {ask.question ? 'Answer' : 'Decide'}
               <span class="unseen"> about {oneLine(ask.toolName, 60)}</span>
             </a>
           </li>

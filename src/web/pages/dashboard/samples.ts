@@ -56,7 +56,7 @@ export const newsOf = (before: Overview | null, now: Overview): string[] => {
       s.asks
         .filter((a) => !asked.has(a.requestId))
         .map((a) =>
-          isQuestion(a)
+          a.question
             ? `${nameOf(s)} asks: ${a.summary}`
             : `${nameOf(s)} asks for permission: ${a.toolName}, ${a.summary}`,
         ),
@@ -69,9 +69,6 @@ export const newsOf = (before: Overview | null, now: Overview): string[] => {
     ...(!now.lmx?.away && before.lmx?.away ? ['The inference host answers again'] : []),
   ];
 };
-
-/** Answered with words, not with an allow. */
-export const isQuestion = ({ toolName }: { toolName: string }): boolean => toolName === 'ask_user';
 
 export const nameOf = (s: { sessionId: string; title?: string | undefined }): string =>
   s.title?.trim() ? s.title : s.sessionId;

@@ -9,7 +9,7 @@ import { Panel } from '../../parts/panel.tsx';
 import { Ago, useNow } from '../../parts/time.tsx';
 import { hashOf } from '../../router.ts';
 import { shell } from '../../shell/actions.ts';
-import { isQuestion, nameOf } from './samples.ts';
+import { nameOf } from './samples.ts';
 
 const BADGES: { [T in Tone]: BadgeTone } = { rest: 'plain', work: 'good', asks: 'warn', ending: 'info', bad: 'bad' };
 
@@ -112,7 +112,7 @@ const Card = ({ session: s }: { session: OverviewSession }) => (
 const askWords = (asks: OverviewSession['asks']): string => {
   const [first] = asks;
   if (asks.length !== 1 || !first) return `${asks.length} decisions`;
-  return isQuestion(first) ? 'answer a question' : `decide: ${oneLine(first.toolName, 60)}`;
+  return first.question ? 'answer a question' : `decide: ${oneLine(first.toolName, 60)}`;
 };
 
 const whoOf = ({ presence, presenceCount }: OverviewSession): string => {
