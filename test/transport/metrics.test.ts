@@ -10,6 +10,9 @@ import { AUTH, type World, world } from './world.ts';
  * Every other `…Max` is filled by something, so a new one belongs in the gauges or here.
  */
 const OF_ONE_THING = new Set([
+  'questionCharsMax',
+  'optionsMax',
+  'optionCharsMax',
   'contentBytesMax',
   'streamRetriesMax',
   'tokenCharsMax',
