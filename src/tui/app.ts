@@ -37,6 +37,8 @@ const FRAME_MS = 25;
 const TICK_MS = 1_000;
 const NOTE_MS = 6_000;
 const HISTORY_SEED_MAX = 50;
+/** What is done to the text that a person writes. */
+const WRITING: ReadonlySet<Action> = new Set(['submit', 'newline', 'leave']);
 
 /** The full screen over one session: what the desk says and what keys do. Draws on a canvas, knows no terminal. */
 export class App {
@@ -80,7 +82,7 @@ export class App {
     this.#transcript = new Transcript((id, byDefault) =>
       this.#desk.isOpen(id, isThought(id) ? this.#thoughts : byDefault),
     );
-    this.#cards = new CardKeys(this.#answer);
+    this.#cards = new CardKeys(this.#answer, this.#composer);
     const screen = {
       desk: () => this.#desk,
       say: (text: string) => this.#say(text),
@@ -304,6 +306,8 @@ export class App {
 
   #do(action: Action): void {
     if (this.#overlays.open(action)) return;
+    // What a card hides is neither sent nor changed.
+    if (this.#desk.desk.card && !this.#overlay && WRITING.has(action)) return;
     this.#actions[action]?.();
   }
 
