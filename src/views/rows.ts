@@ -136,9 +136,5 @@ const lower = (row: Row): string => {
   return text;
 };
 
-/** The places of the rows that hold `wanted`, upper and lower case alike. */
-export const foundIn = (rows: readonly Row[], wanted: string): number[] => {
-  const needle = wanted.toLowerCase();
-  if (needle === '') return [];
-  return rows.flatMap((row, i) => (lower(row).includes(needle) ? [i] : []));
-};
+/** `needle` in lower case. */
+export const holds = (row: Row, needle: string): boolean => lower(row).includes(needle);

@@ -5,7 +5,7 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 
 /**
  * Schemas in the page read what comes and describe nothing. What zod has for making JSON schemas of them hangs on every kind of
- * schema, so no bundler finds that nobody calls it: 8 KB of the page's budget.
+ * schema, so no bundler finds that nobody calls it: 4 KB of the page's budget.
  */
 const NO_JSON_SCHEMAS = '\0no-json-schemas';
 const withoutJsonSchemas: Plugin = {

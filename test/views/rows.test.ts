@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { SessionView, type View } from '../../src/client/session-view.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
-import { foundIn, type Row, RowReader, textOfRow } from '../../src/views/rows.ts';
+import { RowSearch } from '../../src/views/row-search.ts';
+import { type Row, RowReader, textOfRow } from '../../src/views/rows.ts';
 
 const TURN = 'turn_1';
 let at = 0;
@@ -148,8 +149,13 @@ describe('the rows of a conversation', () => {
       { role: 'assistant', content: 'nothing' },
     ]);
     const { settled } = new RowReader().read(feed());
-    expect(foundIn(settled, 'garden')).toEqual([0, 1, 2]);
-    expect(foundIn(settled, '')).toEqual([]);
+    const found = (wanted: string): readonly number[] => {
+      const search = new RowSearch(settled, wanted);
+      expect(search.go()).toBe(true);
+      return search.places;
+    };
+    expect(found('garden')).toEqual([0, 1, 2]);
+    expect(found('')).toEqual([]);
     expect(textOfRow(settled[2] as Row)).toContain('GARDEN');
   });
 });

@@ -45,14 +45,17 @@ export const ConnectPage = () => {
             {known.why}
           </p>
         )}
-        <p class="connect-how">In a terminal on this machine, type</p>
+        <p class="connect-how">
+          Opta runs on your own machine, as a daemon. This page shows it, once the daemon has let it in. In a terminal
+          on this machine, type
+        </p>
         <p class="connect-command">
           <code>{COMMAND}</code>
           <CopyButton text={COMMAND} label="Copy the command" />
         </p>
         <p class="hint">
-          It opens this page with a ticket that works once. <code>opta web --print</code> shows the ticket instead;
-          paste it here.
+          It starts the daemon if none runs, and opens this page with a ticket that works once.{' '}
+          <code>opta web --print</code> shows the ticket instead: paste it here, or the whole address.
         </p>
         <form class="form" onSubmit={(event) => void enter(event)}>
           <label class="field">

@@ -39,7 +39,11 @@ export const DashboardPage = () => {
   const { overview, samples } = look;
   const isStale = overview !== null && feed.state !== 'open';
   return (
-    <Page title="Dashboard" class={`dashboard${isStale ? ' is-stale' : ''}`}>
+    <Page
+      title="Dashboard"
+      waits={overview?.sessions.some(({ asks }) => asks.length > 0) ?? false}
+      class={`dashboard${isStale ? ' is-stale' : ''}`}
+    >
       <FeedState feed={feed} at={overview?.ts ?? null} what="the daemon" />
       {overview !== null && <Shown overview={overview} samples={samples} />}
     </Page>

@@ -3,6 +3,7 @@ import { oneLine } from '../../client/printable.ts';
 import { activityOf } from '../../views/activity.ts';
 import { Button } from '../parts/button.tsx';
 import { Dialog } from '../parts/dialog.tsx';
+import { useMedia } from '../parts/media.ts';
 import { ErrorBox, Loading } from '../parts/states.tsx';
 import { useConnection } from '../shell/connection.ts';
 import { Page } from '../shell/page.tsx';
@@ -50,22 +51,15 @@ const Open = ({ head }: { head: number }) => {
   const { sessionId } = desk.link;
   const title = useDeskPart(({ view }) => oneLine(view.state.title || sessionId, 120));
   const isRead = useDeskPart(({ view }) => view.state.seq >= head);
-  const mark = useDeskPart(({ view, cards }) => (cards.length > 0 ? '● ' : view.active ? '… ' : ''));
+  const waits = useDeskPart(({ cards, aside }) => cards.length + aside.length > 0);
+  const runs = useDeskPart(({ view }) => view.active !== null);
   useConnection(useDeskPart(({ view }) => (view.connection === 'detached' ? null : view.connection)));
   useShownState();
   const { actions, dialog } = useDeeds();
   const [finding, setFinding] = useState(false);
-  const [isWide, setWide] = useState(() => matchMedia(WIDE).matches);
+  const isWide = useMedia(WIDE);
   const [isAbout, setAbout] = useState(isWide);
-  useEffect(() => {
-    const query = matchMedia(WIDE);
-    const look = (): void => {
-      setWide(query.matches);
-      setAbout(query.matches);
-    };
-    query.addEventListener('change', look);
-    return () => query.removeEventListener('change', look);
-  }, []);
+  useEffect(() => setAbout(isWide), [isWide]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       const isFind = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key === 'f';
@@ -84,7 +78,8 @@ const Open = ({ head }: { head: number }) => {
   return (
     <Page
       title={title}
-      tab={`${mark}${title}`}
+      tab={`${runs && !waits ? '… ' : ''}${title}`}
+      waits={waits}
       class={`session${isWide && isAbout ? ' session-wide' : ''}`}
       actions={
         <>
@@ -115,9 +110,11 @@ const Open = ({ head }: { head: number }) => {
           </div>
         )}
         <div class="dock">
-          {isRead && <Cards />}
-          <Jobs />
-          <Queue />
+          <div class="dock-above">
+            {isRead && <Cards />}
+            <Jobs />
+            <Queue />
+          </div>
           <Composer />
         </div>
       </div>

@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 export const Page = ({
   title,
   tab = title,
+  waits = false,
   quiet = false,
   class: more = '',
   actions,
@@ -13,6 +14,8 @@ export const Page = ({
   title: string;
   /** What the tab of the browser says before `Opta`, when it is something else. */
   tab?: string;
+  /** Somebody is asked for a decision or an answer: the tab shows it, also behind others. */
+  waits?: boolean;
   quiet?: boolean;
   class?: string;
   /** Beside the title. */
@@ -20,8 +23,9 @@ export const Page = ({
   children?: ComponentChildren;
 }) => {
   useEffect(() => {
-    document.title = `${tab} · Opta`;
-  }, [tab]);
+    document.title = `${waits ? '● ' : ''}${tab} · Opta`;
+    document.querySelector('link[rel=icon]')?.setAttribute('href', waits ? '/favicon-waits.svg' : '/favicon.svg');
+  }, [tab, waits]);
   return (
     <main id="main" class={`page ${more}`} tabIndex={-1}>
       {actions === undefined ? (

@@ -103,19 +103,21 @@ const Reach = () => {
         </Button>
       )}
       <Button
+        class="reach-extra"
         kind="quiet"
         icon="plus"
         aria-label="New session"
         onClick={() => shell.trigger.opened({ what: 'new-session' })}
       />
       <Button
+        class="reach-extra"
         kind="quiet"
         icon="search"
         aria-label="Go to (Ctrl+K)"
         aria-keyshortcuts="Control+K Meta+K"
         onClick={() => shell.trigger.opened({ what: 'palette' })}
       />
-      <Button kind="quiet" icon="out" aria-label="Sign out" onClick={() => void leave()} />
+      <Button class="reach-extra" kind="quiet" icon="out" aria-label="Sign out" onClick={() => void leave()} />
     </div>
   );
 };

@@ -51,11 +51,15 @@ export const DaemonPanel = ({ overview, samples }: { overview: Overview; samples
       <dl class="figures">
         <Figure name="Sessions" value={countText(overview.liveCount)} note="in memory" />
         <Figure name="Turns" value={countText(runtime.activeTurnCount)} note={`${runtime.queuedTurnCount} queued`} />
-        <Figure name="Attached" value={countText(runtime.subscriberCount)} note="readers" />
+        <Figure
+          name="Attached"
+          value={countText(runtime.subscriberCount)}
+          note={runtime.subscriberCount === 1 ? 'reader' : 'readers'}
+        />
         <Figure
           name="Tools"
-          value={`${runtime.toolWorkers.busy}/${runtime.toolWorkers.workers}`}
-          note={`busy, ${runtime.toolWorkers.queued} wait`}
+          value={countText(runtime.toolWorkers.busy)}
+          note={`of ${runtime.toolWorkers.workers} busy${runtime.toolWorkers.queued > 0 ? `, ${runtime.toolWorkers.queued} wait` : ''}`}
         />
       </dl>
       <div class="gauges">

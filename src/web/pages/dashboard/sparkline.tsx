@@ -21,7 +21,7 @@ export const Sparkline = ({
   const [x, y] = points.at(-1) ?? [0, HEIGHT - 1];
   const line = points.map((p) => p.join(' ')).join('L');
   return (
-    <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={words}>
+    <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img">
       <title>{words}</title>
       <path class="spark-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
       {points.length > 1 && (

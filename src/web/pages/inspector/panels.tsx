@@ -58,7 +58,7 @@ export const FactsPanel = ({ actor, hasEnded }: { actor: InspectedActor; hasEnde
         <dl class="facts">
           {facts.map(([name, text]) => (
             <div key={name}>
-              <dt class="label">{name}</dt>
+              <dt class="label">{wordsOf(name)}</dt>
               <dd>{text}</dd>
             </div>
           ))}
@@ -162,3 +162,6 @@ const timeText = (ms: number): string => {
   if (Number.isNaN(d.getTime())) return '';
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${two(d.getMilliseconds(), 3)}`;
 };
+
+/** `activeTurnId` → `active turn id`. */
+const wordsOf = (name: string): string => name.replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();

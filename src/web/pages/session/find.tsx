@@ -1,17 +1,17 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button } from '../../parts/button.tsx';
 import { Icon } from '../../parts/icon.tsx';
-import type { Found } from './transcript.tsx';
+import type { Found } from './use-find.ts';
 
 /** Searches the whole conversation, also what is not in the document. Enter and Shift+Enter step, Esc closes. */
 export const Find = ({
-  text,
-  at,
-  count,
-  setText,
-  step,
+  find: { typed, text, at, places, setText, step },
   onClose,
-}: Omit<Found, 'places' | 'current'> & { count: number; onClose: () => void }) => {
+}: {
+  find: Found;
+  onClose: () => void;
+}) => {
+  const count = places.length;
   const field = useRef<HTMLInputElement>(null);
   useLayoutEffect(() => {
     const before = document.activeElement;
@@ -36,11 +36,11 @@ export const Find = ({
         placeholder="Search in this conversation"
         autoComplete="off"
         spellcheck={false}
-        value={text}
+        value={typed}
         onInput={(event) => setText(event.currentTarget.value)}
       />
       <p class="find-count" role="status">
-        {text === '' ? '' : count === 0 ? 'nothing' : `${at + 1} of ${count}`}
+        {typed === '' ? '' : text !== typed ? '…' : count === 0 ? 'nothing' : `${at + 1} of ${count}`}
       </p>
       <Button
         kind="quiet"

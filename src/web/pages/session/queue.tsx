@@ -6,21 +6,38 @@ import { Badge } from '../../parts/badge.tsx';
 import { Button } from '../../parts/button.tsx';
 import { failed } from '../../parts/failed.ts';
 import { useFirst } from '../../parts/first.ts';
+import { Icon } from '../../parts/icon.tsx';
+import { useMedia } from '../../parts/media.ts';
 import { useStore } from '../../use-store.ts';
 import { me } from './me.ts';
 import { Avatar } from './top.tsx';
 import { useDeskPart, useTheDesk } from './use-desk.ts';
 
+/** Where a card and the queue do not both fit. */
+const NARROW = '(max-width: 700px), (max-height: 500px)';
+
 /** What waits, in the order in which it will run. One's own can be changed and taken back. */
 export const Queue = () => {
   const queue = useDeskPart(({ view }) => view.state.queue);
   const mine = useStore(me, (m) => m.name);
+  const isAsked = useDeskPart(({ card }) => card !== null);
+  const isNarrow = useMedia(NARROW);
   const [editing, setEditing] = useState<string | null>(null);
-  if (queue.length === 0) return null;
+  /** What a person has chosen, over what the room allows. */
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const next = queue[0];
+  if (!next) return null;
+  const isOpen = chosen ?? !(isNarrow && isAsked);
   return (
     <section class="line" aria-label="Waiting messages">
-      <h2 class="label">Waiting · {queue.length}</h2>
-      <ol>
+      <h2 class="line-head">
+        <button type="button" class="fold" aria-expanded={isOpen} onClick={() => setChosen(!isOpen)}>
+          <Icon name={isOpen ? 'down' : 'right'} />
+          <span class="label">Waiting · {queue.length}</span>
+          {!isOpen && <span class="hint line-text">{oneLine(next.content, 120)}</span>}
+        </button>
+      </h2>
+      <ol hidden={!isOpen}>
         {queue.map((turn, i) => (
           <li key={turn.turnId}>
             <span class="line-place">{i + 1}</span>

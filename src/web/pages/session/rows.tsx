@@ -77,7 +77,7 @@ const Thinking = ({
     <div class="thinking">
       <button type="button" class="fold" aria-expanded={isOpen} onClick={() => desk.toggle(row.id, isOpen)}>
         <Icon name={isOpen ? 'down' : 'right'} />
-        <span>{row.open ? 'Thinking …' : 'Thought'}</span>
+        <span class="thinking-name">{row.open ? 'Thinking …' : 'Thought'}</span>
         {!isOpen && <span class="hint">{oneLine(row.text.slice(-400), 400).slice(-90)}</span>}
       </button>
       {isOpen && (
@@ -91,14 +91,17 @@ const Thinking = ({
 
 const WORDS = { error: 'Failed', cancelled: 'Cancelled', interrupted: 'Interrupted' } as const;
 
+const SPEED_FROM = 20;
+
 const End = ({ turn, mark }: { turn: TurnView; mark: string }) => {
   const { end, model } = turn;
   if (!end) return null;
   const { stats } = end;
   const facts = [
     stats && durationText(stats.elapsedMs),
-    stats && stats.tokens > 0 && `${stats.tokens.toLocaleString()} tokens`,
-    stats && stats.speed > 0 && `${Math.round(stats.speed)}/s`,
+    stats && stats.tokens > 0 && `${stats.tokens.toLocaleString()} ${stats.tokens === 1 ? 'token' : 'tokens'}`,
+    // Of a few tokens a speed says nothing.
+    stats && stats.tokens >= SPEED_FROM && stats.speed > 0 && `${Math.round(stats.speed)} tokens/s`,
     model && oneLine(model, 60),
   ].filter(Boolean);
   return (

@@ -23,6 +23,8 @@ const LOOKS: { readonly [S in ToolItem['state']]: readonly [sign: string, tone: 
   'not-run': ['–', 'plain'],
 };
 
+const NAME_CHARS_MAX = 200;
+
 /** A tool call on one line; its arguments, what was decided and its result when it is opened. */
 export const ToolRow = ({
   row,
@@ -35,7 +37,9 @@ export const ToolRow = ({
 }) => {
   const desk = useTheDesk();
   const { tool, turnId } = row;
-  const { name, about, state, took } = toolHead(tool);
+  const { about, state, took } = toolHead(tool);
+  // There is room for more of it here than on a line of a terminal: it wraps.
+  const name = oneLine(tool.name, NAME_CHARS_MAX);
   const [sign, tone] = LOOKS[tool.state];
   return (
     <div class={`tool tool-${tone}`}>

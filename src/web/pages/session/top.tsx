@@ -10,6 +10,16 @@ export const ActivityLine = () => {
   const kind = useDeskPart(({ view }) => activityOf(view).kind);
   const text = useDeskPart(({ view }) => activityOf(view).text);
   const since = useDeskPart(({ view }) => activityOf(view).startedAtMs);
+  const isLost = useDeskPart(({ view }) => view.connection === 'waiting');
+  // What was true when it was lost is not known to be true now.
+  if (isLost) {
+    return (
+      <p class="activity activity-lost">
+        <span class="dot" aria-hidden="true" />
+        <span class="activity-text">connection lost</span>
+      </p>
+    );
+  }
   return (
     <p class={`activity activity-${kind}`}>
       <span class="dot" aria-hidden="true" />
@@ -32,7 +42,7 @@ export const Present = () => {
   if (all.length === 0) return null;
   const names = all.map((one) => `${nameOf(one)} (${ROLES[one.role]})`).join(', ');
   return (
-    <p class="present" title={names}>
+    <p class="present" title={`Here: ${names}`}>
       <span class="unseen">Here: {names}</span>
       {all.slice(0, SHOWN_MAX).map((one) => (
         <Avatar key={one.attachmentId} name={nameOf(one)} role={one.role} />

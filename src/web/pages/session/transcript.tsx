@@ -1,10 +1,11 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { foundIn, type Row, RowReader } from '../../../views/rows.ts';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { type Row, RowReader } from '../../../views/rows.ts';
 import { Button } from '../../parts/button.tsx';
 import { Empty } from '../../parts/states.tsx';
 import { Find } from './find.tsx';
 import { RowView } from './rows.tsx';
 import { useDeskPart } from './use-desk.ts';
+import { type Found, rowAt, useFind } from './use-find.ts';
 import { around, earlier, endOf, grown, later, newest, type Window } from './window.ts';
 
 /** Within so many pixels of the end somebody reads at the end. */
@@ -88,7 +89,7 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
 
   return (
     <div class="transcript">
-      {finding && <Find {...find} count={find.places.length} onClose={onFound} />}
+      {finding && <Find find={find} onClose={onFound} />}
       <section
         ref={scroll}
         class="scroll"
@@ -118,9 +119,10 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
               </Empty>
             )
           )}
-          <Part rows={settled} from={w.from} to={Math.min(end, settled.length)} {...{ folds, find }} />
+          <Part rows={settled} first={0} from={w.from} to={Math.min(end, settled.length)} {...{ folds, find }} />
           <Part
             rows={live}
+            first={settled.length}
             from={Math.max(0, w.from - settled.length)}
             to={Math.max(0, end - settled.length)}
             {...{ folds, find }}
@@ -133,7 +135,16 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
         </div>
       </section>
       {!isAtEnd && total > 0 && (
-        <Button class="newest" small icon="down" onClick={follow}>
+        <Button
+          class="newest"
+          small
+          icon="down"
+          onClick={() => {
+            follow();
+            // The button goes; what it led to has the focus then.
+            scroll.current?.focus({ preventScroll: true });
+          }}
+        >
           Newest
         </Button>
       )}
@@ -141,63 +152,35 @@ export const Transcript = ({ finding, onFound }: { finding: boolean; onFound: ()
   );
 };
 
-const rowAt = (settled: readonly Row[], live: readonly Row[], place: number): Row | undefined =>
-  place < settled.length ? settled[place] : live[place - settled.length];
-
 const Part = ({
   rows,
+  first,
   from,
   to,
   folds,
   find,
 }: {
   rows: readonly Row[];
+  /** The place of the first one in the conversation. */
+  first: number;
   from: number;
   to: number;
   folds: { readonly [id: string]: boolean };
   find: Found;
 }) => (
   <>
-    {rows.slice(from, to).map((row) => (
-      <RowView key={row.id} row={row} fold={folds[row.id]} mark={find.text} isCurrent={row.id === find.current} />
+    {rows.slice(from, to).map((row, i) => (
+      <RowView
+        key={row.id}
+        row={row}
+        fold={folds[row.id]}
+        // Rows without it stay as they are drawn, whatever is typed.
+        mark={find.isIn.has(first + from + i) ? find.text : ''}
+        isCurrent={row.id === find.current}
+      />
     ))}
   </>
 );
-
-export interface Found {
-  text: string;
-  /** Places of the rows that hold it. */
-  places: readonly number[];
-  /** Which of the places is looked at. */
-  at: number;
-  /** The row there. */
-  current: string | null;
-  setText: (text: string) => void;
-  step: (by: 1 | -1) => void;
-}
-
-/** What is searched for in the whole conversation, in the document or not. */
-const useFind = (settled: readonly Row[], live: readonly Row[], finding: boolean): Found => {
-  const [typed, setTyped] = useState('');
-  const [at, setAt] = useState(0);
-  const text = finding ? typed : '';
-  const before = useMemo(() => foundIn(settled, text), [settled, text]);
-  const places = text === '' ? before : [...before, ...foundIn(live, text).map((i) => i + settled.length)];
-  const now = Math.min(at, Math.max(0, places.length - 1));
-  const place = places[now];
-  return {
-    text,
-    places,
-    at: now,
-    current: place === undefined ? null : (rowAt(settled, live, place)?.id ?? null),
-    setText: (next) => {
-      setTyped(next);
-      // The newest first: it is what people look for.
-      setAt(Number.MAX_SAFE_INTEGER);
-    },
-    step: (by) => setAt((now + by + places.length) % Math.max(1, places.length)),
-  };
-};
 
 /** Keeps the first visible row where it is while rows come and go above it. */
 const useAnchor = (scroll: { current: HTMLElement | null }) => {
