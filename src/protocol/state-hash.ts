@@ -9,14 +9,17 @@ export const stateHash = (state: SessionState): string => sha256(canonicalJson(s
 /**
  * JSON without a choice (RFC 8785): members in the order of their names' UTF-16 units, no space, strings and numbers as
  * `JSON.stringify` writes them, and no members that are undefined.
+ * `known`: texts of objects that were written before and never change.
  */
-export const canonicalJson = (value: unknown): string => {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
+export const canonicalJson = (value: unknown, known?: WeakMap<object, string>): string => {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null, known)).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const written = known?.get(value);
+  if (written !== undefined) return written;
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member, known)}`);
   return `{${members.join(',')}}`;
 };
 
