@@ -28,12 +28,15 @@ const family = (comment: string, blocks: string, texts: string, words: string, a
   const parts = [
     ...(comment === '' ? [] : [`(?<comment>(?:${comment}).*)`]),
     ...(long.size === 0 ? [] : [`(?<long>${[...long.keys()].map(escaped).join('|')})`]),
-    `(?<string>(?<quote>["'])(?:\\\\.|(?!\\k<quote>).)*\\k<quote>)`,
+    `(?<quote>["'])`,
     '(?<number>(?<![\\p{L}\\p{N}_])\\d[\\w.]*)',
     '(?<word>[\\p{L}_$][\\p{L}\\p{N}_$]*)',
   ];
   return { token: new RegExp(parts.join('|'), 'gu'), long, words: new Set(words.split(' ')), anyCase };
 };
+
+/** From behind a quote to behind its end. No sign can be read two ways: a line of backslashes would take for ever then. */
+const REST_OF = { '"': /(?:\\.|[^"\\])*"/y, "'": /(?:\\.|[^'\\])*'/y } as const;
 
 const HASH = '(?<=^|\\s)#';
 const C = family(
@@ -108,18 +111,30 @@ export const highlightLine = (
     put(open.kind, end < 0 ? line.length : end + open.until.length);
     return end < 0 ? open : null;
   };
+  /** Where the string ends that begins before `from`. What has no end at one place has none at the later ones, and is not sought again. */
+  const endless = new Set<string>();
+  const endOf = (quote: '"' | "'", from: number): number | null => {
+    const rest = REST_OF[quote];
+    rest.lastIndex = from;
+    if (!endless.has(quote) && rest.test(line)) return rest.lastIndex;
+    endless.add(quote);
+    return null;
+  };
   let open = state && close(state, 0);
   while (at < line.length) {
     family.token.lastIndex = at;
     const found = family.token.exec(line);
     if (!found) break;
     put('plain', found.index);
-    const { comment, long, string, number, word = '' } = found.groups ?? {};
+    const { comment, long, quote, number, word = '' } = found.groups ?? {};
     const end = found.index + found[0].length;
     const begun = long === undefined ? undefined : family.long.get(long);
     if (begun) open = close(begun, end);
-    else if (comment !== undefined || string !== undefined) put(comment === undefined ? 'string' : 'comment', end);
-    else if (number !== undefined) put('number', end);
+    else if (comment !== undefined) put('comment', end);
+    else if (quote !== undefined) {
+      const closed = endOf(quote as '"' | "'", end);
+      put(closed === null ? 'plain' : 'string', closed ?? end);
+    } else if (number !== undefined) put('number', end);
     else put(family.words.has(family.anyCase ? word.toLowerCase() : word) ? 'keyword' : 'plain', end);
   }
   put('plain', line.length);

@@ -1,4 +1,5 @@
-import { Lexer, type Token, type Tokens } from 'marked';
+import type { Token, Tokens } from 'marked';
+import { lexed } from './markdown-lexer.ts';
 
 /**
  * Markdown of a model as a tree of plain values, for the terminal and the page alike. Text is text: HTML in it is shown as what
@@ -108,7 +109,7 @@ interface Parsed {
 const parsed = (text: string): Parsed => {
   let tokens: Token[];
   try {
-    tokens = tooDeep(text) ? [] : new Lexer({ gfm: true }).lex(text);
+    tokens = lexed(text);
   } catch {
     tokens = [];
   }
@@ -132,9 +133,6 @@ const parsed = (text: string): Parsed => {
   );
   return same ? { blocks, settled, settledChars } : { blocks, settled: 0, settledChars: 0 };
 };
-
-/** A line that opens more quotes or lists than anybody means. */
-const tooDeep = (text: string): boolean => /^(?:[ \t]*[>*+-]){25}/m.test(text) || /[*_[\]]{200}/.test(text);
 
 const plain = (text: string): Block[] => (text === '' ? [] : [{ kind: 'paragraph', of: [{ kind: 'text', text }] }]);
 

@@ -27,6 +27,15 @@ describe('colours of code', () => {
     expect(shown(text, lang)).toBe(look);
   });
 
+  test('a quote without an end takes one look, however many backslashes or quotes follow', () => {
+    const slashes = `"${'\\'.repeat(1_500)}`;
+    expect(shown(slashes, 'ts')).toBe(slashes);
+    const quotes = `"${`\\"`.repeat(900)}`;
+    expect(shown(quotes, 'py')).toBe(quotes);
+    expect(shown(`it's "a" 'b'`, 'ts')).toBe(`it<s:'s "a" '>b'`);
+    expect(shown(`don't say "no"`, 'sh')).toBe(`don't say <s:"no">`);
+  });
+
   test('never change the text, whatever it is', () => {
     const unit = fc.oneof(
       fc.constantFrom('"', "'", '`', '\\', '/*', '*/', '//', '#', '"""', '<!--', '\n', 'if', '1', '_'),

@@ -220,3 +220,45 @@ test('a long last block is not read again for each word; nothing of the text is 
     expect(new GrowingMarkdown().read(text)).toEqual(markdown(text));
   }
 });
+
+describe('text that is written to hold up whoever reads it', () => {
+  test('a table of more cells than a budget is shown as it is written, a table within it is one', () => {
+    const rows = (columns: number, count: number): string =>
+      `${'|a'.repeat(columns)}|\n${'|-'.repeat(columns)}|\n${'|b\n'.repeat(count)}`;
+    expect(markdown(rows(10, 100)).map(({ kind }) => kind)).toEqual(['table']);
+    // Short rows are filled up to the head: this would be 400 million cells.
+    const wide = markdown(rows(20_000, 20_000));
+    expect(wide.some(({ kind }) => kind === 'table')).toBe(false);
+    expect(allText(wide).match(/a/g)).toHaveLength(20_000);
+  });
+
+  test('emphasis that opens and never closes is text when there is too much of it', () => {
+    for (const unit of ['~a~~b ', '*a _b ', 'a*b_', '**a ', '*a **b ']) {
+      const text = unit.repeat(40_000 / unit.length);
+      expect(allText(markdown(text)).replace(/\s/g, '')).toBe(text.replace(/\s/g, ''));
+    }
+    const much = 'some **bold** and *other* words. '.repeat(100);
+    expect(markdown(much)).toEqual([
+      expect.objectContaining({ of: expect.arrayContaining([expect.objectContaining({ kind: 'strong' })]) }),
+    ]);
+  });
+
+  test('lists and quotes in one another are read as far as a budget goes; the rest is there as text', () => {
+    const lazy = `${'- '.repeat(24)}x\n${'y\n'.repeat(20_000)}`;
+    const blocks = markdown(lazy);
+    expect(blocks.map(({ kind }) => kind)).toEqual(['list', 'paragraph']);
+    expect(allText(blocks).match(/y/g)).toHaveLength(20_000);
+    // A sign for each level, of numbers too.
+    const deep = `${'1) '.repeat(10_000)}x`;
+    expect(markdown(deep)).toEqual([{ kind: 'paragraph', of: [{ kind: 'text', text: deep }] }]);
+    expect(markdown(`${'- '.repeat(60)}\n`)).toEqual([{ kind: 'rule' }]);
+    const usual = '- a\n  - b\n'.repeat(1_000);
+    expect(markdown(usual).map(({ kind }) => kind)).toEqual(['list']);
+    // What follows lists is not of them.
+    const after = `- a\n\n${'word\n\n'.repeat(7_000)}**b**\n`;
+    expect(markdown(after).at(-1)).toEqual({
+      kind: 'paragraph',
+      of: [{ kind: 'strong', of: [{ kind: 'text', text: 'b' }] }],
+    });
+  });
+});
