@@ -75,7 +75,7 @@ export interface LiveOverview {
   sessions: OverviewSession[];
   liveCount: number;
   /** What to say of sessions that have a place and no actor: they load, wait for storage, or are kept still. */
-  words: { [sessionId: string]: string };
+  words: ReadonlyMap<string, string>;
   jobs: OverviewJob[];
   jobCount: number;
   /** Changes when anything of a session may have changed that is stored. */

@@ -286,8 +286,14 @@ interface Raw extends CallOptions {
   body?: unknown;
 }
 
+/** A browser takes `..` as the way up, however it is written: the call would go to another route. */
+const segmentOf = (text: string): string => {
+  if (text === '.' || text === '..') throw new OptaError('invalid-request', `${text} is no id`);
+  return encodeURIComponent(text);
+};
+
 const pathOf = ({ paths }: Operation, { params = {}, query = {} }: Raw): string => {
-  const path = paths[0].replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? ''));
+  const path = paths[0].replace(/:(\w+)/g, (_, name: string) => segmentOf(params[name] ?? ''));
   const fields = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) fields.set(name, String(value));
   const text = fields.toString();

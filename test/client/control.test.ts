@@ -57,6 +57,13 @@ describe('calls', () => {
       code: 'session-not-found',
     });
     expect(daemon.asked.at(-1)?.path).toBe('/v3/sessions/..%2Fx/why');
+    // A browser would go up a folder for it, and so to another route.
+    for (const id of ['.', '..']) {
+      await expect(client.call('sessions.delete', { params: { id } })).rejects.toMatchObject({
+        code: 'invalid-request',
+      });
+    }
+    expect(daemon.asked.at(-1)?.path).toBe('/v3/sessions/..%2Fx/why');
     expectTypeOf<Parameters<OptaClient['call']>[0]>().toEqualTypeOf<OperationId>();
     expectTypeOf<{ params: { id: string }; body: object }>().not.toExtend<CallInput<'turns.submit'>>();
     expectTypeOf<{ params: { id: string }; body: NewTurn }>().toExtend<CallInput<'turns.submit'>>();

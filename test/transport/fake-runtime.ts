@@ -96,6 +96,11 @@ export class FakeRuntime implements Runtime {
   readonly #held: (() => void)[] = [];
   #turns = 0;
 
+  /** Commands that are kept now. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   release(): void {
     this.hold = false;
     for (const run of this.#held.splice(0)) run();
@@ -214,7 +219,7 @@ export class FakeRuntime implements Runtime {
   }
 
   /** What `overview` answers; a change of it is one of the daemon. */
-  live: LiveOverview = { sessions: [], liveCount: 0, words: {}, jobs: [], jobCount: 0, mark: '' };
+  live: LiveOverview = { sessions: [], liveCount: 0, words: new Map(), jobs: [], jobCount: 0, mark: '' };
   overview = (): LiveOverview => this.live;
 
   /** Who watches the actors, and what a picture of them is. */

@@ -69,7 +69,7 @@ const live = (state: string) => ({
   live: true,
 });
 const show = (state: string, mark = state): void => {
-  w.runtime.live = { sessions: [live(state)], liveCount: 1, words: {}, jobs: [], jobCount: 0, mark };
+  w.runtime.live = { sessions: [live(state)], liveCount: 1, words: new Map(), jobs: [], jobCount: 0, mark };
 };
 
 test('[FD1] once: it is whole, sleeping sessions come after the ones in memory, and the host is named', async () => {
@@ -105,6 +105,15 @@ test('[FD1] a stream begins at once, tells a change at the next look, and what a
   const last = told(asked).at(-1) as Overview;
   expect(last.loop).not.toBeNull();
   expect(last.models).toEqual([{ id: 'org/m', loaded: true, status: 'loaded' }]);
+});
+
+test('[FD1] a session may be called what every object has', async () => {
+  w.runtime.seed('constructor');
+  w.runtime.seed('__proto__');
+  const asked = await open('/v3/overview');
+  const body = OverviewSchema.parse(JSON.parse(asked.reply?.body ?? ''));
+  const states = new Map(body.sessions.map(({ sessionId, state }) => [sessionId, state]));
+  expect([states.get('constructor'), states.get('__proto__')]).toEqual(['idle', 'idle']);
 });
 
 test('[FD1] where readers have come to is no change, and neither is a request', async () => {

@@ -20,12 +20,12 @@ export const liveOverview = (
   now: number,
 ): LiveOverview => {
   const live: { actor: SessionActor; f: SessionState }[] = [];
-  const words: { [sessionId: string]: string } = {};
+  const words = new Map<string, string>();
   const jobs: OverviewJob[] = [];
   let [jobCount, marks] = [0, 0];
   for (const [sessionId, slot] of slots) {
     if (slot.state !== 'live') {
-      words[sessionId] = whySlot(sessionId, slot, now).state;
+      words.set(sessionId, whySlot(sessionId, slot, now).state);
       continue;
     }
     const { f } = slot.actor.getSnapshot().context;
@@ -43,7 +43,7 @@ export const liveOverview = (
     words,
     jobs,
     jobCount,
-    mark: `${live.length}.${marks}.${Object.keys(words).length}`,
+    mark: `${live.length}.${marks}.${words.size}`,
   };
 };
 

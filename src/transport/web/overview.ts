@@ -156,7 +156,7 @@ export class OverviewFeed {
       model,
       ...(workspace === undefined ? {} : { workspace }),
       updatedAt,
-      state: words[sessionId] ?? 'idle',
+      state: words.get(sessionId) ?? 'idle',
       active: null,
       queued: [],
       queuedCount: queuedTurns,
