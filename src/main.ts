@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import { currentModel } from './config/default-model.ts';
 import { hostKey } from './config/host-keys.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { type ConfigSources, type Resolved, resolveConfig } from './config/load.ts';
-import { ensurePrivateDir, type OptaPaths, optaPaths, writePrivateFile } from './config/paths.ts';
+import { ensurePrivateDir, type OptaPaths, optaPaths, readPrivateFile, writePrivateFile } from './config/paths.ts';
 import { projectRules } from './config/project.ts';
 import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
@@ -130,7 +130,7 @@ const run = async (): Promise<void> => {
     allowedOrigins: config.daemon.allowedOrigins,
     webDir: WEB_DIR,
     webKeys: {
-      read: () => (existsSync(paths.webKeysFile) ? readFileSync(paths.webKeysFile, 'utf8') : null),
+      read: () => readPrivateFile(paths.webKeysFile, LIMITS.webKeysFileCharsMax),
       write: (text) => writePrivateFile(paths.webKeysFile, text),
     },
     log,

@@ -1,9 +1,13 @@
 import {
   accessSync,
   chmodSync,
+  closeSync,
   constants,
   existsSync,
+  fstatSync,
   mkdirSync,
+  openSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -101,5 +105,32 @@ export const writePrivateFile = (path: string, text: string): void => {
   } catch (cause) {
     rmSync(next, { force: true });
     throw cause;
+  }
+};
+
+const { O_RDONLY, O_NONBLOCK = 0, O_NOFOLLOW = 0 } = constants;
+
+/**
+ * The text of a file that gives rights to whoever is named in it, or null when there is none. Throws when somebody else could have
+ * written it, when it is a link, and when it is no file or a large one: a pipe is never waited for.
+ */
+export const readPrivateFile = (path: string, bytesMax: number): string | null => {
+  let fd: number;
+  try {
+    fd = openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw cause;
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error('it is no file');
+    if (stat.size > bytesMax) throw new Error(`it has ${stat.size} bytes`);
+    const isPosix = process.getuid !== undefined;
+    if (isPosix && stat.uid !== process.getuid?.()) throw new Error('it belongs to another user');
+    if (isPosix && (stat.mode & 0o022) !== 0) throw new Error('other users may write to it');
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 };

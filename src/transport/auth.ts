@@ -57,17 +57,21 @@ export interface Keys {
   use(candidate: string): string | null;
   /** `end` is called when the key ends. Returns the undo. */
   hold(hash: string, end: () => void): () => void;
+  /** Whether this hash is still one of a key. */
+  has(hash: string): boolean;
 }
 
-export const NO_KEYS: Keys = { use: () => null, hold: () => () => undefined };
+export const NO_KEYS: Keys = { use: () => null, hold: () => () => undefined, has: () => false };
 
 export interface Auth {
   /** Either place may hold a right token, and the better one counts: existing clients send a stale header beside a fresh query. */
   http(head: RequestHead, query: URLSearchParams): Grant | null;
   /** A bearer header wins over a subprotocol, and that over the query, right or wrong. */
   socket(head: RequestHead, query: URLSearchParams): Grant | null;
-  /** As `Keys.hold`, for what was opened with this grant. */
+  /** As `Keys.hold`, for what was opened with this grant. When that counts no more, `end` is called at once. */
   hold(grant: Grant | null, end: () => void): () => void;
+  /** False when the key behind it has ended since it was given. */
+  counts(grant: Grant | null): boolean;
 }
 
 /** Without `observerToken` nobody is let in as an observer. Throws when a token is empty or both are the same. */
@@ -92,6 +96,7 @@ export const auth = (token: string, observerToken?: string, keys: Keys = NO_KEYS
       return grantOf(unseen, unseen === null ? queryToken(query) : null);
     },
     hold: (grant, end) => (grant?.key === undefined ? () => undefined : keys.hold(grant.key, end)),
+    counts: (grant) => grant?.key === undefined || keys.has(grant.key),
   };
 };
 

@@ -27,6 +27,8 @@ const SECURITY: readonly (readonly [string, string])[] = [
   ['x-content-type-options', 'nosniff'],
   ['cache-control', 'no-store'],
 ];
+/** Of a body on a route that needs no right: strangers fill no memory that others wait for. */
+const OPEN_BODY_BYTES_MAX = 4_096;
 const JSON_TYPE = ['content-type', 'application/json; charset=utf-8'] as const;
 
 /** The control plane: one request in, one answer out. */
@@ -48,7 +50,10 @@ export const httpPlane =
       };
       const answered: Promise<Response | Streamed> = answer(deps, head, call.id, raw, caller).catch(broken);
       void answered.then((r) => {
-        if (!('open' in r)) reply(r);
+        // [WB3] The key may have ended while the answer was made. What a command did is told all the same: it was done.
+        const isOwed = deps.auth.counts(call.grant) || !('open' in r || operation(call.id).safety === 'read');
+        if (!isOwed) fail(unauthorized());
+        else if (!('open' in r)) reply(r);
         else if (head.method === 'HEAD') reply({ ...r, body: '' });
         else stream(deps, exchange, complete(r, cors), call.grant);
       });
@@ -59,9 +64,11 @@ export const httpPlane =
       else if ('text' in call) serveFile(exchange, head, call, (top) => complete(top, cors), deps.timers);
       else if (operation(call.id).body === null) run(call, undefined);
       else {
-        exchange.body(LIMITS.requestBytesMax, (bytes) => {
+        exchange.body(bytesMaxOf(call.id), (bytes) => {
           try {
-            run(call, parseBody(head, bytes, operation(call.id).looseType));
+            // [WB3] A key may have ended while the body was on its way.
+            if (!deps.auth.counts(call.grant)) throw unauthorized();
+            run(call, parseBody(head, bytes, call.id));
           } catch (fault) {
             // The rest of a body that is too large is still on its way, and nobody will read it.
             fail(fault, bytes === 'too-large');
@@ -97,7 +104,7 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | WebFile | 'pr
   if (file && !deps.closing()) return file;
   const match = route(head.method, head.path);
   if (!match) throw noRoute(head);
-  if (Number(head.headers.get('content-length') ?? 0) > LIMITS.requestBytesMax) throw tooLarge();
+  if (Number(head.headers.get('content-length') ?? 0) > bytesMaxOf(match.id)) throw tooLarge(match.id);
   const query = new URLSearchParams(head.query);
   const row = operation(match.id);
   const grant = row.open ? null : deps.auth.http(head, query);
@@ -107,7 +114,7 @@ const admit = (deps: HttpPlaneDeps, head: RequestHead): Admitted | WebFile | 'pr
 };
 
 const checkRight = (safety: 'read' | 'write', grant: Grant | null): void => {
-  if (grant === null) throw new OptaError('unauthorized', 'Unauthorized');
+  if (grant === null) throw unauthorized();
   if (safety === 'write' && grant.right !== 'full') throw readOnly();
 };
 
@@ -167,8 +174,12 @@ const noRoute = (head: RequestHead): OptaError =>
     statusCode: 404,
   });
 
-const tooLarge = (): OptaError =>
-  new OptaError('payload-too-large', 'Request body is too large', { bytesMax: LIMITS.requestBytesMax });
+const unauthorized = (): OptaError => new OptaError('unauthorized', 'Unauthorized');
+
+const bytesMaxOf = (id: OperationId): number => (operation(id).open ? OPEN_BODY_BYTES_MAX : LIMITS.requestBytesMax);
+
+const tooLarge = (id: OperationId): OptaError =>
+  new OptaError('payload-too-large', 'Request body is too large', { bytesMax: bytesMaxOf(id) });
 
 const queryObject = (query: URLSearchParams): { [name: string]: unknown } => {
   const names = [...new Set(query.keys())].filter((name) => name !== 'token');
@@ -182,12 +193,16 @@ const queryObject = (query: URLSearchParams): { [name: string]: unknown } => {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-const parseBody = (head: RequestHead, bytes: Uint8Array | 'too-large' | 'busy', anyType = false): unknown => {
-  if (bytes === 'too-large') throw tooLarge();
+const parseBody = (head: RequestHead, bytes: Uint8Array | 'too-large' | 'busy', id: OperationId): unknown => {
+  if (bytes === 'too-large') throw tooLarge(id);
   if (bytes === 'busy') throw new OptaError('too-many-requests', 'Too many request bodies at once');
   if (bytes.byteLength === 0) return undefined;
   const type = head.headers.get('content-type');
-  if (!anyType && type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type.trim())) {
+  if (
+    !operation(id).looseType &&
+    type !== undefined &&
+    !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type.trim())
+  ) {
     throw new OptaError('unsupported-media-type', 'Unsupported media type: send application/json');
   }
   try {

@@ -240,6 +240,7 @@ export class World {
             http: () => ({ right: 'full' }),
             socket: () => ({ right: 'full' }),
             hold: () => () => undefined,
+            counts: () => true,
           },
           access: { check: () => undefined, cors: () => [] } as never,
           closing: () => false,

@@ -284,7 +284,7 @@ test('[SV1] an answer that cannot be written is an error of its own request, and
   const sent: number[] = [];
   const plane = httpPlane({
     dispatch: async () => ({ ok: true, status: 200, answer: { body: { n: 1n } } }) as never,
-    auth: { http: () => ({ right: 'full' }) } as never,
+    auth: { http: () => ({ right: 'full' }), counts: () => true } as never,
     access: { check: () => undefined, cors: () => [] } as never,
     closing: () => false,
     onFault: (where) => void faults.push(where),

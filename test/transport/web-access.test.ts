@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LIMITS } from '../../src/actors/limits.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
 import { type KeyFile, WebKeys } from '../../src/transport/web/access-keys.ts';
-import { AUTH, Client, TOKEN, until, type World, world } from './world.ts';
+import { AUTH, Client, raw, TOKEN, until, type World, world } from './world.ts';
 
 class MemoryFile implements KeyFile {
   text: string | null = null;
@@ -296,6 +297,75 @@ describe('over the wire', () => {
     expect((await w.get('/v3/web/keys', { method: 'DELETE' })).json).toEqual({ revoked: 0 });
   });
 
+  test('[WB3] a stream whose key ends while its answer is made is never opened', async () => {
+    const mine = await newKey();
+    w.runtime.hold = true;
+    const answer = fetch(`${w.url}/v3/inspect/stream?sessionId=s`, as(mine));
+    await until('the handler waits', () => w.runtime.held === 1);
+    expect((await w.get('/v3/web/keys', { method: 'DELETE' })).json).toEqual({ revoked: 1 });
+    w.runtime.release();
+    const r = await answer;
+    expect([r.status, ((await r.json()) as { code: string }).code]).toEqual([401, 'unauthorized']);
+    expect(w.runtime.inspectors.size).toBe(0);
+  });
+
+  test('[WB3] what is read with a key that ends meanwhile is not answered; what a command did is', async () => {
+    const mine = await newKey();
+    w.runtime.hold = true;
+    const read = w.get('/v3/sessions/s', as(mine));
+    const done = w.post('/v3/sessions', { sessionId: 'made' }, { authorization: `Bearer ${mine}` });
+    await until('both wait', () => w.runtime.held === 2);
+    await w.get('/v3/web/keys', { method: 'DELETE' });
+    w.runtime.release();
+    expect([(await read).status, (await done).status]).toEqual([401, 201]);
+  });
+
+  test('[WB3] a command whose body comes after the end of its key is not run', async () => {
+    const mine = await newKey();
+    const body = JSON.stringify({ sessionId: 'late' });
+    const net = connect(w.server.port, '127.0.0.1');
+    let text = '';
+    net.on('data', (d) => {
+      text += d.toString('latin1');
+    });
+    net.write(
+      `POST /v3/sessions HTTP/1.1\r\nHost: 127.0.0.1:${w.server.port}\r\nAuthorization: Bearer ${mine}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+    );
+    const read = async () =>
+      (await w.get('/v3/overview')).json.limits.find((g: { limit: string }) => g.limit === 'bodiesBytesMax').value;
+    await expect.poll(read).toBe(5);
+    await w.get('/v3/web/keys', { method: 'DELETE' });
+    net.write(body.slice(5));
+    await until('the answer comes', () => text.includes('\r\n\r\n'));
+    net.destroy();
+    expect(text).toMatch(/^HTTP\/1.1 401 /);
+    expect(w.runtime.sessions.has('late')).toBe(false);
+  });
+
+  test('[WB3] a socket whose key has ended runs no command that comes after', async () => {
+    const mine = await newKey();
+    const socket = new Client(w.server.port, 'sessionId=s&afterSeq=0', {}, offerOf(mine));
+    await socket.next((f) => f.event === 'session.snapshot');
+    await w.get('/v3/web/keys', { method: 'DELETE' });
+    // The peer has not heard of the end yet, or does as if.
+    socket.send({ type: 'turn.submit', content: 'late', requestId: 'r' });
+    expect(await socket.ended()).toEqual({ code: 4001, reason: 'unauthorized' });
+    expect(w.runtime.submits).toEqual([]);
+    expect(w.runtime.attachments.size).toBe(0);
+  });
+
+  test('[WB2, SV3] a body without a right may be no larger than a ticket needs, however it is sent', async () => {
+    const large = JSON.stringify({ ticket: 'x'.repeat(5_000) });
+    const known = await turnIn('x'.repeat(5_000));
+    expect([known.status, await known.json()]).toEqual([413, expect.objectContaining({ bytesMax: 4_096 })]);
+    const head = `POST /v3/web/keys HTTP/1.1\r\nHost: 127.0.0.1:${w.server.port}\r\nContent-Type: application/json\r\n`;
+    const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n${large.length.toString(16)}\r\n${large}\r\n`;
+    const { text } = await raw(w.server.port, [chunked], { enough: (so) => so.includes('\r\n\r\n') });
+    expect(text).toMatch(/^HTTP\/1.1 413 /);
+    // Within it a right is what counts.
+    expect((await turnIn('x'.repeat(256))).status).toBe(401);
+  });
+
   test('[WB4] a key in a URL is none', async () => {
     const mine = await newKey();
     expect((await w.get(`/v3/health?token=${mine}`, { headers: {} })).status).toBe(401);
@@ -334,6 +404,47 @@ describe('over the wire', () => {
     else await socket.next((f) => f.event === 'session.snapshot');
     expect(answer).toBe('opta.v3');
     socket.ws.terminate();
+  });
+
+  const b64 = (text: string): string => Buffer.from(text).toString('base64url');
+  test.each([
+    ['in two header lines', [`opta.v3`, `opta.token.${b64(TOKEN)}`], true],
+    ['twice, in two header lines', [`opta.v3, opta.token.${b64(TOKEN)}`, `opta.token.${b64(TOKEN)}`], false],
+    ['empty', ['opta.v3, opta.token.'], false],
+    ['padded', [`opta.v3, opta.token.${b64(TOKEN)}==`], false],
+    ['with another sign', [`opta.v3, opta.token.${b64(TOKEN)}+`], false],
+    ['in other case', [`opta.v3, OPTA.TOKEN.${b64(TOKEN)}`], false],
+    ['without the subprotocol', [`opta.token.${b64(TOKEN)}`], true],
+    [
+      'among a hundred others',
+      [`${Array.from({ length: 100 }, (_, i) => `p${i}`).join(', ')}, opta.v3, opta.token.${b64(TOKEN)}`],
+      true,
+    ],
+    ['too long', [`opta.v3, opta.token.${'A'.repeat(1_025)}`], false],
+    ['with bytes above ASCII', [`opta.v3, opta.token.\u00e9${b64(TOKEN)}`], false],
+    [
+      'as bytes that are no text',
+      [`opta.v3, opta.token.${Buffer.from([0xff, 0xfe, 0x00]).toString('base64url')}`],
+      false,
+    ],
+  ])('[WB4] a token offered %s', async (_what, lines, isIn) => {
+    const offers = lines.map((line) => `Sec-WebSocket-Protocol: ${line}\r\n`).join('');
+    const { text } = await raw(
+      w.server.port,
+      [
+        Buffer.from(
+          `GET /v3/ws?sessionId=s&afterSeq=0 HTTP/1.1\r\nHost: 127.0.0.1:${w.server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n${offers}\r\n`,
+          'latin1',
+        ),
+      ],
+      { enough: (so) => /session\.snapshot|unauthorized|HTTP\/1.1 4/.test(so) },
+    );
+    expect(text.includes('session.snapshot')).toBe(isIn);
+    expect(text.includes('opta.token')).toBe(false);
+    expect(text.includes(b64(TOKEN))).toBe(false);
+    expect(w.faults).toEqual([]);
+    expect(w.logged.join('\n')).not.toContain(TOKEN);
+    expect((await w.get('/v3/health')).status).toBe(200);
   });
 
   test('[WB4] nothing of it is logged', async () => {

@@ -123,6 +123,10 @@ export class WebKeys {
     };
   }
 
+  has(hash: string): boolean {
+    return this.#keys.has(hash);
+  }
+
   /** Ends one key. False when it is none. Throws `storage` when that could not be written: it would be back after a restart. */
   signOut(hash: string): boolean {
     const had = this.#keys.has(hash);
