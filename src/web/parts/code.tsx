@@ -33,8 +33,9 @@ const Coloured = ({ text, lang, mark }: { text: string; lang: string; mark: stri
   );
 };
 
+/** A box of its own: where only the last lines grow, a browser lays out no others. */
 const Lines = memo(({ lines, isLast, mark }: { lines: readonly CodeLine[]; isLast: boolean; mark: string }) => (
-  <>
+  <span class="code-lines">
     {lines.map((spans, i) => (
       <span key={i}>
         {spans.map((span, n) =>
@@ -49,5 +50,5 @@ const Lines = memo(({ lines, isLast, mark }: { lines: readonly CodeLine[]; isLas
         {isLast && i === lines.length - 1 ? '' : '\n'}
       </span>
     ))}
-  </>
+  </span>
 ));
