@@ -93,6 +93,7 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     failing: calm ? 0 : 2,
     full: calm ? 0 : 1,
     storm: 1,
+    crowd: 1,
   });
   const client = random.pick(world.clients);
   switch (op) {
@@ -117,7 +118,7 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
     case 'retry':
       return retry(world);
     case 'queue':
-      return queue(world, client.sessionId);
+      return queue(world, longestQueue(world));
     case 'settings':
       return call(world, 'sessions.patch', client.sessionId, {
         title: random.pick(['a', 'b', null]),
@@ -166,7 +167,26 @@ const operate = async (world: World, calm: boolean): Promise<void> => {
       return;
     case 'storm':
       for (let i = 0; i < 6; i++) submit(world, random.pick(world.clients));
+      return;
+    case 'crowd':
+      return crowd(world, client);
   }
+};
+
+/** Several writers wait at one session, and change what waits. */
+const crowd = async (world: World, client: SimClient): Promise<void> => {
+  const { random } = world;
+  for (let i = 0; i < 7; i++) submit(world, client);
+  for (let i = 0; i < 4; i++) {
+    await world.settle(random.int(1, 6));
+    queue(world, client.sessionId);
+  }
+};
+
+/** Most sessions have nothing that waits most of the time. */
+const longestQueue = (world: World): string => {
+  const length = (id: string) => world.checker(id).state.queue.length;
+  return world.clients.map((c) => c.sessionId).reduce((a, b) => (length(b) > length(a) ? b : a));
 };
 
 const submit = (world: World, client: SimClient): void => {
@@ -226,10 +246,13 @@ const queue = (world: World, sessionId: string): void => {
     void world.daemon?.dispatch('queue.withdraw', { params, query: { writerId }, body: undefined });
     return;
   }
+  // Mostly a move that is allowed: before another turn of the same writer, or behind all of those.
+  const own = waiting.filter((t) => t.writerId === writerId && t.turnId !== turn.turnId);
+  const before = () => (random.chance(0.3) ? null : random.pick(random.chance(0.8) ? own : waiting)?.turnId);
   const body = {
     writerId,
     ...(random.chance(0.6) ? { content: world.id('edit-') } : {}),
-    ...(random.chance(0.6) ? { before: random.chance(0.3) ? null : random.pick(waiting)?.turnId } : {}),
+    ...(random.chance(0.6) ? { before: before() } : {}),
   };
   void world.daemon?.dispatch('queue.edit', { params, query: {}, body });
 };
