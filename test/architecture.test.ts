@@ -52,6 +52,22 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
   ['actors/', ['actors/', 'protocol/']],
   ['storage/', ['storage/', 'process-identity.ts', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['inference/', ['inference/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
+  // The inference server is a program of its own: it shares the transport port, the readers of answers, and the clock.
+  [
+    'lmx/',
+    [
+      'lmx/',
+      'inference/',
+      'transport/port.ts',
+      'transport/origin.ts',
+      'actors/ports.ts',
+      'actors/limits.ts',
+      'config/',
+      'process-identity.ts',
+      'protocol/',
+    ],
+  ],
+  ['lmx-main.ts', ['*']],
   ['tools/', ['tools/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['transport/', ['transport/', 'actors/ports.ts', 'actors/limits.ts', 'actors/runtime.ts', 'protocol/']],
   ['platform.ts', ['actors/ports.ts', 'actors/limits.ts', 'config/', 'protocol/']],
@@ -62,7 +78,7 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
 const PACKAGE_FENCES: readonly [name: RegExp, where: RegExp][] = [
   [/^uWebSockets\.js/, /^transport\/uws/],
   [/^lmdb$/, /^storage\//],
-  [/^xstate/, /^actors\//],
+  [/^xstate/, /^(?:actors|lmx)\//],
   [/^@xstate\/store$/, /^(?:views|tui|web)\//],
   [/^marked$/, /^views\//],
   [/^preact/, /^web\//],
@@ -85,7 +101,8 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
     1_500,
   ],
   ['core', /^(?:protocol|actors|storage|transport)\//, 12_000],
-  ['inference', /^inference\//, 2_400],
+  ['inference', /^inference\//, 2_900],
+  ['inference server', /^lmx\//, 4_500],
   ['tools', /^tools\//, 2_600],
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_600],
@@ -94,7 +111,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['views', /^views\//, 1_500],
   ['terminal', /^tui\//, 4_500],
   ['page', /^web\//, 6_500],
-  ['composition', /^[^/]+$/, 500],
+  ['composition', /^[^/]+$/, 700],
 ];
 
 const walk = (dir: string, keep: (name: string) => boolean): string[] =>
