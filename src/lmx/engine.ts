@@ -117,12 +117,16 @@ export interface Engine {
   readonly kind: EngineKind;
   /** False: models come and go by the engine's own means (an upstream): load and unload are answered `not_supported`. */
   readonly manages: boolean;
+  /** Answers that it makes at once without one holding up another; the gateway's default for its slots. */
+  readonly parallel: number;
   /** Models that could be loaded, loaded ones included. */
   available(done: LmxDone<AvailableModel[] | null>): void;
   /** Called once per model at a time. For an engine that manages nothing: a look whether the model is there. */
   load(modelId: string, options: { contextLength?: number }, done: LmxDone<LoadedFacts | null>): void;
   /** Nothing of it runs any more when this is called. */
   unload(modelId: string, done: LmxDone<null>): void;
+  /** Deletes the file of a model that is not loaded; absent where there is none to delete. */
+  remove?(modelId: string, done: LmxDone<{ freedBytes: number } | null>): void;
   /** Only for a model whose `load` has succeeded. */
   generate(request: GenerateRequest, on: GenerateEvents): Generation;
   /** Kills what hangs: the process of a model that does not answer its cancel or its load. `lost` follows. */

@@ -100,8 +100,8 @@ export interface Gateway {
   remove(modelId: string, done: LmxDone<{ freedBytes: number } | null>): void;
   subscribe(listener: (event: GatewayEvent) => void): () => void;
   status(): GatewayStatus;
-  /** No new requests; those that run may end until the deadline, then they are cancelled. The engine is closed. */
-  drain(deadlineMs: number, done: () => void): void;
+  /** No new requests; those that run may end until `drainMs`, then they are cancelled. The engine is closed. */
+  drain(done: () => void): void;
 }
 
 export interface GatewayStatus {
