@@ -59,6 +59,7 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
       'lmx/',
       'inference/',
       'transport/port.ts',
+      'transport/auth.ts',
       'transport/origin.ts',
       'actors/ports.ts',
       'actors/limits.ts',

@@ -24,6 +24,7 @@ export class Figures implements GatewayCounters {
   over(facts: {
     model: string;
     client: string;
+    stream: boolean;
     failed: boolean;
     promptTokens: number;
     completionTokens: number;
@@ -31,6 +32,7 @@ export class Figures implements GatewayCounters {
   }): void {
     const { failed, promptTokens, completionTokens } = facts;
     this.requests++;
+    if (facts.stream) this.streams++;
     if (failed) this.errors++;
     this.promptTokens += promptTokens;
     this.completionTokens += completionTokens;

@@ -194,7 +194,8 @@ class System implements Gateway {
     const durationMs = now - run.arrivedAt;
     // Names that callers make up for models do not become rows.
     const model = this.#models.get(run.model) ? run.model : 'unknown';
-    this.#figures.over({ model, client: run.caller.client, failed, durationMs, ...usage });
+    const { client, stream = false } = run.caller;
+    this.#figures.over({ model, client, stream, failed, durationMs, ...usage });
     if (run.firstAt !== null) this.#figures.firstToken.add((run.firstAt - run.arrivedAt) / 1_000);
     const said = failed ? outcome.error.code : outcome.kind === 'done' ? outcome.finishReason : 'cancelled';
     this.#publish({

@@ -14,6 +14,8 @@ export interface Caller {
   /** For figures by client: a name that the caller chose, bounded; `anonymous` without one. */
   client: string;
   priority: 'normal' | 'high';
+  /** The answer leaves piece by piece; only for the figures. */
+  stream?: boolean;
 }
 
 export type RequestPhase = 'queued' | 'prefill' | 'generating';

@@ -1,0 +1,222 @@
+import type { Clock } from '../../actors/ports.ts';
+import type { Exchange, RequestHead } from '../../transport/port.ts';
+import { type LmxDone, LmxError } from '../errors.ts';
+import type { Gateway } from '../gateway.ts';
+import type { LmxLimits } from '../limits.ts';
+import * as admin from './admin.ts';
+import { AdminEvents } from './admin-events.ts';
+import { callerOf } from './caller.ts';
+import { answerChat } from './chat-http.ts';
+import { readChat } from './chat-schema.ts';
+import { discovery, type Place } from './discovery.ts';
+import type { LmxKeys } from './keys.ts';
+import { metricsJson, prometheus } from './metrics.ts';
+
+export interface RouteWorld {
+  gateway: Gateway;
+  keys: LmxKeys;
+  clock: Clock;
+  limits: LmxLimits;
+  version: string;
+  place(): Place;
+  reply(exchange: Exchange, status: number, body: object | string, headers?: [string, string][]): void;
+  refuse(exchange: Exchange, error: LmxError): void;
+  cors(exchange: Exchange): [string, string][];
+}
+
+export interface Hit {
+  head: RequestHead;
+  exchange: Exchange;
+  /** What a pattern's `*` stands for, decoded. */
+  item: string;
+  /** Undefined where there was none. */
+  body: unknown;
+}
+
+export interface Route {
+  method: string;
+  /** A `*` stands for one or more parts of the path: names of models have slashes. */
+  path: string;
+  needs: 'nothing' | 'inference' | 'admin';
+  run(hit: Hit): void;
+}
+
+/** Every route there is. A handler that throws is answered with the error's envelope. */
+export const routes = (world: RouteWorld): { routes: Route[]; close(): void } => {
+  const { gateway, keys, version, reply, refuse } = world;
+  const events = new AdminEvents(gateway, world.clock, world.limits);
+  const row = (needs: Route['needs'], at: string, run: Route['run']): Route => {
+    const [method = '', path = ''] = at.split(' ');
+    return { method, path, needs, run };
+  };
+  const say =
+    (make: (hit: Hit) => object): Route['run'] =>
+    (hit) =>
+      reply(hit.exchange, 200, make(hit));
+  const answered =
+    <T>(exchange: Exchange, shape: (value: T) => object): LmxDone<T | null> =>
+    (error, value) =>
+      error || value === null
+        ? refuse(exchange, error ?? new LmxError('internal_error', 'No answer.'))
+        : reply(exchange, 200, shape(value));
+  const noDownloads = (): never => {
+    throw new LmxError(
+      'downloads_disabled',
+      'This server fetches no models: put the file where it runs and name it there.',
+    );
+  };
+  const table = [
+    row(
+      'nothing',
+      'GET /healthz',
+      say(() => ({ status: 'ok', version })),
+    ),
+    row('nothing', 'GET /readyz', ({ exchange }) => {
+      const ready = gateway.models().filter((m) => m.readiness === 'routable').length;
+      if (ready > 0 && gateway.status().state === 'serving')
+        reply(exchange, 200, { status: 'ready', version, models_loaded: ready });
+      else {
+        const reason = gateway.status().state === 'serving' ? 'no models loaded' : 'the server is shutting down';
+        reply(exchange, 503, { status: 'unavailable', reason }, [['retry-after', '2']]);
+      }
+    }),
+    ...['/.well-known/opta-lmx', '/v1/discovery'].map((path) =>
+      row(
+        'nothing',
+        `GET ${path}`,
+        say(() => discovery(gateway, world.place(), keys, version)),
+      ),
+    ),
+
+    row(
+      'inference',
+      'GET /v1/models',
+      say(() => admin.served(gateway)),
+    ),
+    row(
+      'inference',
+      'GET /v1/models/*',
+      say(({ item }) => {
+        const found = gateway.models().find((m) => m.id === item && m.readiness === 'routable');
+        if (!found)
+          throw new LmxError('model_not_found', `The model ${JSON.stringify(item)} is not loaded.`, { param: 'model' });
+        return admin.servedModel(found);
+      }),
+    ),
+    row('inference', 'POST /v1/chat/completions', ({ head, exchange, body }) => {
+      const chat = readChat(body);
+      answerChat(world, head, exchange, chat, callerOf(head, keys.isAdminKey(head), chat.user));
+    }),
+    ...['/v1/completions', '/v1/responses', '/v1/messages', '/v1/embeddings', '/v1/rerank'].map((path) =>
+      row('inference', `POST ${path}`, () => {
+        throw new LmxError('not_supported', `${path} is not served here; answers come from /v1/chat/completions.`);
+      }),
+    ),
+
+    row(
+      'admin',
+      'GET /admin/status',
+      say(() => admin.status(gateway, version)),
+    ),
+    row(
+      'admin',
+      'GET /admin/memory',
+      say(() => admin.memoryOf(gateway)),
+    ),
+    row(
+      'admin',
+      'GET /admin/device',
+      say(() => admin.device()),
+    ),
+    row(
+      'admin',
+      'GET /admin/health',
+      say(() => admin.health(gateway, version)),
+    ),
+    row(
+      'admin',
+      'GET /admin/models',
+      say(() => admin.models(gateway)),
+    ),
+    row('admin', 'GET /admin/models/available', ({ exchange }) =>
+      gateway.available(answered(exchange, admin.available)),
+    ),
+    row(
+      'admin',
+      'GET /admin/models/downloads',
+      say(() => ({ downloads: [] })),
+    ),
+    row(
+      'admin',
+      'GET /admin/models/*/performance',
+      say(({ item }) => admin.performance(gateway, item)),
+    ),
+    row('admin', 'GET /admin/models/download/*/progress', ({ item }) => {
+      throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
+    }),
+    row('admin', 'POST /admin/models/load', ({ exchange, body }) => {
+      const { model_id, max_context_length } = admin.readLoad(body);
+      const options = typeof max_context_length === 'number' ? { contextLength: max_context_length } : {};
+      gateway.load(model_id, options, answered(exchange, admin.loaded));
+    }),
+    row('admin', 'POST /admin/models/load/confirm', () => {
+      throw new LmxError('token_not_found', 'No download waits for a confirmation.');
+    }),
+    row('admin', 'POST /admin/models/download', noDownloads),
+    row('admin', 'POST /admin/models/unload', ({ exchange, body }) => {
+      const { model_id, force } = admin.readUnload(body);
+      gateway.unload(
+        model_id,
+        { force: force ?? false },
+        answered(exchange, ({ memoryBytes }) => admin.unloaded(model_id, memoryBytes)),
+      );
+    }),
+    row('admin', 'DELETE /admin/models/*', ({ exchange, item }) =>
+      gateway.remove(
+        item,
+        answered(exchange, ({ freedBytes }) => ({ success: true, model_id: item, freed_bytes: freedBytes })),
+      ),
+    ),
+    row('admin', 'GET /admin/metrics', ({ exchange }) =>
+      reply(exchange, 200, prometheus(gateway), [['content-type', 'text/plain; version=0.0.4; charset=utf-8']]),
+    ),
+    row(
+      'admin',
+      'GET /admin/metrics/json',
+      say(() => metricsJson(gateway)),
+    ),
+    row('admin', 'GET /admin/events', ({ exchange }) => events.answer(exchange, world.cors(exchange))),
+  ];
+  return { routes: table, close: () => events.close() };
+};
+
+export interface Found {
+  route: Route;
+  item: string;
+}
+
+/** The route of a request; `elsewhere` says with which methods the path is there. Throws `invalid_request` for a path that is not UTF-8. */
+export const findRoute = (table: readonly Route[], method: string, path: string): Found | { elsewhere: string[] } => {
+  const elsewhere: string[] = [];
+  let best: Found | null = null;
+  for (const route of table) {
+    const item = itemOf(route.path, path);
+    if (item === null) continue;
+    if (route.method !== method) elsewhere.push(route.method);
+    // A path that is said in full wins over one with a name in it, whatever their order.
+    else if (best === null || !route.path.includes('*')) best = { route, item };
+  }
+  return best ?? { elsewhere };
+};
+
+const itemOf = (pattern: string, path: string): string | null => {
+  const star = pattern.indexOf('*');
+  if (star < 0) return pattern === path ? '' : null;
+  const [before, after] = [pattern.slice(0, star), pattern.slice(star + 1)];
+  if (!path.startsWith(before) || !path.endsWith(after) || path.length <= before.length + after.length) return null;
+  try {
+    return decodeURIComponent(path.slice(before.length, path.length - after.length));
+  } catch {
+    throw new LmxError('invalid_request', 'The path is not UTF-8.');
+  }
+};
