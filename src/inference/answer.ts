@@ -12,6 +12,23 @@ export interface Wire {
   resume(): void;
 }
 
+/** What the readers of a wire fill: the daemon's answer, or whoever passes one on. */
+export interface AnswerSink {
+  /** It has had its end; nothing more is taken. */
+  readonly over: boolean;
+  /** The server named its reason to stop. */
+  readonly finished: boolean;
+  accepted(model?: string): void;
+  text(delta: string): void;
+  thinking(delta: string): void;
+  call(part: CallPart): void;
+  usage(usage: Usage): void;
+  finish(reason: string): void;
+  /** The answer ended properly. */
+  complete(): void;
+  fail(error: OptaError): void;
+}
+
 type FinishReason = 'stop' | 'tool_calls' | 'length';
 
 const FINISH: { [reason: string]: FinishReason } = {
@@ -31,7 +48,7 @@ const GAVE_UP = new Set(['cancelled', 'canceled', 'error', 'abort', 'aborted']);
  * 2. Nothing after `cancel`, also in the middle of a batch that the socket delivered at once.
  * 3. Tool calls leave together, with `end`, and only whole.
  */
-export class Answer {
+export class Answer implements AnswerSink {
   /** The model as it was asked for; the wire knows better once the server names it. */
   model = '';
   provider = '';

@@ -1,5 +1,5 @@
 import type { Usage } from '../protocol/turn.ts';
-import type { Answer } from './answer.ts';
+import type { AnswerSink } from './answer.ts';
 import type { CallPart } from './call-gatherer.ts';
 import { failureOf, fromServer } from './error-map.ts';
 
@@ -27,7 +27,7 @@ export const callPartOf = (value: unknown): CallPart => {
 };
 
 /** Applies one chunk of a stream, or the whole of an answer that was not streamed: the two differ in one member's name. */
-export const applyChunk = (chunk: Json, answer: Answer) => {
+export const applyChunk = (chunk: Json, answer: AnswerSink) => {
   if (chunk.error !== undefined && chunk.error !== null) return answer.fail(fromServer(failureOf(chunk)));
   const usage = usageOf(chunk.usage);
   if (usage) answer.usage(usage);

@@ -4,7 +4,7 @@ import { createParser } from 'eventsource-parser';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
-import type { Answer, Wire } from './answer.ts';
+import type { AnswerSink, Wire } from './answer.ts';
 import { applyChunk, isObject } from './chat-chunk.ts';
 import { fromSocket } from './error-map.ts';
 import type { LmxServer } from './lmx-endpoint.ts';
@@ -38,7 +38,7 @@ export interface SseReader {
  * Reads the body of a 200. Whatever the network does to its bytes, the same body gives the same events: text is decoded
  * across chunks, and a body is told apart (event stream, or the JSON of a server that does not stream) by its first character.
  */
-export const createSseReader = (answer: Answer): SseReader => {
+export const createSseReader = (answer: AnswerSink): SseReader => {
   const decoder = new TextDecoder('utf-8');
   let kind: 'unknown' | 'events' | 'json' = 'unknown';
   let json = '';
@@ -91,7 +91,7 @@ export const createSseReader = (answer: Answer): SseReader => {
   };
 };
 
-const wholeAnswer = (json: string, answer: Answer) => {
+const wholeAnswer = (json: string, answer: AnswerSink) => {
   const body = parsed(json);
   if (!isObject(body)) return answer.fail(garbage(json));
   applyChunk(body, answer);
@@ -102,11 +102,11 @@ const wholeAnswer = (json: string, answer: Answer) => {
 };
 
 /** Sends the request and reads its answer. Throws `loopback-only` before a socket is opened. */
-export const openSse = (server: LmxServer, body: string, answer: Answer, clock: Clock): Wire =>
+export const openSse = (server: LmxServer, body: string, answer: AnswerSink, clock: Clock): Wire =>
   new SseWire(server, body, answer, clock);
 
 class SseWire implements Wire {
-  readonly #answer: Answer;
+  readonly #answer: AnswerSink;
   readonly #clock: Clock;
   readonly #reader: SseReader;
   readonly #req: ClientRequest;
@@ -117,7 +117,7 @@ class SseWire implements Wire {
   /** Waits for the end of an answer, then for the end of its connection. */
   #settling: unknown;
 
-  constructor(server: LmxServer, body: string, answer: Answer, clock: Clock) {
+  constructor(server: LmxServer, body: string, answer: AnswerSink, clock: Clock) {
     const place = placeOf(server);
     const late = (what: string) => () => {
       answer.fail(new OptaError('lmx-timeout', `${place} ${what}.`));

@@ -75,8 +75,8 @@ export interface GenerateEvents {
   text(delta: string): void;
   reasoning(delta: string): void;
   call(delta: CallDelta): void;
-  /** `trimmed`: how many messages were left out. */
-  end(result: { finishReason: FinishReason; usage: TokenUsage; trimmed?: number }): void;
+  /** `usage` is null when the engine does not count; `trimmed`: how many messages were left out. */
+  end(result: { finishReason: FinishReason; usage: TokenUsage | null; trimmed?: number }): void;
   fail(error: LmxError): void;
 }
 

@@ -189,7 +189,7 @@ class System implements Gateway {
 
   #count(run: RequestRun, outcome: RequestOutcome): void {
     const now = this.#world.clock.now();
-    const usage = outcome.kind === 'done' ? outcome.usage : { promptTokens: 0, completionTokens: 0 };
+    const usage = (outcome.kind === 'done' ? outcome.usage : null) ?? { promptTokens: 0, completionTokens: 0 };
     const failed = outcome.kind === 'failed' || outcome.kind === 'refused';
     const durationMs = now - run.arrivedAt;
     // Names that callers make up for models do not become rows.

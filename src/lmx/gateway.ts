@@ -31,7 +31,7 @@ export interface RequestEvents {
   text(delta: string): void;
   reasoning(delta: string): void;
   call(delta: CallDelta): void;
-  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage; trimmed: number }): void;
+  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void;
   refused(error: LmxError): void;
   failed(error: LmxError): void;
 }

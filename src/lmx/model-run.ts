@@ -170,7 +170,7 @@ export class ModelRun {
             call: hear,
             // Tokens that make no text yet are an answer as well.
             end: ({ usage }) =>
-              heard || usage.completionTokens > 0
+              heard || (usage?.completionTokens ?? 0) > 0
                 ? passed()
                 : this.#send({ type: 'canary.failed', reason: 'The self-test had an empty answer.' }),
             fail: (error) => this.#send({ type: 'canary.failed', reason: `The self-test failed: ${error.message}` }),

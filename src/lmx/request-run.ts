@@ -158,8 +158,7 @@ export class RequestRun implements RequestHandle {
         return this.#on.failed(outcome.error);
       case 'cancelled':
         // What the engine had counted is not known: it was stopped in the middle.
-        if (outcome.told)
-          this.#on.done({ finishReason: 'cancelled', usage: { promptTokens: 0, completionTokens: 0 }, trimmed: 0 });
+        if (outcome.told) this.#on.done({ finishReason: 'cancelled', usage: null, trimmed: 0 });
     }
   }
 

@@ -9,7 +9,7 @@ export interface RequestInput {
 }
 
 export type RequestOutcome =
-  | { kind: 'done'; finishReason: FinishReason; usage: TokenUsage; trimmed: number }
+  | { kind: 'done'; finishReason: FinishReason; usage: TokenUsage | null; trimmed: number }
   | { kind: 'refused' | 'failed'; error: LmxError }
   | { kind: 'cancelled'; told: boolean };
 
@@ -18,7 +18,7 @@ export type RequestEvent =
   | { type: 'refuse'; error: LmxError }
   | { type: 'admit' }
   | { type: 'first' }
-  | { type: 'end'; finishReason: FinishReason; usage: TokenUsage; trimmed: number }
+  | { type: 'end'; finishReason: FinishReason; usage: TokenUsage | null; trimmed: number }
   | { type: 'fail'; error: LmxError }
   | { type: 'cancel'; told: boolean };
 

@@ -68,7 +68,7 @@ abstract class HttpAnswer implements RequestEvents {
   abstract text(delta: string): void;
   abstract reasoning(delta: string): void;
   abstract call(delta: CallDelta): void;
-  abstract done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage; trimmed: number }): void;
+  abstract done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void;
   abstract failed(error: LmxError): void;
 
   refused(error: LmxError): void {
@@ -98,7 +98,7 @@ class Whole extends HttpAnswer {
   call(delta: CallDelta): void {
     this.#calls.add(delta);
   }
-  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage; trimmed: number }): void {
+  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void {
     this.over = true;
     const said = { text: this.#text.join(''), reasoning: this.#reasoning.join(''), calls: this.#calls.all() };
     this.deps.reply(this.exchange, 200, chunks.wholeAnswer(this.facts, said, result), trimmedHeader(result.trimmed));
@@ -142,7 +142,7 @@ class Streamed extends HttpAnswer {
     this.#write(chunks.callChunk(this.facts, delta));
   }
 
-  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage; trimmed: number }): void {
+  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void {
     this.#write(chunks.finishChunk(this.facts, result.finishReason));
     if (this.#withUsage) this.#write(chunks.usageChunk(this.facts, result.usage, result.trimmed));
     this.#end('data: [DONE]\n\n');

@@ -9,11 +9,14 @@ export interface AnswerFacts {
   created: number;
 }
 
-export const usageOf = ({ promptTokens, completionTokens }: TokenUsage) => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: completionTokens,
-  total_tokens: promptTokens + completionTokens,
-});
+/** Null where the engine did not count: a figure that nobody has is not made up. */
+export const usageOf = (usage: TokenUsage | null, trimmed = 0) =>
+  usage && {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    total_tokens: usage.promptTokens + usage.completionTokens,
+    ...(trimmed > 0 ? { trimmed_messages: trimmed } : {}),
+  };
 
 interface Delta {
   role?: string;
@@ -56,16 +59,16 @@ export const callChunk = (f: AnswerFacts, { index, id, name, arguments: args }: 
     null,
   );
 export const finishChunk = (f: AnswerFacts, reason: FinishReason | 'cancelled') => chunk(f, {}, reason);
-export const usageChunk = (f: AnswerFacts, usage: TokenUsage, trimmed: number) => ({
+export const usageChunk = (f: AnswerFacts, usage: TokenUsage | null, trimmed: number) => ({
   ...chunk(f, {}, null),
   choices: [],
-  usage: { ...usageOf(usage), ...(trimmed > 0 ? { trimmed_messages: trimmed } : {}) },
+  usage: usageOf(usage, trimmed),
 });
 
 export const wholeAnswer = (
   facts: AnswerFacts,
   said: { text: string; reasoning: string; calls: readonly WholeCall[] },
-  end: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage },
+  end: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null },
 ) => ({
   id: facts.id,
   object: 'chat.completion',

@@ -95,7 +95,7 @@ export class SocketRequest implements RequestEvents {
     this.#open = delta.index;
   }
 
-  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage; trimmed: number }): void {
+  done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void {
     const { stream } = this.#config;
     // Half a call of an answer that was cut off is not given away as a whole one.
     if (this.#open !== null && result.finishReason !== 'cancelled') this.#sendCall(this.#open);
@@ -104,7 +104,7 @@ export class SocketRequest implements RequestEvents {
       type: 'chat.done',
       finish_reason: result.finishReason,
       model: this.#config.model,
-      usage: { ...usageOf(result.usage), ...(result.trimmed > 0 ? { trimmed_messages: result.trimmed } : {}) },
+      usage: usageOf(result.usage, result.trimmed),
       ...(stream
         ? {}
         : {
