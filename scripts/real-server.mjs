@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { installInto } from './lib/npm-folder.mjs';
 import { ensureInstalled, ensureNode, loopbackEnv, ROOT, run, runNode, toolPath } from './lib/steps.mjs';
 import { writeTinyGguf } from './lib/tiny-gguf.mjs';
 
@@ -33,22 +33,7 @@ const PACKAGES = {
   [`@img/sharp-libvips-${PLATFORM}`]: '1.0.4',
 };
 
-const isThere = () =>
-  Object.entries(PACKAGES).every(([name, version]) => {
-    const manifest = join(FOLDER, 'node_modules', name, 'package.json');
-    return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version;
-  });
-
-const install = async () => {
-  if (isThere()) return;
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(
-    join(FOLDER, 'package.json'),
-    `${JSON.stringify({ private: true, dependencies: PACKAGES }, null, 2)}\n`,
-  );
-  const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
-  if ((await run('npm', args, { cwd: FOLDER })) !== 0) throw new Error('npm install failed');
-};
+const install = () => installInto(FOLDER, PACKAGES);
 
 const serve = async (port) => {
   const modules = join(FOLDER, 'node_modules');
