@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { LIMITS, type Limits } from './actors/limits.ts';
 import { createSystem } from './actors/system.ts';
 import { currentModel } from './config/default-model.ts';
-import { hostKey } from './config/host-keys.ts';
+import { hostKey, keyOfHost } from './config/host-keys.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { type ConfigSources, type Resolved, resolveConfig } from './config/load.ts';
 import { ensurePrivateDir, type OptaPaths, optaPaths, readPrivateFile, writePrivateFile } from './config/paths.ts';
@@ -253,7 +253,16 @@ const engineOf = (settings: Resolved, stored: string | undefined): EngineConfig 
     ...(apiKey === undefined ? {} : { apiKey }),
     ...(adminKey === undefined ? {} : { adminKey }),
     ...(trusted === undefined ? {} : { trusted }),
+    fallbacks: config.connection.fallbackHosts.map((place) => fallbackAt(settings, place)),
   };
+};
+
+/** [IC8] Each host has its own key: the one for all is for the configured host alone. */
+const fallbackAt = (settings: Resolved, place: string): { host: string; port: number; apiKey?: string } => {
+  const [, name = place, own] = /^(.*?)(?::(\d+))?$/.exec(place) ?? [];
+  const at = { host: name, port: own === undefined ? settings.config.connection.port : Number(own) };
+  const key = keyOfHost(settings, 'apiKey', at);
+  return { ...at, ...(key === undefined ? {} : { apiKey: key }) };
 };
 
 /** [HP1] Why this machine may not change the models of the inference host, or null when it may. */

@@ -46,6 +46,17 @@ export const LIMITS = {
   /** A socket on which nothing at all arrived for this long is given up, whoever else waits for it. */
   inferenceSilenceMs: 600_000,
   inferencePingMs: 15_000,
+  /** For servers that promise signs of life: until a request is accepted, and between two frames of it. */
+  inferenceAcceptMs: 15_000,
+  inferenceFrameGapMs: 30_000,
+  /** A shared socket without a request is kept this long. */
+  inferenceLinkIdleMs: 60_000,
+  /** Frames of one request that are held while its session does not take them; above it the socket is not read. */
+  inferenceHeldBytesMax: 1 << 20,
+  /** Among several hosts: how long the first has before another that answers is taken, and how long one that failed is passed over. */
+  inferenceHostGraceMs: 75,
+  inferenceHostCooldownMs: 20_000,
+  inferenceHostFailuresMax: 2,
   /** From `finish_reason` to the end of the answer, for a server that then keeps the connection open. */
   inferenceSettleMs: 2_000,
   /** One WebSocket frame, one line of an event stream, or one JSON answer. */

@@ -61,14 +61,7 @@ const RULES = 'what tools may do is said by permissions alone';
 
 export const KEPT: readonly KeptRow[] = [
   ...section('connection', [['protocol', z.literal('http'), 'http']]),
-  ...section(
-    'connection',
-    [
-      ['fallbackHosts', list, []],
-      ['autoDiscover', flag, true],
-    ],
-    'no other host ever answers in place of the chosen one',
-  ),
+  ...section('connection', [['autoDiscover', flag, true]], 'no host that is not named ever answers'),
   ...section('connection', [['apiKeySource', z.enum(['manual', 'cloud-synced', 'keychain'])]]),
   ...section(
     'connection.ssh',

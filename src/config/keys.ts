@@ -43,6 +43,7 @@ const row = (key: string, text: string, more: Partial<KeyRow> = {}): KeyRow => (
 const REAL: readonly KeyRow[] = [
   row('connection.host', 'Inference host.', { env: 'OPTA_HOST' }),
   row('connection.port', 'Port of the inference host.', { env: 'OPTA_PORT', as: 'number' }),
+  row('connection.fallbackHosts', 'Hosts that stand in for it when it does not answer, in their order.'),
   row('connection.apiKey', 'Key that the inference host asks for.', { env: 'OPTA_API_KEY' }),
   row('connection.apiKeysByHost', 'The same by host: {"name": "key"}; comes before the one for all.', {
     names: HOST_KEY,

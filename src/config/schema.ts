@@ -67,6 +67,14 @@ export const McpNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$
 export const DefaultModeSchema = z.enum(['safe', 'auto', 'plan', 'review', 'research', 'dangerous', 'ci']);
 export type DefaultMode = z.infer<typeof DefaultModeSchema>;
 
+/** `name`, `name:port`, `[::1]:port`. */
+const FallbackHost = z
+  .string()
+  .regex(
+    /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/,
+    'must be a host, or host:port',
+  );
+
 export const ProfileNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be a short plain name');
 
 /** A named set of settings, as `opta env` keeps them. */
@@ -97,6 +105,8 @@ export const ConfigSchema = section('', {
   connection: section('connection', {
     host: Host.default(INFERENCE_HOST_DEFAULT),
     port: Port.default(INFERENCE_PORT_DEFAULT),
+    /** Hosts that stand in for it, in their order: `name` has its port, `name:port` its own. */
+    fallbackHosts: z.array(FallbackHost).max(8).default([]),
     apiKey: z.string().min(1).optional(),
     apiKeysByHost: KeysByHost.optional(),
     /** Sent as `X-Admin-Key` when models are managed. */

@@ -19,6 +19,8 @@ export type EngineConfig =
       trusted?: boolean;
       adminKey?: string;
       maxTokens?: number;
+      /** Servers that stand in for this one, each with its own key. */
+      fallbacks?: { host: string; port: number; apiKey?: string }[];
     };
 
 export type EngineStatus = { engine: 'demo' | 'lmx'; [fact: string]: unknown };
@@ -29,7 +31,10 @@ export type Engine = Inference & { close(): void; status(): EngineStatus };
 export const createInference = (config: EngineConfig, world: { log: Log; clock?: Clock }): Engine => {
   const clock = world.clock ?? systemClock;
   if (config.engine === 'lmx') {
-    const lmx = createLmx({ ...config, log: world.log, clock });
+    const { fallbacks = [], loopbackOnly, trusted, ...own } = config;
+    const shared = { loopbackOnly, ...(trusted === undefined ? {} : { trusted }) };
+    const others = fallbacks.map((server) => ({ ...shared, ...server }));
+    const lmx = createLmx({ ...own, ...shared, fallbacks: others, log: world.log, clock });
     return { ...lmx, status: () => ({ ...lmx.status() }) };
   }
   const demo = createDemo({ clock, ...(config.paceMs === undefined ? {} : { paceMs: config.paceMs }) });

@@ -17,6 +17,11 @@ const BY_CODE: { [code: string]: ErrorCode } = {
   model_not_loaded: 'no-model-loaded',
   rate_limit_exceeded: 'lmx-busy',
   overloaded: 'lmx-busy',
+  engine_unavailable: 'lmx-busy',
+  shutting_down: 'lmx-busy',
+  engine_failed: 'lmx-ws-closed',
+  model_unstable: 'no-model-loaded',
+  model_canary_failed: 'no-model-loaded',
   too_many_requests: 'lmx-busy',
   queue_full: 'lmx-busy',
   queue_saturated: 'lmx-busy',
@@ -37,6 +42,7 @@ const BY_CODE: { [code: string]: ErrorCode } = {
   invalid_header: 'lmx-request-rejected',
   invalid_value: 'lmx-request-rejected',
   not_supported: 'lmx-request-rejected',
+  payload_too_large: 'lmx-request-rejected',
   downloads_disabled: 'lmx-request-rejected',
 };
 

@@ -2,9 +2,17 @@ import { OptaError } from '../protocol/errors.ts';
 import { advertisedPath, isLoopbackHost } from './loopback-guard.ts';
 import type { Probed } from './probe.ts';
 
+/** What a server promises beyond the first of its kind. */
+export interface Capabilities {
+  /** Many requests on one socket, told apart by `client_request_id`. */
+  multiplex: boolean;
+  /** It says that it is alive while it has nothing else to say. */
+  keepalive: boolean;
+}
+
 /** What a server says it is. `unknown`: it did not say, and may do so later. */
 export type Discovery =
-  | { kind: 'lmx'; wsPath: string | null; loadedModels: string[] }
+  | { kind: 'lmx'; wsPath: string | null; loadedModels: string[]; can: Capabilities }
   | { kind: 'plain' }
   | { kind: 'unknown'; error: OptaError };
 
@@ -28,6 +36,7 @@ export const readDiscovery = ({ status, body }: Probed): Discovery => {
     kind: 'lmx',
     wsPath: advertisedPath(path) ?? advertisedPath(member(endpoints, 'websocket_url')),
     loadedModels: Array.isArray(models) ? models.filter((m) => typeof m === 'string') : [],
+    can: capabilitiesIn(member(body, 'capabilities')),
   };
 };
 
@@ -48,4 +57,9 @@ export const distrust = (
       '"opta config set connection.apiKey <key>".',
     { host: server.host, port: server.port },
   );
+};
+
+const capabilitiesIn = (listed: unknown): Capabilities => {
+  const names: unknown[] = Array.isArray(listed) ? listed : [];
+  return { multiplex: names.includes('multiplex'), keepalive: names.includes('keepalive') };
 };

@@ -102,10 +102,24 @@ export const closeError = (code: number, reason: string): OptaError => {
 };
 
 /** Statuses by which a server says that it has no WebSockets. */
-const NO_WEBSOCKET = new Set([404, 426, 501]);
+export const NO_WEBSOCKET = new Set([404, 426, 501]);
 
 /** `refused`: the server has no WebSockets. `too-large`: it takes no frame of this size. It has worked on nothing yet. */
 export type Elsewhere = (why: 'refused' | 'too-large') => void;
+
+/** A socket to this server and no other. Throws `loopback-only` before one is opened. */
+export const openSocket = (server: LmxServer, path: string): WebSocket => {
+  assertReachable(server.host, server.loopbackOnly);
+  const lookup = guardedLookup(server.loopbackOnly);
+  return new WebSocket(wsUrl(server.host, server.port, path), {
+    perMessageDeflate: false,
+    followRedirects: false,
+    maxPayload: LIMITS.inferenceFrameBytesMax,
+    headers: server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {},
+    // The address is ours to say, whatever stands in the URL.
+    createConnection: (() => connect({ host: bareHost(server.host), port: server.port, lookup })) as typeof connect,
+  });
+};
 
 /**
  * Sends one request over a socket of its own. `elsewhere` is called instead of a failure when the event stream may serve.
@@ -119,16 +133,7 @@ export const openWs = (
   clock: Clock,
   elsewhere: Elsewhere,
 ): Wire => {
-  assertReachable(server.host, server.loopbackOnly);
-  const lookup = guardedLookup(server.loopbackOnly);
-  const ws = new WebSocket(wsUrl(server.host, server.port, path), {
-    perMessageDeflate: false,
-    followRedirects: false,
-    maxPayload: LIMITS.inferenceFrameBytesMax,
-    headers: server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {},
-    // The address is ours to say, whatever stands in the URL.
-    createConnection: (() => connect({ host: bareHost(server.host), port: server.port, lookup })) as typeof connect,
-  });
+  const ws = openSocket(server, path);
   return new WsWire(ws, placeOf(server), frame, answer, clock, elsewhere);
 };
 

@@ -2,7 +2,8 @@ import type { Clock, Inference, InferenceEvents, InferenceRequest, InferenceStre
 import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { Answer, type Wire } from './answer.ts';
 import { systemClock } from './clock.ts';
-import { LmxEndpoint, type LmxServer } from './lmx-endpoint.ts';
+import type { LmxServer } from './lmx-endpoint.ts';
+import { type Chosen, type LmxHost, type LmxHostStatus, LmxHosts } from './lmx-hosts.ts';
 import type { Discovery } from './lmx-identity.ts';
 import { openSse } from './lmx-sse.ts';
 import { openWs } from './lmx-ws.ts';
@@ -11,6 +12,8 @@ import { chooseModel } from './model-match.ts';
 export interface LmxConfig extends LmxServer {
   log: Log;
   clock?: Clock;
+  /** Servers that stand in for this one, in their order, each with its own key. */
+  fallbacks?: readonly LmxServer[];
   /** Sent as `max_tokens`. Without it the server's own default holds, which for an LMX of the first kind is 2,048. */
   maxTokens?: number;
 }
@@ -26,6 +29,8 @@ export interface LmxStatus {
   /** Until then the server is not asked for WebSockets; null when they are in use. */
   wsOffUntil: number | null;
   activeStreams: number;
+  /** Absent where there is one host alone. */
+  hosts?: LmxHostStatus[];
   lastError: { code: string; message: string; at: number } | null;
 }
 
@@ -46,6 +51,8 @@ const FORGETTING = new Set([
 
 interface Live {
   answer: Answer;
+  /** Where it went. */
+  host: LmxHost | null;
   wire: Wire | null;
   paused: boolean;
 }
@@ -66,25 +73,27 @@ export const createLmx = (config: LmxConfig): Lmx => {
 class LmxEngine implements Lmx {
   readonly #config: LmxConfig;
   readonly #clock: Clock;
-  readonly #endpoint: LmxEndpoint;
+  readonly #hosts: LmxHosts;
   readonly #live = new Set<Live>();
   #closed = false;
+  #sent = 0;
   #lastError: LmxStatus['lastError'] = null;
 
   constructor(config: LmxConfig) {
     this.#config = config;
     this.#clock = config.clock ?? systemClock;
-    this.#endpoint = new LmxEndpoint(config, this.#clock);
+    this.#hosts = new LmxHosts([config, ...(config.fallbacks ?? [])], this.#clock);
   }
 
   stream(request: InferenceRequest, on: InferenceEvents): InferenceStream {
     const released = (error: OptaError | null) => {
       this.#live.delete(stream);
       stream.wire?.cancel();
-      if (error) this.#note(error);
+      if (error) this.#note(error, stream.host);
+      else if (answer.finished) stream.host?.succeeded();
     };
     const answer = new Answer(on, `call_${request.turnId}_${request.step}`, this.#config.log, released);
-    const stream: Live = { answer, wire: null, paused: false };
+    const stream: Live = { answer, host: null, wire: null, paused: false };
     this.#live.add(stream);
     this.#clock.soon(() => attempt(answer, () => this.#start(request, stream)));
     return {
@@ -103,59 +112,71 @@ class LmxEngine implements Lmx {
   close(): void {
     this.#closed = true;
     for (const { answer } of this.#live) this.#clock.soon(() => answer.fail(shuttingDown()));
+    this.#clock.soon(() => this.#hosts.close());
   }
 
   status(): LmxStatus {
-    const { host, port } = this.#config;
-    const known = this.#endpoint.status();
-    return { engine: 'lmx', host, port, ...known, activeStreams: this.#live.size, lastError: this.#lastError };
+    const { server, endpoint } = this.#hosts.selected;
+    const several = this.#hosts.all.length > 1 ? { hosts: this.#hosts.status() } : {};
+    const [activeStreams, lastError] = [this.#live.size, this.#lastError];
+    const { host, port } = server;
+    return { engine: 'lmx', host, port, ...endpoint.status(), activeStreams, lastError, ...several };
   }
 
   /** Identity, then the model, then the prompt: in this order, and each only if the one before it was good. */
   #start(request: InferenceRequest, stream: Live) {
     const { answer } = stream;
     if (this.#closed) return answer.fail(shuttingDown());
-    this.#endpoint.identify((distrusted, found) =>
+    this.#hosts.choose((refused, chosen) =>
       attempt(answer, () => {
-        if (distrusted || !found) throw distrusted ?? shuttingDown();
-        this.#endpoint.models((error, listed) =>
+        if (refused || !chosen) throw refused ?? shuttingDown();
+        const { host, found } = chosen;
+        stream.host = host;
+        host.endpoint.models((error, listed) =>
           attempt(answer, () => {
             if (error) throw error;
             const known = listed ?? (request.model === '' && found.kind === 'lmx' ? found.loadedModels : null);
             answer.model = chooseModel(request.model, known, found.kind === 'lmx');
             answer.provider = found.kind === 'lmx' ? 'lmx' : 'openai-compatible';
-            this.#send(request, found, stream);
+            this.#send(request, chosen, stream);
           }),
         );
       }),
     );
   }
 
-  #send(request: InferenceRequest, found: Discovery, stream: Live): void {
+  #send(request: InferenceRequest, { host, found }: Chosen, stream: Live): void {
     const { answer } = stream;
     const body = bodyOf(request, answer.model, this.#config.maxTokens);
-    const path = this.#endpoint.wsPath(found);
+    const path = host.endpoint.wsPath(found);
     if (path === null) {
-      this.#overSse(body, stream);
+      this.#overSse(host, body, stream);
       return;
     }
-    const frame = { type: 'chat.request', client_request_id: `${request.turnId}.${request.step}`, ...body };
-    const wire = openWs(this.#config, path, frame, answer, this.#clock, (why) => {
-      if (why === 'refused') this.#endpoint.wsRefused();
+    // On a shared socket no two may have the same, also where a turn is tried again.
+    const client_request_id = `${request.turnId}.${request.step}.${++this.#sent}`;
+    const frame = { type: 'chat.request', client_request_id, ...body };
+    const elsewhere = (why: 'refused' | 'too-large') => {
+      if (why === 'refused') host.endpoint.wsRefused();
       this.#config.log.info('inference over the event stream', { why });
-      attempt(answer, () => this.#overSse(body, stream));
-    });
+      attempt(answer, () => this.#overSse(host, body, stream));
+    };
+    const isShared = found.kind === 'lmx' && found.can.multiplex;
+    const wire = isShared
+      ? host.link(path, found).request(frame, answer, elsewhere)
+      : openWs(host.server, path, frame, answer, this.#clock, elsewhere);
     hold(stream, wire);
   }
 
-  #overSse(body: object, stream: Live): void {
+  #overSse(host: LmxHost, body: object, stream: Live): void {
     const text = JSON.stringify({ ...body, stream_options: { include_usage: true } });
-    hold(stream, openSse(this.#config, text, stream.answer, this.#clock));
+    hold(stream, openSse(host.server, text, stream.answer, this.#clock));
   }
 
-  #note(error: OptaError): void {
+  #note(error: OptaError, host: LmxHost | null): void {
     const { code, message } = error;
-    if (FORGETTING.has(code)) this.#endpoint.forget();
+    // Before one was chosen, all of them have failed.
+    if (FORGETTING.has(code)) for (const failed of host ? [host] : this.#hosts.all) this.#hosts.failed(failed, error);
     this.#lastError = { code, message, at: this.#clock.now() };
     this.#config.log.warn('inference failed', { code, message });
   }

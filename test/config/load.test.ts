@@ -19,7 +19,7 @@ const load = (env: { [name: string]: string } = {}, flags = {}) =>
   loadConfig({ env: { OPTA_HOME: home, ...env }, flags });
 
 /** What is there whoever says what. */
-const PATIENCE = { inferenceTimeout: 120_000, retry: { maxRetries: 3, backoffMs: 250 } };
+const PATIENCE = { fallbackHosts: [], inferenceTimeout: 120_000, retry: { maxRetries: 3, backoffMs: 250 } };
 
 describe('precedence', () => {
   test('[CF1] without anything, the defaults stand', () => {

@@ -81,20 +81,23 @@ const directives = [
   ['no such model', { error: 'm', code: 'model_not_found', status: 404 }, 'no-model-loaded', undefined],
   ['a bad request', { error: 'm', code: 'context_length_exceeded', status: 400 }, 'lmx-request-rejected', undefined],
 ] as const;
-test.each([true, false])('[IN4] the same failures on both wires (ws: %s), without a second request', async (ws) => {
-  const fake = await startFakeLmx({ ws });
-  const engine = lmxAt(fake.port);
-  for (const [name, directive, code, retryAfterMs] of directives) {
-    const seen = run(engine, ask(`@@${JSON.stringify(directive)}@@`));
-    await seen.over;
-    expect([name, ...seen.events]).toEqual([name, `fail:${code}`]);
-    expect(seen.fail?.facts.retryAfterMs).toBe(retryAfterMs);
-  }
-  // [AU3] One request each: an error is surfaced, on the wire that it came from, and WebSockets stay in use.
-  expect(fake.requests.map((r) => r.channel)).toEqual(directives.map(() => (ws ? 'ws' : 'sse')));
-  engine.close();
-  await fake.close();
-});
+test.each([true, false])(
+  '[IN4] [IC6] the same failures on both wires (ws: %s), without a second request',
+  async (ws) => {
+    const fake = await startFakeLmx({ ws });
+    const engine = lmxAt(fake.port);
+    for (const [name, directive, code, retryAfterMs] of directives) {
+      const seen = run(engine, ask(`@@${JSON.stringify(directive)}@@`));
+      await seen.over;
+      expect([name, ...seen.events]).toEqual([name, `fail:${code}`]);
+      expect(seen.fail?.facts.retryAfterMs).toBe(retryAfterMs);
+    }
+    // [AU3] One request each: an error is surfaced, on the wire that it came from, and WebSockets stay in use.
+    expect(fake.requests.map((r) => r.channel)).toEqual(directives.map(() => (ws ? 'ws' : 'sse')));
+    engine.close();
+    await fake.close();
+  },
+);
 
 test('[IN4] nobody listens', async () => {
   const fake = await startFakeLmx();

@@ -67,7 +67,7 @@ test.each([
 });
 
 test('[IN2] discovery gives the models and the path, or neither', () => {
-  expect(lmx).toEqual({ kind: 'lmx', wsPath: '/y', loadedModels: ['a'] });
+  expect(lmx).toEqual({ kind: 'lmx', wsPath: '/y', loadedModels: ['a'], can: { multiplex: false, keepalive: false } });
   expect(
     readDiscovery({ status: 200, body: { service: 'opta-lmx', endpoints: { websocket_url: null } } }),
   ).toMatchObject({ wsPath: null });
@@ -152,7 +152,7 @@ test('[IN6] a server-side name is nothing special to a plain server', () => {
   expect(() => chooseModel('auto', ['a'], false)).toThrow(/not loaded/);
 });
 
-test('[IN6] the session model is the one that is sent, and the list is asked again after 10 s', async () => {
+test('[IN6] [IC9] the session model is the one that is sent, and the list is asked again after 10 s', async () => {
   const fake = await startFakeLmx({ models: ['org/one', 'org/two'] });
   const clock = handClock();
   const engine = lmxAt(fake.port, { clock });

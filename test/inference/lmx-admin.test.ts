@@ -103,7 +103,7 @@ describe('tries', () => {
     expect(fake.seen).toHaveLength(3 + LIMITS.lmxTriesMax);
   });
 
-  test('[AU3] a change that may have arrived is sent once, and says that nobody can tell', async () => {
+  test('[AU3] [IC5] a change that may have arrived is sent once, and says that nobody can tell', async () => {
     const kinds: LmxCall[] = [
       load,
       { id: 'lmx.confirm', fields: { confirmationToken: 't' } },

@@ -71,7 +71,7 @@ test.each([true, false])('[IN5] a long flood arrives whole and in order (ws: %s)
 });
 
 test.each([404, 426, 501])(
-  '[IN3] a handshake answered with %i: event stream now, WebSockets again after 60 s',
+  '[IN3] [IC2] a handshake answered with %i: event stream now, WebSockets again after 60 s',
   async (status) => {
     const clock = handClock();
     const { fake, lmx } = await pair({ ws: status }, { clock });
@@ -116,15 +116,18 @@ test.each([
   ['1000', { tokens: 3, closeNoDone: 1000 }],
   ['1001', { tokens: 3, closeNoDone: 1001 }],
   ['1006', { tokens: 9, dieAfter: 3 }],
-])('[IN3] a close with %s after content is no end: partial text, no call, no second request', async (_, directive) => {
-  const { fake, lmx } = await pair();
-  const seen = run(lmx, ask(say(directive)));
-  await seen.over;
-  expect([seen.text, seen.fail?.code, seen.end]).toEqual([' tok0 tok1 tok2', 'lmx-ws-closed', null]);
-  expect(fake.requests.length).toBe(1);
-});
+])(
+  '[IN3] [IC4] a close with %s after content is no end: partial text, no call, no second request',
+  async (_, directive) => {
+    const { fake, lmx } = await pair();
+    const seen = run(lmx, ask(say(directive)));
+    await seen.over;
+    expect([seen.text, seen.fail?.code, seen.end]).toEqual([' tok0 tok1 tok2', 'lmx-ws-closed', null]);
+    expect(fake.requests.length).toBe(1);
+  },
+);
 
-test.each([1000, 1006])('[IN3] a close with %i after a whole call still executes nothing', async (code) => {
+test.each([1000, 1006])('[IN3] [IC4] a close with %i after a whole call still executes nothing', async (code) => {
   const call = { index: 0, id: 'a', name: 'write_file', arguments: '{}' };
   const { lmx } = await pair({
     onChat: (ws) => {
@@ -160,7 +163,7 @@ test('[IN3] a frame too large for the server goes over the event stream, once', 
   expect(fake.requests.map((r) => r.channel)).toEqual(['ws', 'sse']);
 });
 
-test('[CX2] cancelled at any moment: the server is told, the socket goes, nothing is heard', async () => {
+test('[CX2] [IC7] cancelled at any moment: the server is told, the socket goes, nothing is heard', async () => {
   for (const [ws, accepts] of [
     [true, true],
     [true, false],
@@ -184,7 +187,7 @@ test('[CX2] cancelled at any moment: the server is told, the socket goes, nothin
       expect(lmx.status().activeStreams).toBe(0);
       if (ws) {
         const frame = fake.cancels.find((c) => c.how === 'frame');
-        expect(frame?.clientRequestId).toBe('t1.1');
+        expect(frame?.clientRequestId).toMatch(/^t1\.1\./);
         if (stopAt > 0) expect(frame?.requestId).toMatch(/^chatcmpl-/);
       }
       expect(fake.requests.length).toBe(1);

@@ -164,6 +164,9 @@ describe('an upstream', () => {
     s.engine.crash(MODEL, 'killed');
     await until(() => heard.outcome !== null);
     expect(heard.outcome).toBe('failed engine_failed');
+    // The model of the upstream comes back by itself, and ours follows its list.
+    await until(() => gateway.models()[0]?.readiness !== 'routable');
+    await until(() => gateway.models()[0]?.readiness === 'routable');
     await s.close();
     await until(() => gateway.models()[0]?.readiness !== 'routable');
     const refused = new Heard();

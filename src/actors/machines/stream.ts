@@ -24,6 +24,16 @@ export interface StreamContext extends StreamInput {
 
 const failed = (code: string, message: string): StreamOutcome => ({ kind: 'failed', code, message });
 
+/**
+ * Full jitter, so that sessions which failed together do not come back together: each turn has its own share of the wait. The share
+ * follows from the turn's id, since a chart draws no lots.
+ */
+const jittered = (maxMs: number, { request, attempt }: StreamContext): number => {
+  let hash = 0x811c9dc5;
+  for (const c of `${request.turnId}.${request.step}.${attempt}`) hash = Math.imul(hash ^ c.charCodeAt(0), 0x01000193);
+  return Math.round((maxMs * ((hash >>> 0) % 1_000)) / 1_000);
+};
+
 const inference: CallbackActorLogic<{ type: 'none' }, StreamInput> = fromCallback(() => {
   throw new Error('effect not provided');
 });
@@ -62,7 +72,7 @@ export const streamMachine = setup({
       retryAfterMs: ({ context, event }) =>
         Math.min(
           (event.type === 'fail' ? event.retryAfterMs : null) ??
-            context.limits.streamRetryBaseMs * 2 ** context.attempt,
+            jittered(context.limits.streamRetryBaseMs * 2 ** context.attempt, context),
           context.limits.firstDeltaDeadlineMs,
         ),
     }),

@@ -122,9 +122,9 @@ class Upstream implements Engine {
 
   #later(): void {
     this.#timer = this.#clock.setTimeout(() => {
+      const before = this.#listed.map((m) => m.id).join('\n');
       this.#list((error, listed) => {
         if (this.#closed) return;
-        const before = this.#listed.map((m) => m.id).join('\n');
         if (error) this.#lost(error.message);
         else if (listed && listed.map((m) => m.id).join('\n') !== before) this.#listener?.changed?.();
         this.#later();
