@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { reportFailure } from './cli/exit.ts';
 import { createOutput } from './cli/output.ts';
@@ -47,7 +48,12 @@ const run = async (): Promise<void> => {
       kind,
       models: values.model ?? [],
       loopbackOnly: config.connection.loopbackOnly ?? false,
+      llamaCppFolders: [join(paths.configDir, 'llama-cpp'), fileURLToPath(new URL('..', import.meta.url))],
       ...script,
+      ...count('contextLength', values['context-length']),
+      ...count('threads', values.threads),
+      ...count('slots', values.slots),
+      ...(values.gpu === undefined ? {} : { gpu: values.gpu }),
       ...(values.url === undefined ? {} : { url: values.url }),
       ...(urlKey === undefined ? {} : { urlKey }),
     },
@@ -55,7 +61,7 @@ const run = async (): Promise<void> => {
   );
   const gateway = createGateway(
     {
-      ...(values.slots === undefined ? {} : { slots: Number(values.slots) }),
+      ...count('slots', values.slots),
       ...(defaultModel === undefined ? {} : { defaultModel }),
     },
     { engine, clock: realClock, log: late.log, newId: () => newId(24) },
@@ -118,8 +124,14 @@ const OPTIONS = {
   'url-key-env': { type: 'string' },
   'allow-origin': { type: 'string', multiple: true },
   slots: { type: 'string' },
+  'context-length': { type: 'string' },
+  threads: { type: 'string' },
+  gpu: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;
+
+const count = <K extends string>(name: K, text: string | undefined): { [name in K]?: number } =>
+  text === undefined ? {} : ({ [name]: Number(text) } as { [name in K]: number });
 
 const keyIn = (name: string | undefined): string | undefined => {
   if (name === undefined) return undefined;
@@ -189,7 +201,7 @@ const CODES: { [code in LmxError['code']]?: ErrorCode } = {
   shutting_down: 'shutting-down',
 };
 const notLoaded = (model: string, { code, message }: LmxError): OptaError =>
-  new OptaError(CODES[code] ?? 'no-model-loaded', `The model ${model} could not be loaded: ${message}`, {
+  new OptaError(CODES[code] ?? 'no-model-loaded', `opta lmx serve could not load the model ${model}: ${message}`, {
     cause: code,
   });
 

@@ -1,7 +1,11 @@
+import { statSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import type { Clock, Log } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import type { Engine, EngineKind } from './engine.ts';
 import { createDemoEngine } from './engines/demo.ts';
+import { createLlamaCpp } from './engines/llama-cpp.ts';
+import { findLlamaCpp, installCommand } from './engines/llama-cpp-library.ts';
 import { readScript } from './engines/script-file.ts';
 import { createScriptedEngine } from './engines/scripted.ts';
 import { createUpstream } from './engines/upstream.ts';
@@ -17,6 +21,13 @@ export interface EngineChoice {
   loopbackOnly: boolean;
   /** The text of the script. */
   script?: string;
+  /** Where node-llama-cpp may be; the first is where the advice says to install it. */
+  llamaCppFolders: readonly string[];
+  contextLength?: number;
+  threads?: number;
+  gpu?: boolean;
+  /** Answers at once. */
+  slots?: number;
 }
 
 export interface ChosenEngine {
@@ -59,8 +70,47 @@ export const chooseEngine = (choice: EngineChoice, world: { clock: Clock; log: L
       };
     }
     case 'llama-cpp':
-      throw new OptaError('not-in-this-build', 'The llama-cpp engine is not part of this build; nothing was started');
+      return llamaCpp(choice, world);
   }
+};
+
+/** Throws `not-found` for a file that is not there, and `no-model-loaded` with the next command while the library is missing. */
+const llamaCpp = (choice: EngineChoice, world: { clock: Clock; log: Log }): ChosenEngine => {
+  const { llamaCppFolders, contextLength, threads, gpu, slots } = choice;
+  const models = choice.models.map(modelFile);
+  const [first] = models;
+  if (first === undefined) throw wrong('The llama-cpp engine needs a model: --model FILE.gguf');
+  const twice = models.find((m, i) => models.findIndex((other) => other.id === m.id) !== i);
+  if (twice) throw wrong(`Two models are called ${twice.id}. Another name for one of them: --model NAME=FILE.gguf`);
+  const library = findLlamaCpp(llamaCppFolders);
+  if (library === null) {
+    const bring = installCommand(llamaCppFolders[0] ?? '.');
+    throw new OptaError(
+      'no-model-loaded',
+      `opta lmx serve needs a library for model files, which is not installed: ${bring}`,
+    );
+  }
+  const engine = createLlamaCpp(
+    {
+      module: library.module,
+      models,
+      ...(contextLength === undefined ? {} : { contextLength }),
+      ...(threads === undefined ? {} : { threads }),
+      ...(gpu === undefined ? {} : { gpu }),
+      ...(slots === undefined ? {} : { sequences: slots }),
+    },
+    world,
+  );
+  return { engine, load: models.map((m) => m.id), defaultModel: first.id };
+};
+
+/** `FILE.gguf`, which is called as its file, or `NAME=FILE.gguf`. */
+const modelFile = (text: string): { id: string; file: string } => {
+  const [, name, path = text] = /^([\w.:@/-]{1,256})=(.+)$/.exec(text) ?? [];
+  const file = resolve(path);
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile())
+    throw new OptaError('not-found', `There is no model file ${file}`);
+  return { id: name ?? basename(file).replace(/\.gguf$/i, ''), file };
 };
 
 /** `http://host:port`, with `/v1` or without. */

@@ -29,6 +29,9 @@ export interface LmxServeOptions {
   adminKeyEnv?: string;
   allowOrigin?: string[];
   slots?: number;
+  contextLength?: number;
+  threads?: number;
+  gpu?: boolean;
   json?: boolean;
 }
 
@@ -53,8 +56,9 @@ const engineFor = ({ url, script, model = [] }: LmxServeOptions): string => {
   );
 };
 
-const argsOf = ({ json, script, ...rest }: LmxServeOptions): string[] => [
+const argsOf = ({ json, gpu, script, ...rest }: LmxServeOptions): string[] => [
   ...(json ? ['--json'] : []),
+  ...(gpu ? ['--gpu'] : []),
   ...(script === undefined ? [] : ['--script', resolve(script)]),
   ...Object.entries(rest).flatMap(([name, value]) => {
     const flag = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;

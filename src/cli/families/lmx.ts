@@ -12,7 +12,7 @@ export const addLmx = (program: Command, ctx: Context, done: Done): void => {
     .addOption(
       new Option('--engine <name>', 'where answers come from').choices(['upstream', 'llama-cpp', 'scripted', 'demo']),
     )
-    .option('--model <name>', 'a model to load; repeatable', repeat)
+    .option('--model <name>', 'a model to load: its name, or FILE.gguf or NAME=FILE.gguf; repeatable', repeat)
     .option('--url <url>', 'OpenAI-compatible server behind the upstream engine')
     .option('--url-key-env <name>', 'variable with the key for that server')
     .option('--script <file>', 'what the scripted engine says')
@@ -22,6 +22,9 @@ export const addLmx = (program: Command, ctx: Context, done: Done): void => {
     .option('--admin-key-env <name>', 'variable with the key for the administration')
     .option('--allow-origin <origin>', 'web origin that may use it, besides those of loopback; repeatable', repeat)
     .option('--slots <n>', 'requests answered at once (default: as the engine can)', parseCount('--slots', 1_024))
+    .option('--context-length <tokens>', 'of the llama-cpp engine', parseCount('--context-length'))
+    .option('--threads <n>', 'of the llama-cpp engine', parseCount('--threads', 1_024))
+    .option('--gpu', 'let the llama-cpp engine use one')
     .option('--json', 'as JSON')
     .action(async (options: LmxServeOptions) => {
       const { lmxServeCommand } = await import('../commands/lmx.ts');
