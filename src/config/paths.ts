@@ -37,6 +37,8 @@ export interface OptaPaths {
   logFile: string;
   /** The LMDB environment. */
   dataDir: string;
+  /** One record for each inference server that runs from here, and their log. */
+  lmxDir: string;
 }
 
 export const optaPaths = (env: Env = process.env): OptaPaths => {
@@ -55,6 +57,7 @@ export const optaPaths = (env: Env = process.env): OptaPaths => {
     webKeysFile: join(daemonDir, 'web-keys.json'),
     logFile: join(daemonDir, 'daemon.log'),
     dataDir: join(daemonDir, 'data'),
+    lmxDir: join(configDir, 'lmx'),
   };
 };
 

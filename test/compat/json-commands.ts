@@ -69,7 +69,9 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
   inspect: { lines: [[], [KNOWN_SESSION], ['nobody']] },
   why: { lines: [[KNOWN_SESSION], ['nobody']] },
   attach: { lines: [[KNOWN_SESSION, '--json'], ['nobody', '--json'], ['--json']] },
-  'lmx serve': { lines: [[]], anyFlag: true },
+  'lmx serve': { lines: [[], ['--engine', 'scripted'], ['--url', 'nowhere']] },
+  'lmx status': { lines: [[], ['--exit-code']] },
+  'lmx stop': { lines: [[], ['--port', '1']] },
   // With a PATH on which nothing manages services.
   'daemon install': { lines: [[]], alone: true },
   'daemon uninstall': { lines: [[]], alone: true },

@@ -77,10 +77,10 @@ describe('[HP1] a client-only host', () => {
     expect(trace()).toMatch(/mkdirSync .*\nchmodSync .*spawn daemon\n.*connect \d+/s);
   });
 
-  test('[HP1] elsewhere, lmx serve says honestly that it is not there yet', async () => {
-    const honest = await run(['lmx', 'serve', '--json'], 'Mono512');
-    expect(honest.code).toBe(1);
-    expect(JSON.parse(honest.stdout).error).toContain('not part of this build');
+  test('[HP1] elsewhere, lmx serve asks what is to answer, and writes nothing before it knows', async () => {
+    const asks = await run(['lmx', 'serve', '--json'], 'Mono512');
+    expect(asks.code).toBe(2);
+    expect(JSON.parse(asks.stdout).error).toContain('What is to answer?');
     expect(files()).toEqual(['home', 'work']);
   });
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../actors/ports.ts';
+import { splitHost } from '../../transport/origin.ts';
 import type { Exchange, RequestHead } from '../../transport/port.ts';
 import { type LmxDone, LmxError } from '../errors.ts';
 import type { Gateway } from '../gateway.ts';
@@ -84,7 +85,7 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
       row(
         'nothing',
         `GET ${path}`,
-        say(() => discovery(gateway, world.place(), keys, version)),
+        say(({ head }) => discovery(gateway, placeFor(world.place(), head), keys, version)),
       ),
     ),
 
@@ -188,6 +189,13 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
     row('admin', 'GET /admin/events', ({ exchange }) => events.answer(exchange, world.cors(exchange))),
   ];
   return { routes: table, close: () => events.close() };
+};
+
+/** Who listens everywhere is at the address by which it was reached: the Host header, which was checked. */
+const placeFor = (place: Place, head: RequestHead): Place => {
+  if (place.host !== '0.0.0.0' && place.host !== '::') return place;
+  const name = splitHost(head.headers.get('host') ?? '')?.name ?? place.host;
+  return { ...place, host: name.replace(/^\[|\]$/g, '') };
 };
 
 export interface Found {
