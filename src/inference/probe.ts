@@ -1,4 +1,4 @@
-import { type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { type Agent, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Done } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
@@ -10,12 +10,14 @@ export interface Address {
   host: string;
   port: number;
   loopbackOnly: boolean;
+  /** Keeps connections to this address for the next request. Without it each has its own. */
+  agent?: Agent;
 }
 
 export const placeOf = (at: Address): string => `${urlHost(at.host)}:${at.port}`;
 
 /**
- * Options of a request that goes to this address and to no other: the resolver is guarded, and neither a shared agent nor
+ * Options of a request that goes to this address and to no other: the resolver is guarded, and neither Node's shared agent nor
  * a proxy from the environment has a say. Redirects are not followed by anyone. Throws `loopback-only`.
  */
 export const requestTo = (
@@ -26,7 +28,7 @@ export const requestTo = (
 ): RequestOptions => {
   assertReachable(at.host, at.loopbackOnly);
   const lookup = guardedLookup(at.loopbackOnly);
-  return { host: bareHost(at.host), port: at.port, path, method, headers: { ...headers }, agent: false, lookup };
+  return { host: bareHost(at.host), port: at.port, path, method, headers: { ...headers }, agent: at.agent ?? false, lookup };
 };
 
 export interface Probed {

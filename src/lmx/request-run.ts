@@ -40,15 +40,13 @@ export class RequestRun implements RequestHandle {
     this.arrivedAt = world.clock.now();
     this.#world = world;
     this.#on = on;
-    const machine = requestMachine.provide({
-      actions: {
-        startEngine: () => this.#start(),
-        stopEngine: () => this.#stop(),
-        settle: ({ context }) => this.#settle(context.outcome),
-      },
-    });
-    this.#actor = createActor(machine, {
-      input: { id, model: request.model, limits: world.limits },
+    const effects = {
+      startEngine: () => this.#start(),
+      stopEngine: () => this.#stop(),
+      settle: (outcome: RequestOutcome | null) => this.#settle(outcome),
+    };
+    this.#actor = createActor(requestMachine, {
+      input: { id, model: request.model, limits: world.limits, effects },
       clock: world.clock as never,
     });
     this.#actor.start();

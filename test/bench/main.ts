@@ -6,6 +6,7 @@ import { adapters } from './cases/adapters.ts';
 import { attach } from './cases/attach.ts';
 import { cancel } from './cases/cancel.ts';
 import { create } from './cases/create.ts';
+import { gatewayOverhead, gatewayStreams } from './cases/gateway.ts';
 import { oneShot } from './cases/one-shot.ts';
 import { pageFrames } from './cases/page.ts';
 import { manySessions } from './cases/sessions.ts';
@@ -33,6 +34,8 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
   j: adapters,
   k: terminalKeys,
   l: pageFrames,
+  m: gatewayOverhead,
+  n: gatewayStreams,
 };
 
 const { values } = parseArgs({

@@ -60,7 +60,34 @@ const PAGES = {
   '/last': () => ({ answerMs: lastAnswerMs }),
 };
 
+/** The same answer as an event stream, for whoever passes it on over HTTP. */
+const streamed = async (req, res) => {
+  let text = '';
+  for await (const part of req) text += part;
+  const { tokens, tps, first } = scriptOf(JSON.parse(text).messages);
+  let gone = false;
+  res.on('close', () => {
+    gone = true;
+  });
+  const send = (fields) => res.write(`data: ${JSON.stringify({ model: 'bench', ...fields })}\n\n`);
+  const delta = (content) => send({ choices: [{ index: 0, delta: { content }, finish_reason: null }] });
+  if (first > 0) await sleep(first);
+  res.writeHead(200, { 'content-type': 'text/event-stream' });
+  const firstAt = performance.now();
+  for (let i = 0; i < tokens && !gone; i++) {
+    if (tps > 0) {
+      const due = firstAt + (i * 1000) / tps;
+      while (performance.now() < due && !gone) await sleep(Math.min(50, due - performance.now()));
+    } else if (i % FLOOD_BURST === 0) await tick();
+    delta(` ${i}:${nowUs()};`);
+  }
+  send({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+  send({ choices: [], usage: { prompt_tokens: 1, completion_tokens: tokens } });
+  res.end('data: [DONE]\n\n');
+};
+
 const server = createServer((req, res) => {
+  if (req.method === 'POST') return void streamed(req, res);
   const page = PAGES[req.url];
   const body = JSON.stringify(page?.() ?? {});
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };

@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import type { Clock, Log } from '../../actors/ports.ts';
 import type { AnswerSink, Wire } from '../../inference/answer.ts';
 import type { CallPart } from '../../inference/call-gatherer.ts';
@@ -27,6 +28,7 @@ export interface UpstreamConfig extends LmxServer {
 const LIST_DEADLINE_MS = 5_000;
 const LIST_BYTES_MAX = 4 << 20;
 const REFRESH_MS = 10_000;
+const KEEP_MS = 2_000;
 
 interface Listed extends AvailableModel {
   contextLength: number | null;
@@ -43,6 +45,7 @@ class Upstream implements Engine {
   readonly kind = 'upstream';
   readonly manages = false;
   readonly parallel: number;
+  readonly #agent: Agent;
   readonly #config: UpstreamConfig;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -54,7 +57,9 @@ class Upstream implements Engine {
   #away: { since: number; reason: string } | null = null;
 
   constructor(config: UpstreamConfig, { clock, log }: { clock: Clock; log: Log }) {
-    this.#config = config;
+    // Shorter than servers keep a connection that is not used: one that they close just then would fail a request.
+    this.#agent = new Agent({ keepAlive: true, timeout: KEEP_MS, maxFreeSockets: 16 });
+    this.#config = { ...config, agent: this.#agent };
     this.#clock = clock;
     this.#log = log;
     this.parallel = config.parallel ?? 64;
@@ -117,6 +122,7 @@ class Upstream implements Engine {
     this.#closed = true;
     this.#clock.clearTimeout(this.#timer);
     for (const passing of [...this.#live.keys()]) passing.shut();
+    this.#agent.destroy();
     this.#clock.soon(done);
   }
 

@@ -6,6 +6,14 @@ export interface RequestInput {
   id: string;
   model: string;
   limits: { slotWaitMs: number; answerMs: number; retryAfterMs: number };
+  /** What the chart does to the world. In the input and not provided, since a machine of its own for each request would cost more than the request. */
+  effects: RequestEffects;
+}
+
+export interface RequestEffects {
+  startEngine(): void;
+  stopEngine(): void;
+  settle(outcome: RequestOutcome | null): void;
 }
 
 export type RequestOutcome =
@@ -41,10 +49,9 @@ export const requestMachine = setup({
     answer: ({ context }) => context.limits.answerMs,
   },
   actions: {
-    // Bound by the gateway's system.
-    startEngine: () => undefined,
-    stopEngine: () => undefined,
-    settle: () => undefined,
+    startEngine: ({ context }) => context.effects.startEngine(),
+    stopEngine: ({ context }) => context.effects.stopEngine(),
+    settle: ({ context }) => context.effects.settle(context.outcome),
 
     ended: assign(({ event }) =>
       event.type === 'end'
