@@ -20,7 +20,7 @@ export type Step = { afterMs?: number } & (
   | { text: string }
   | { reasoning: string }
   | { call: CallDelta }
-  | { end: { finishReason?: FinishReason; usage?: TokenUsage } }
+  | { end: { finishReason?: FinishReason; usage?: TokenUsage; trimmed?: number } }
   | { fail: { code: LmxErrorCode; message: string } }
   /** The process of the model dies: every answer of it fails. */
   | { crash: string }
@@ -206,7 +206,7 @@ class Playing implements Generation {
     if ('stall' in step) return;
     if ('crash' in step) return this.#world.crash(step.crash);
     if ('fail' in step) return this.fail(new LmxError(step.fail.code, step.fail.message));
-    if ('end' in step) return this.#end(step.end.finishReason, step.end.usage);
+    if ('end' in step) return this.#end(step.end.finishReason, step.end.usage, step.end.trimmed);
     if (maxTokens !== undefined && this.#tokens >= maxTokens) return this.#end('length');
     this.#tokens++;
     if ('text' in step) this.#on.text(step.text);
@@ -218,11 +218,15 @@ class Playing implements Generation {
     if (!this.#over) this.#next();
   }
 
-  #end(finishReason?: FinishReason, usage?: TokenUsage): void {
+  #end(finishReason?: FinishReason, usage?: TokenUsage, trimmed?: number): void {
     const reason = finishReason ?? (this.#calls > 0 ? 'tool_calls' : 'stop');
     const promptTokens = this.#request.messages.length;
     this.#last(() =>
-      this.#on.end({ finishReason: reason, usage: usage ?? { promptTokens, completionTokens: this.#tokens } }),
+      this.#on.end({
+        finishReason: reason,
+        usage: usage ?? { promptTokens, completionTokens: this.#tokens },
+        ...(trimmed === undefined ? {} : { trimmed }),
+      }),
     );
   }
 

@@ -138,6 +138,7 @@ export const servedModel = (m: ModelRecord) => ({
 const LoadSchema = z.object({
   model_id: z.string().min(1).max(512),
   max_context_length: z.int().min(256).max(1_048_576).nullish(),
+  async: z.boolean().nullish(),
 });
 const UnloadSchema = z.object({ model_id: z.string().min(1).max(512), force: z.boolean().nullish() });
 

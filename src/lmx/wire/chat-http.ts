@@ -144,7 +144,8 @@ class Streamed extends HttpAnswer {
 
   done(result: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number }): void {
     this.#write(chunks.finishChunk(this.facts, result.finishReason));
-    if (this.#withUsage) this.#write(chunks.usageChunk(this.facts, result.usage, result.trimmed));
+    // What was left out is told, also to who did not ask for figures.
+    if (this.#withUsage || result.trimmed > 0) this.#write(chunks.usageChunk(this.facts, result.usage, result.trimmed));
     this.#end('data: [DONE]\n\n');
   }
 

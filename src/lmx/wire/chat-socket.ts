@@ -27,6 +27,8 @@ export interface ChatSocketStart {
   rightOf(token: string): { isAllowed: boolean; isAdmin: boolean };
 }
 
+const AUTH_FRAME_CHARS_MAX = 8_192;
+
 /**
  * `/v1/chat/stream`: many requests on one socket. A frame that is wrong harms no other request; the socket is closed only when its
  * client is silent, too slow, without a key, or gone, and then everything that it asked for is cancelled.
@@ -58,6 +60,9 @@ export class ChatSocket implements SocketEnd {
   message(text: string | null): void {
     let value: unknown;
     try {
+      // Of somebody unknown nothing large is read.
+      if (!this.#isAllowed && (text?.length ?? 0) > AUTH_FRAME_CHARS_MAX)
+        return this.#refuse('the first frame is to bring the key');
       if (text === null) throw new LmxError('invalid_request', 'Frames are text.');
       value = parsed(text);
       this.#take(readFrame(value), value);

@@ -68,7 +68,7 @@ export const usageChunk = (f: AnswerFacts, usage: TokenUsage | null, trimmed: nu
 export const wholeAnswer = (
   facts: AnswerFacts,
   said: { text: string; reasoning: string; calls: readonly WholeCall[] },
-  end: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null },
+  end: { finishReason: FinishReason | 'cancelled'; usage: TokenUsage | null; trimmed: number },
 ) => ({
   id: facts.id,
   object: 'chat.completion',
@@ -86,5 +86,5 @@ export const wholeAnswer = (
       finish_reason: end.finishReason,
     },
   ],
-  usage: usageOf(end.usage),
+  usage: usageOf(end.usage, end.trimmed),
 });

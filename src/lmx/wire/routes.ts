@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../actors/ports.ts';
 import { splitHost } from '../../transport/origin.ts';
 import type { Exchange, RequestHead } from '../../transport/port.ts';
@@ -11,6 +12,7 @@ import { answerChat } from './chat-http.ts';
 import { readChat } from './chat-schema.ts';
 import { discovery, type Place } from './discovery.ts';
 import type { LmxKeys } from './keys.ts';
+import { LoadJobs } from './load-jobs.ts';
 import { metricsJson, prometheus } from './metrics.ts';
 
 export interface RouteWorld {
@@ -46,6 +48,7 @@ export interface Route {
 export const routes = (world: RouteWorld): { routes: Route[]; close(): void } => {
   const { gateway, keys, version, reply, refuse } = world;
   const events = new AdminEvents(gateway, world.clock, world.limits);
+  const loads = new LoadJobs(gateway, world.clock, () => randomBytes(9).toString('base64url'));
   const row = (needs: Route['needs'], at: string, run: Route['run']): Route => {
     const [method = '', path = ''] = at.split(' ');
     return { method, path, needs, run };
@@ -155,11 +158,20 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
     row('admin', 'GET /admin/models/download/*/progress', ({ item }) => {
       throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
     }),
+    row('admin', 'DELETE /admin/models/download/*', ({ item }) => {
+      throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
+    }),
     row('admin', 'POST /admin/models/load', ({ exchange, body }) => {
-      const { model_id, max_context_length } = admin.readLoad(body);
+      const { model_id, max_context_length, async: isAsync } = admin.readLoad(body);
       const options = typeof max_context_length === 'number' ? { contextLength: max_context_length } : {};
+      if (isAsync) return reply(exchange, 202, loads.begin(model_id, options));
       gateway.load(model_id, options, answered(exchange, admin.loaded));
     }),
+    row(
+      'admin',
+      'GET /admin/models/load/*',
+      say(({ item }) => loads.get(item)),
+    ),
     row('admin', 'POST /admin/models/load/confirm', () => {
       throw new LmxError('token_not_found', 'No download waits for a confirmation.');
     }),
@@ -211,11 +223,14 @@ export const findRoute = (table: readonly Route[], method: string, path: string)
     const item = itemOf(route.path, path);
     if (item === null) continue;
     if (route.method !== method) elsewhere.push(route.method);
-    // A path that is said in full wins over one with a name in it, whatever their order.
-    else if (best === null || !route.path.includes('*')) best = { route, item };
+    // A path that is said in full wins over one with a name in it, and of two of those the one that says more.
+    else if (best === null || saysMore(route.path, best.route.path)) best = { route, item };
   }
   return best ?? { elsewhere };
 };
+
+const saysMore = (path: string, than: string): boolean =>
+  path.includes('*') === than.includes('*') ? path.length > than.length : !path.includes('*');
 
 const itemOf = (pattern: string, path: string): string | null => {
   const star = pattern.indexOf('*');

@@ -21,6 +21,10 @@ const CASES: Case[] = [
   plain('verbose-after-the-command', ['daemon', 'status', '--verbose']),
   plain('lmx-serve', ['lmx', 'serve']),
   plain('lmx-serve-json', ['lmx', 'serve', '--json']),
+  plain('lmx-status', ['lmx', 'status']),
+  plain('lmx-status-json', ['lmx', 'status', '--json']),
+  plain('lmx-stop', ['lmx', 'stop']),
+  plain('lmx-stop-json', ['lmx', 'stop', '--json']),
   plain('lmx-serve-refused', ['lmx', 'serve'], clientOnly),
   plain('lmx-serve-refused-json', ['lmx', 'serve', '--json'], clientOnly),
 ];
