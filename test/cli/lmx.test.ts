@@ -127,6 +127,32 @@ describe('opta lmx serve', () => {
     expect((await lmx.ended).code).toBe(0);
   });
 
+  test('[LG15] Ctrl+C reaches command and server both and is one signal; a later one ends it at once', async () => {
+    const ask = (url: string) => {
+      const body = { model: 'auto', stream: true, messages: [{ role: 'user', content: 'count slowly' }] };
+      return fetch(`${url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(body) });
+    };
+    const one = await scripted();
+    const answer = await ask(one.url);
+    process.kill(one.pid, 'SIGINT');
+    one.child.kill('SIGINT');
+    expect(await answer.text()).toContain('data: [DONE]');
+    expect((await one.ended).code).toBe(0);
+    const two = await serve([
+      '--script',
+      scriptFile(home, {
+        models: [{ id: 'm' }],
+        answers: [{ when: 'Hello', steps: [{ text: 'ok' }] }, { steps: [{ text: 'a' }, { stall: true }] }],
+      }),
+    ]);
+    void (await ask(two.url)).text().catch(() => undefined);
+    two.child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    expect(isAlive({ pid: two.pid, started: null })).toBe(true);
+    two.child.kill('SIGINT');
+    expect((await two.ended).code).toBe(130);
+  });
+
   test('[LG16] keys come from variables, count, and stand nowhere', async () => {
     const env = { MY_KEY: 'inference-key-0123456789', MY_ADMIN: 'admin-key-0123456789' };
     const lmx = await serve(

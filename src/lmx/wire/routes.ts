@@ -12,7 +12,7 @@ import { answerChat } from './chat-http.ts';
 import { readChat } from './chat-schema.ts';
 import { discovery, type Place } from './discovery.ts';
 import type { LmxKeys } from './keys.ts';
-import { LoadJobs } from './load-jobs.ts';
+import { loadJobs } from './load-jobs.ts';
 import { metricsJson, prometheus } from './metrics.ts';
 
 export interface RouteWorld {
@@ -48,15 +48,13 @@ export interface Route {
 export const routes = (world: RouteWorld): { routes: Route[]; close(): void } => {
   const { gateway, keys, version, reply, refuse } = world;
   const events = new AdminEvents(gateway, world.clock, world.limits);
-  const loads = new LoadJobs(gateway, world.clock, () => randomBytes(9).toString('base64url'));
+  const loads = loadJobs(gateway, world.clock, () => randomBytes(9).toString('base64url'));
   const row = (needs: Route['needs'], at: string, run: Route['run']): Route => {
     const [method = '', path = ''] = at.split(' ');
     return { method, path, needs, run };
   };
-  const say =
-    (make: (hit: Hit) => object): Route['run'] =>
-    (hit) =>
-      reply(hit.exchange, 200, make(hit));
+  const says = (needs: Route['needs'], at: string, make: (hit: Hit) => object): Route =>
+    row(needs, at, (hit) => reply(hit.exchange, 200, make(hit)));
   const answered =
     <T>(exchange: Exchange, shape: (value: T) => object): LmxDone<T | null> =>
     (error, value) =>
@@ -70,11 +68,7 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
     );
   };
   const table = [
-    row(
-      'nothing',
-      'GET /healthz',
-      say(() => ({ status: 'ok', version })),
-    ),
+    says('nothing', 'GET /healthz', () => ({ status: 'ok', version })),
     row('nothing', 'GET /readyz', ({ exchange }) => {
       const ready = gateway.models().filter((m) => m.readiness === 'routable').length;
       if (ready > 0 && gateway.status().state === 'serving')
@@ -85,28 +79,16 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
       }
     }),
     ...['/.well-known/opta-lmx', '/v1/discovery'].map((path) =>
-      row(
-        'nothing',
-        `GET ${path}`,
-        say(({ head }) => discovery(gateway, placeFor(world.place(), head), keys, version)),
-      ),
+      says('nothing', `GET ${path}`, ({ head }) => discovery(gateway, placeFor(world.place(), head), keys, version)),
     ),
 
-    row(
-      'inference',
-      'GET /v1/models',
-      say(() => admin.served(gateway)),
-    ),
-    row(
-      'inference',
-      'GET /v1/models/*',
-      say(({ item }) => {
-        const found = gateway.models().find((m) => m.id === item && m.readiness === 'routable');
-        if (!found)
-          throw new LmxError('model_not_found', `The model ${JSON.stringify(item)} is not loaded.`, { param: 'model' });
-        return admin.servedModel(found);
-      }),
-    ),
+    says('inference', 'GET /v1/models', () => admin.served(gateway)),
+    says('inference', 'GET /v1/models/*', ({ item }) => {
+      const found = gateway.models().find((m) => m.id === item && m.readiness === 'routable');
+      if (!found)
+        throw new LmxError('model_not_found', `The model ${JSON.stringify(item)} is not loaded.`, { param: 'model' });
+      return admin.servedModel(found);
+    }),
     row('inference', 'POST /v1/chat/completions', ({ head, exchange, body }) => {
       const chat = readChat(body);
       answerChat(world, head, exchange, chat, callerOf(head, keys.isAdminKey(head), chat.user));
@@ -117,61 +99,28 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
       }),
     ),
 
-    row(
-      'admin',
-      'GET /admin/status',
-      say(() => admin.status(gateway, version)),
-    ),
-    row(
-      'admin',
-      'GET /admin/memory',
-      say(() => admin.memoryOf(gateway)),
-    ),
-    row(
-      'admin',
-      'GET /admin/device',
-      say(() => admin.device()),
-    ),
-    row(
-      'admin',
-      'GET /admin/health',
-      say(() => admin.health(gateway, version)),
-    ),
-    row(
-      'admin',
-      'GET /admin/models',
-      say(() => admin.models(gateway)),
-    ),
+    says('admin', 'GET /admin/status', () => admin.status(gateway, version)),
+    says('admin', 'GET /admin/memory', () => admin.memoryOf(gateway)),
+    says('admin', 'GET /admin/device', () => admin.device()),
+    says('admin', 'GET /admin/health', () => admin.health(gateway, version)),
+    says('admin', 'GET /admin/models', () => admin.models(gateway)),
     row('admin', 'GET /admin/models/available', ({ exchange }) =>
       gateway.available(answered(exchange, admin.available)),
     ),
-    row(
-      'admin',
-      'GET /admin/models/downloads',
-      say(() => ({ downloads: [] })),
+    says('admin', 'GET /admin/models/downloads', () => ({ downloads: [] })),
+    says('admin', 'GET /admin/models/*/performance', ({ item }) => admin.performance(gateway, item)),
+    ...['GET /admin/models/download/*/progress', 'DELETE /admin/models/download/*'].map((at) =>
+      row('admin', at, ({ item }) => {
+        throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
+      }),
     ),
-    row(
-      'admin',
-      'GET /admin/models/*/performance',
-      say(({ item }) => admin.performance(gateway, item)),
-    ),
-    row('admin', 'GET /admin/models/download/*/progress', ({ item }) => {
-      throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
-    }),
-    row('admin', 'DELETE /admin/models/download/*', ({ item }) => {
-      throw new LmxError('download_not_found', `There is no download ${JSON.stringify(item)}.`);
-    }),
     row('admin', 'POST /admin/models/load', ({ exchange, body }) => {
       const { model_id, max_context_length, async: isAsync } = admin.readLoad(body);
       const options = typeof max_context_length === 'number' ? { contextLength: max_context_length } : {};
       if (isAsync) return reply(exchange, 202, loads.begin(model_id, options));
       gateway.load(model_id, options, answered(exchange, admin.loaded));
     }),
-    row(
-      'admin',
-      'GET /admin/models/load/*',
-      say(({ item }) => loads.get(item)),
-    ),
+    says('admin', 'GET /admin/models/load/*', ({ item }) => loads.get(item)),
     row('admin', 'POST /admin/models/load/confirm', () => {
       throw new LmxError('token_not_found', 'No download waits for a confirmation.');
     }),
@@ -193,11 +142,7 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
     row('admin', 'GET /admin/metrics', ({ exchange }) =>
       reply(exchange, 200, prometheus(gateway), [['content-type', 'text/plain; version=0.0.4; charset=utf-8']]),
     ),
-    row(
-      'admin',
-      'GET /admin/metrics/json',
-      say(() => metricsJson(gateway)),
-    ),
+    says('admin', 'GET /admin/metrics/json', () => metricsJson(gateway)),
     row('admin', 'GET /admin/events', ({ exchange }) => events.answer(exchange, world.cors(exchange))),
   ];
   return { routes: table, close: () => events.close() };
