@@ -25,42 +25,14 @@ export const prometheus = (gateway: Gateway): string => {
   one('lmx_stream_requests_total', 'counter', 'Those that asked for a stream.', c.streams);
   one('lmx_prompt_tokens_total', 'counter', "Tokens of prompts, by the engine's count.", c.promptTokens);
   one('lmx_completion_tokens_total', 'counter', "Tokens of answers, by the engine's count.", c.completionTokens);
-  many(
-    'lmx_model_requests_total',
-    'Requests by model.',
-    'model',
-    rows(c.byModel, (r) => r.requests),
-  );
-  many(
-    'lmx_model_errors_total',
-    'Errors by model.',
-    'model',
-    rows(c.byModel, (r) => r.errors),
-  );
-  many(
-    'lmx_model_tokens_total',
-    'Tokens of answers by model.',
-    'model',
-    rows(c.byModel, (r) => r.completionTokens),
-  );
-  many(
-    'lmx_client_requests_total',
-    'Requests by client.',
-    'client',
-    rows(c.byClient, (r) => r.requests),
-  );
-  many(
-    'lmx_client_errors_total',
-    'Errors by client.',
-    'client',
-    rows(c.byClient, (r) => r.errors),
-  );
-  many(
-    'lmx_client_tokens_total',
-    'Tokens of answers by client.',
-    'client',
-    rows(c.byClient, (r) => r.completionTokens),
-  );
+  for (const [label, by] of [
+    ['model', c.byModel],
+    ['client', c.byClient],
+  ] as const) {
+    many(`lmx_${label}_requests_total`, `Requests by ${label}.`, label, rows(by, 'requests'));
+    many(`lmx_${label}_errors_total`, `Errors by ${label}.`, label, rows(by, 'errors'));
+    many(`lmx_${label}_tokens_total`, `Tokens of answers by ${label}.`, label, rows(by, 'completionTokens'));
+  }
   histogram('lmx_request_duration_seconds', 'From the arrival of a request to its end.', c.duration);
   histogram('lmx_queue_wait_seconds', 'From the arrival of a request to its slot.', c.queueWait);
   histogram('lmx_first_token_seconds', 'From the arrival of a request to the first piece of its answer.', c.firstToken);
@@ -83,10 +55,14 @@ export const prometheus = (gateway: Gateway): string => {
 const escaped = (value: string): string =>
   value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
-type Rows = ReadonlyMap<string, { requests: number; errors: number; completionTokens: number }>;
+interface Row {
+  requests: number;
+  errors: number;
+  completionTokens: number;
+}
+type Rows = ReadonlyMap<string, Row>;
 
-const rows = (map: Rows, of: (row: { requests: number; errors: number; completionTokens: number }) => number) =>
-  [...map].map(([name, row]): [string, number] => [name, of(row)]);
+const rows = (map: Rows, member: keyof Row) => [...map].map(([name, row]): [string, number] => [name, row[member]]);
 
 /** The same as JSON, in the spelling of old. */
 export const metricsJson = (gateway: Gateway) => {
