@@ -36,6 +36,8 @@ export interface Canvas {
 const FRAME_MS = 25;
 const TICK_MS = 1_000;
 const NOTE_MS = 6_000;
+/** A second Ctrl+C this soon after one that ended nothing leaves. */
+const LEAVE_MS = 3_000;
 const HISTORY_SEED_MAX = 50;
 /** What is done to the text that a person writes. */
 const WRITING: ReadonlySet<Action> = new Set(['submit', 'newline', 'leave']);
@@ -63,6 +65,8 @@ export class App {
   #noticeId = 0;
   #rung = '';
   #answering = '';
+  /** What the last Ctrl+C was to end: a command or a turn. */
+  #ending: { what: object | string; atMs: number } | null = null;
   #lostSinceMs: number | null = null;
   #noteTimer: NodeJS.Timeout | undefined;
   #frameTimer: NodeJS.Timeout | undefined;
@@ -152,8 +156,15 @@ export class App {
     this.draw();
   }
 
-  /** Ctrl+C: ends what this person started, then closes what is open; when there is nothing, leaves. */
+  /**
+   * Ctrl+C: ends what this person started, then closes what is open; when there is nothing, leaves. What does not end, be it a
+   * command that does not listen or a turn of a daemon that is gone, holds nobody: the next one leaves.
+   */
   interrupt(): void {
+    const what = this.#lines.running ?? this.#ownTurn()?.turnId ?? null;
+    const last = this.#ending;
+    this.#ending = what === null ? null : { what, atMs: Date.now() };
+    if (what !== null && last?.what === what && Date.now() - last.atMs < LEAVE_MS) return this.#leave();
     if (this.#lines.abort() || this.#cancelOwn()) return;
     if (this.#overlay) this.#show(null);
     else this.#leave();
@@ -256,10 +267,14 @@ export class App {
   }
 
   /** One's own running turn, else the last one that waits. */
-  #cancelOwn(): boolean {
+  #ownTurn(): { turnId: string } | undefined {
     const { active, state } = this.#desk.desk.view;
     const mine = (turn: { writerId: string } | null | undefined): boolean => turn?.writerId === this.#host.writerId;
-    const target = active && mine(active) ? active : state.queue.findLast(mine);
+    return active && mine(active) ? active : state.queue.findLast(mine);
+  }
+
+  #cancelOwn(): boolean {
+    const target = this.#ownTurn();
     if (!target) return false;
     void this.#desk.cancel({ turnId: target.turnId });
     return true;

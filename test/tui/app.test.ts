@@ -307,6 +307,51 @@ describe('keys', () => {
     expect(on.link.asked).toEqual([]);
   });
 
+  const hasLeft = async (): Promise<boolean> => {
+    await settled();
+    return Promise.race([on.app.left.then(() => true), settled().then(() => false)]);
+  };
+
+  test('[CT8] a command that does not listen to Ctrl+C holds nobody: the second one leaves', async () => {
+    let signal: AbortSignal | undefined;
+    again({
+      command: (_, room) => {
+        signal = room.signal;
+        return new Promise(() => undefined);
+      },
+    });
+    on.type('/slow');
+    on.key('return');
+    on.ctrl('c');
+    expect(signal?.aborted).toBe(true);
+    expect(await hasLeft()).toBe(false);
+    // Much later it is a first one again.
+    vi.advanceTimersByTime(3_000);
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(false);
+    vi.advanceTimersByTime(2_999);
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(true);
+  });
+
+  test('[CT8] a turn of a daemon that is gone holds nobody; what waits behind one that ended is ended first', async () => {
+    const { talk } = on.link;
+    const turnId = talk.begin('mine', 'ada');
+    const waits = talk.queue('later', 'ada');
+    on.ctrl('c');
+    talk.ends();
+    on.ctrl('c');
+    expect(on.link.asked).toEqual([
+      ['cancel', { turnId }],
+      ['cancel', { turnId: waits }],
+    ]);
+    expect(await hasLeft()).toBe(false);
+    on.link.view.note({ connection: 'waiting' });
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(true);
+    expect(on.link.asked).toHaveLength(2);
+  });
+
   test('[CX5] Alt+C ends the call that runs, and no more', () => {
     const turnId = on.link.talk.begin('hers', 'eve');
     const callId = on.link.talk.calls('run_command', { command: 'sleep 9' });
