@@ -39,6 +39,7 @@ const NOTE_MS = 6_000;
 /** A second Ctrl+C this soon after one that ended nothing leaves. */
 const LEAVE_MS = 3_000;
 const HISTORY_SEED_MAX = 50;
+const RUNG_KEPT_MAX = 100;
 /** What is done to the text that a person writes. */
 const WRITING: ReadonlySet<Action> = new Set(['submit', 'newline', 'leave']);
 
@@ -63,7 +64,8 @@ export class App {
   #thoughts = false;
   #note = '';
   #noticeId = 0;
-  #rung = '';
+  /** The cards that have rung, the last of them. */
+  #rung: readonly string[] = [];
   #answering = '';
   /** What the last Ctrl+C was to end: a command or a turn. */
   #ending: { what: object | string; atMs: number } | null = null;
@@ -130,7 +132,7 @@ export class App {
       composer: desk.card?.question ? this.#answer : this.#composer,
       completion: this.#completion,
       overlay: this.#overlay,
-      cardTop: this.#cards.top,
+      cardTop: this.#cards.topOf(desk.card),
       sidebar: this.#sidebar,
       note: this.#note,
       lost: this.#lost(desk),
@@ -138,7 +140,7 @@ export class App {
       nowMs: Date.now(),
     };
     const frame = frameOf(scene, this.#transcript, this.#canvas.width, this.#canvas.height);
-    this.#cards.top = frame.cardTop;
+    this.#cards.scrolledTo(frame.cardTop);
     this.#canvas.paint(frame.rows, frame.cursor);
     this.#call(desk);
   }
@@ -217,8 +219,8 @@ export class App {
 
   /** Outside the screen. Told when it is drawn: a card of long ago, met while the log is read, is gone by then. */
   #call({ card, view: { state } }: Desk): void {
-    if (card && card.requestId !== this.#rung && secondsLeft(card, Date.now()) > 0) {
-      this.#rung = card.requestId;
+    if (card && !this.#rung.includes(card.requestId) && secondsLeft(card, Date.now()) > 0) {
+      this.#rung = [...this.#rung, card.requestId].slice(-RUNG_KEPT_MAX);
       this.#canvas.bell?.();
     }
     this.#canvas.title?.(`opta · ${card ? '? ' : ''}${state.title ?? state.sessionId}`);

@@ -99,6 +99,31 @@ describe('a card', () => {
     expect(on.screen()).toMatch(/\d+ above/);
   });
 
+  test('[CT3] the next one begins at its first line, whoever or whatever took the last away', () => {
+    const long = (name: string): string => Array.from({ length: 60 }, (_, i) => `echo ${name} ${i}`).join('\n');
+    const { talk } = on.link;
+    const scrolled = (): string => {
+      const id = asks('run_command', 'Run a script', { preview: long('first') });
+      for (let i = 0; i < 4; i++) on.key('pagedown');
+      expect(on.screen()).not.toContain('echo first 0');
+      return id;
+    };
+    const next = (): void => {
+      asks('run_command', 'Run a script', { preview: long('next') });
+      expect(on.screen()).toContain('echo next 0');
+    };
+    talk.decides(scrolled(), 'person:eve');
+    next();
+    again();
+    scrolled();
+    on.link.talk.ends();
+    next();
+    again();
+    scrolled();
+    on.key('escape');
+    next();
+  });
+
   test('[CT3, PM7] a question is answered by a number, by words, or declined', () => {
     const question = { text: 'Which colour?', options: ['red', 'blue'] };
     const answers: unknown[] = [];
@@ -149,6 +174,27 @@ describe('a card', () => {
     expect(on.canvas.titles.at(-1)).not.toContain('?');
     on.key('tab');
     expect(on.canvas.bells).toBe(1);
+  });
+});
+
+describe('a bell', () => {
+  test('[TM4] a card that was put off comes back without one, also behind others', () => {
+    const { talk } = on.link;
+    const turnId = talk.begin('do both', 'eve');
+    const calls = ['c1', 'c2'].map((id) => ({ id, name: 'run_command', args: '{}' }));
+    talk.happens('turn.progress', { turnId, phase: 'model.response', message: null, provider: null, step: 1, calls });
+    const expiresAt = new Date(Date.now() + 60_000).toISOString();
+    for (const { id, name } of calls) {
+      const asked = { requestId: `of-${id}`, callId: id, toolName: name, args: {}, summary: 'Run make', expiresAt };
+      talk.happens('permission.request', { turnId, ...asked });
+    }
+    on.screen();
+    on.key('escape');
+    expect(on.canvas.bells).toBe(2);
+    talk.decides('of-c2', 'person:eve');
+    on.key('tab');
+    expect(on.screen()).toContain('allow this?');
+    expect(on.canvas.bells).toBe(2);
   });
 });
 
