@@ -146,10 +146,11 @@ export class App {
   }
 
   paste(text: string): void {
-    if (this.#overlay || (this.#desk.desk.card && !this.#desk.desk.card.question)) return;
-    if (this.#desk.desk.card) this.#answer.insert(text);
-    else this.#composer.paste(text);
-    this.#completion.look(this.#composer);
+    const { card } = this.#desk.desk;
+    if (this.#overlay) this.#overlay.paste?.(text);
+    else if (card?.question) this.#answer.insert(text);
+    else if (!card) this.#composer.paste(text);
+    if (!this.#overlay) this.#completion.look(this.#composer);
     this.draw();
   }
 

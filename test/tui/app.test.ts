@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OptaError } from '../../src/protocol/errors.ts';
 import type { SessionLine } from '../../src/tui/host.ts';
 import { type AppScreen, aScreen, FakeLink, settled, somebody } from './app-world.ts';
-import { Talk } from './talk.ts';
+import { STEERS, Talk } from './talk.ts';
 
 let on: AppScreen;
 beforeEach(() => {
@@ -122,6 +122,26 @@ describe('a card', () => {
     scrolled();
     on.key('escape');
     next();
+  });
+
+  test('[CT3, CT11] on a small screen what is hidden is counted, and the keys fit the width', () => {
+    const preview = Array.from({ length: 5 }, (_, i) => `echo ${i}`).join('\n');
+    again({}, { width: 30, height: 5 });
+    asks('run_command', 'Run a script', { preview });
+    expect(on.screen().split('\n')[3]).toBe(' 60 s +5↓  y/n/a Esc');
+    on.key('down');
+    expect(on.screen()).toMatch(/echo 0\n 60 s \+4↓/);
+    for (let i = 0; i < 9; i++) on.key('down');
+    expect(on.screen()).toMatch(/echo 4\n 60 s \+5↑/);
+    again({}, { width: 12, height: 4 });
+    asks('run_command', 'Run a script', { preview });
+    expect(on.screen()).toMatch(/^\+\d+↓ ?y\/n\/a$/m);
+    again({}, { width: 64, height: 24 });
+    asks();
+    expect(on.screen()).toContain(' 60 s   y allow   n deny   a always in this session   Esc later');
+    again({}, { width: 59, height: 24 });
+    asks();
+    expect(on.screen()).toMatch(/^ 60 s {2}y\/n\/a Esc$/m);
   });
 
   test('[CT3, PM7] a question is answered by a number, by words, or declined', () => {
@@ -314,6 +334,76 @@ describe('lists', () => {
     expect(on.link.asked).toEqual([]);
   });
 
+  test('[TM3] a paste goes into what is looked for, without its line ends; where letters are keys it is nobody’s', async () => {
+    await sessions();
+    on.app.paste('y');
+    on.type('d');
+    expect(on.done).toEqual([]);
+    on.key('escape');
+    on.type('/');
+    on.app.paste('th\r\nre\n');
+    expect(on.screen()).toContain('/ thre▏');
+    expect(on.screen()).toContain('about three');
+    expect(on.screen()).not.toContain('about two');
+    on.key('escape');
+    on.key('escape');
+    on.key('escape');
+    expect(on.screen()).not.toContain('thre▏');
+    expect(on.screen()).toMatch(/› *$/m);
+    on.app.paste('into the prompt');
+    expect(on.screen()).toContain('› into the prompt');
+  });
+
+  test('[TM4, CT7] the list of what waits follows the session at once', async () => {
+    const { talk } = on.link;
+    talk.begin('first', 'eve');
+    const gone = talk.queue('goes soon', 'eve');
+    talk.queue('stays', 'ada');
+    on.alt('q');
+    await settled();
+    expect(on.screen()).toMatch(/1\. eve: goes soon[\s\S]*2\. ada: stays/);
+    on.type('j');
+    talk.drops(gone);
+    talk.queue('arrives', 'bob');
+    await vi.advanceTimersByTimeAsync(50);
+    expect(on.screen()).toMatch(/1\. ada: stays[\s\S]*2\. bob: arrives/);
+    expect(on.screen()).not.toContain('goes soon');
+    on.type('e');
+    expect(on.screen()).toMatch(/› stays/);
+  });
+
+  test('[TM4] a list that came late does not take the place of a newer one', async () => {
+    const answers: ((lines: readonly SessionLine[]) => void)[] = [];
+    again({ sessions: () => new Promise((resolve) => answers.push(resolve)) });
+    on.ctrl('o');
+    answers[0]?.(three);
+    await settled();
+    await vi.advanceTimersByTimeAsync(2_000);
+    // The old look is on its way when something is put away, which looks anew.
+    on.type('jdy');
+    await settled();
+    expect(answers).toHaveLength(3);
+    answers[2]?.([line('one')]);
+    await settled();
+    answers[1]?.(three);
+    await settled();
+    expect(on.screen()).toContain('about one');
+    expect(on.screen()).not.toContain('about two');
+  });
+
+  test('[TM3, CT10] a title that would steer the terminal or is long asks harmlessly whether it is to be put away', async () => {
+    await sessions([line('one', { title: `\u001b[2J\u202eevil\n${'long '.repeat(200)}` })]);
+    on.type('d');
+    const [[text = ''] = []] = on.row('puts it away, any') ?? [];
+    expect(text).toContain('evil');
+    expect(text).not.toMatch(STEERS);
+    expect(text.length).toBeLessThanOrEqual(110);
+    again({}, { width: 40, height: 24 });
+    await sessions([line('one', { title: 'long '.repeat(200) })]);
+    on.type('d');
+    expect(on.screen()).toContain(' y puts it away, any other key leaves');
+  });
+
   test('[TM3] of who is attached', async () => {
     on.link.view.note({ presence: [somebody('ada'), somebody('eve', { role: 'observer', lag: 3 })] });
     on.alt('p');
@@ -465,6 +555,22 @@ describe('what is shown', () => {
   test('[TM3] rights that are widened are loud', () => {
     on.become('dangerous');
     expect(on.screen()).toMatch(/^ opta · ! DANGEROUS/);
+  });
+
+  test('[CT10] a session that was put away says so above, until it is brought back', () => {
+    const { talk } = on.link;
+    talk.happens('session.updated', { change: { kind: 'deleted', at: talk.at } });
+    expect(on.screen()).toMatch(/^ opta · PUT AWAY/);
+    talk.happens('session.updated', { change: { kind: 'restored' } });
+    expect(on.screen()).not.toContain('PUT AWAY');
+  });
+
+  test('[CT10] a blank column stands before the one at the side', () => {
+    on.link.talk.begin('w'.repeat(500), 'eve');
+    on.ctrl('b');
+    const rows = on.screen().split('\n').slice(1, -1);
+    expect(rows.some((row) => row.includes('www'))).toBe(true);
+    for (const row of rows) expect(row.slice(61, 63)).toBe(' │');
   });
 
   test('[CT7] the column at the side has who is here and what waits; below 80 columns it gives way', () => {
