@@ -16,13 +16,13 @@ export const broken = (where: string, what: string, details: string[] = [what]):
 const FILE_BYTES_MAX = 1 << 20;
 
 /** The text of a file that somebody else may have put there: a pipe or a device is never waited for. Null when there is none. */
-export const readText = (file: string): string | null => {
+export const readText = (file: string, bytesMax = FILE_BYTES_MAX): string | null => {
   let fd: number | undefined;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw broken(file, 'cannot be read: it is not a file');
-    if (stat.size > FILE_BYTES_MAX) throw broken(file, `cannot be read: it is larger than ${FILE_BYTES_MAX} bytes`);
+    if (stat.size > bytesMax) throw broken(file, `cannot be read: it is larger than ${bytesMax} bytes`);
     return readFileSync(fd, 'utf8');
   } catch (cause) {
     if (cause instanceof OptaError) throw cause;

@@ -29,7 +29,11 @@ export const PROJECT_FILE = join('.opta', 'config.json');
  * The nearest file of the workspace or the folders above it, up to the root of its repository; without a repository, up to but
  * not including the home folder; elsewhere the workspace alone, since a folder such as /tmp belongs to everybody.
  */
-export const findProjectFile = (workspace: string, env: Env = process.env): string | null => {
+export const findProjectFile = (
+  workspace: string,
+  env: Env = process.env,
+  name: string = PROJECT_FILE,
+): string | null => {
   let start: string;
   try {
     start = realpathSync(workspace);
@@ -38,7 +42,7 @@ export const findProjectFile = (workspace: string, env: Env = process.env): stri
     return null;
   }
   for (const folder of searched(start, homeOf(env))) {
-    const file = join(folder, PROJECT_FILE);
+    const file = join(folder, name);
     if (existsSync(file)) return file;
   }
   return null;

@@ -36,7 +36,10 @@ export interface Canvas {
 const FRAME_MS = 25;
 const TICK_MS = 1_000;
 const NOTE_MS = 6_000;
+/** A second Ctrl+C this soon after one that ended nothing leaves. */
+const LEAVE_MS = 3_000;
 const HISTORY_SEED_MAX = 50;
+const RUNG_KEPT_MAX = 100;
 /** What is done to the text that a person writes. */
 const WRITING: ReadonlySet<Action> = new Set(['submit', 'newline', 'leave']);
 
@@ -61,8 +64,11 @@ export class App {
   #thoughts = false;
   #note = '';
   #noticeId = 0;
-  #rung = '';
+  /** The cards that have rung, the last of them. */
+  #rung: readonly string[] = [];
   #answering = '';
+  /** What the last Ctrl+C was to end: a command or a turn. */
+  #ending: { what: object | string; atMs: number } | null = null;
   #lostSinceMs: number | null = null;
   #noteTimer: NodeJS.Timeout | undefined;
   #frameTimer: NodeJS.Timeout | undefined;
@@ -126,7 +132,7 @@ export class App {
       composer: desk.card?.question ? this.#answer : this.#composer,
       completion: this.#completion,
       overlay: this.#overlay,
-      cardTop: this.#cards.top,
+      cardTop: this.#cards.topOf(desk.card),
       sidebar: this.#sidebar,
       note: this.#note,
       lost: this.#lost(desk),
@@ -134,16 +140,17 @@ export class App {
       nowMs: Date.now(),
     };
     const frame = frameOf(scene, this.#transcript, this.#canvas.width, this.#canvas.height);
-    this.#cards.top = frame.cardTop;
+    this.#cards.scrolledTo(frame.cardTop);
     this.#canvas.paint(frame.rows, frame.cursor);
     this.#call(desk);
   }
 
   paste(text: string): void {
-    if (this.#overlay || (this.#desk.desk.card && !this.#desk.desk.card.question)) return;
-    if (this.#desk.desk.card) this.#answer.insert(text);
-    else this.#composer.paste(text);
-    this.#completion.look(this.#composer);
+    const { card } = this.#desk.desk;
+    if (this.#overlay) this.#overlay.paste?.(text);
+    else if (card?.question) this.#answer.insert(text);
+    else if (!card) this.#composer.paste(text);
+    if (!this.#overlay) this.#completion.look(this.#composer);
     this.draw();
   }
 
@@ -152,8 +159,15 @@ export class App {
     this.draw();
   }
 
-  /** Ctrl+C: ends what this person started, then closes what is open; when there is nothing, leaves. */
+  /**
+   * Ctrl+C: ends what this person started, then closes what is open; when there is nothing, leaves. What does not end, be it a
+   * command that does not listen or a turn of a daemon that is gone, holds nobody: the next one leaves.
+   */
   interrupt(): void {
+    const what = this.#lines.running ?? this.#ownTurn()?.turnId ?? null;
+    const last = this.#ending;
+    this.#ending = what === null ? null : { what, atMs: Date.now() };
+    if (what !== null && last?.what === what && Date.now() - last.atMs < LEAVE_MS) return this.#leave();
     if (this.#lines.abort() || this.#cancelOwn()) return;
     if (this.#overlay) this.#show(null);
     else this.#leave();
@@ -206,8 +220,8 @@ export class App {
 
   /** Outside the screen. Told when it is drawn: a card of long ago, met while the log is read, is gone by then. */
   #call({ card, view: { state } }: Desk): void {
-    if (card && card.requestId !== this.#rung && secondsLeft(card, Date.now()) > 0) {
-      this.#rung = card.requestId;
+    if (card && !this.#rung.includes(card.requestId) && secondsLeft(card, Date.now()) > 0) {
+      this.#rung = [...this.#rung, card.requestId].slice(-RUNG_KEPT_MAX);
       this.#canvas.bell?.();
     }
     this.#canvas.title?.(`opta · ${card ? '? ' : ''}${state.title ?? state.sessionId}`);
@@ -256,10 +270,14 @@ export class App {
   }
 
   /** One's own running turn, else the last one that waits. */
-  #cancelOwn(): boolean {
+  #ownTurn(): { turnId: string } | undefined {
     const { active, state } = this.#desk.desk.view;
     const mine = (turn: { writerId: string } | null | undefined): boolean => turn?.writerId === this.#host.writerId;
-    const target = active && mine(active) ? active : state.queue.findLast(mine);
+    return active && mine(active) ? active : state.queue.findLast(mine);
+  }
+
+  #cancelOwn(): boolean {
+    const target = this.#ownTurn();
     if (!target) return false;
     void this.#desk.cancel({ turnId: target.turnId });
     return true;

@@ -9,7 +9,7 @@ export const ACTIONS = {
   submit: ['enter', 'send what is written'],
   newline: ['alt+enter', 'a new line; Ctrl+J and a backslash before Enter do the same'],
   accept: ['tab', 'take what is chosen; bring back a card that was put off'],
-  cancel: ['ctrl+c', 'end what runs for you: a command, else your turn; with none, leave'],
+  cancel: ['ctrl+c', 'end what runs for you: a command, else your turn; a second time, or with none, leave'],
   back: ['escape', 'close what is open; put a card off; else cancel your turn'],
   leave: ['ctrl+d', 'leave, when nothing is written'],
   palette: ['ctrl+k', 'every action and command, to be found by a few letters'],

@@ -12,8 +12,9 @@ const GRACE_MS = 400;
 
 /** What keys do while a card is up. */
 export class CardKeys {
-  /** How far its text was scrolled. */
-  top = 0;
+  /** How far the text of `#scrolledId` was scrolled. */
+  #top = 0;
+  #scrolledId: string | null = null;
   /** Where the answer to a question is written. */
   readonly #answer: Composer;
   /** What was being written when the card came up. */
@@ -24,6 +25,19 @@ export class CardKeys {
   constructor(answer: Composer, draft: Composer) {
     this.#answer = answer;
     this.#draft = draft;
+  }
+
+  /** How far this card's text is scrolled. Another one begins at its first line, whoever or whatever took the last away. */
+  topOf(card: Card | null): number {
+    const id = card?.requestId ?? null;
+    if (id !== this.#scrolledId) this.#top = 0;
+    this.#scrolledId = id;
+    return this.#top;
+  }
+
+  /** As far as it went. */
+  scrolledTo(top: number): void {
+    this.#top = top;
   }
 
   /** True when the key was for the card. */
@@ -39,7 +53,7 @@ export class CardKeys {
   }
 
   #ofPermission({ name, text, shift, meta }: Key, card: Card, desk: SessionDesk): boolean {
-    if (!shift && !meta && this.#scrolled(name)) return true;
+    if (!shift && !meta && this.#scrolled(name, card)) return true;
     const answer: Answer | undefined = meta ? undefined : ANSWERS[text.toLowerCase()];
     if (answer) this.#decide(desk, card, answer);
     // What writes is for nobody while a permission is asked for.
@@ -54,19 +68,18 @@ export class CardKeys {
       if (written !== '') this.#decide(desk, card, { decision: 'allow', answer: written }, this.#answer.text);
     } else if (this.#answer.empty && options[Number(text) - 1] !== undefined) {
       this.#decide(desk, card, { decision: 'allow', answer: options[Number(text) - 1] as string });
-    } else return !meta && this.#answer.empty && this.#scrolled(name);
+    } else return !meta && this.#answer.empty && this.#scrolled(name, card);
     return true;
   }
 
-  #scrolled(name: string): boolean {
+  #scrolled(name: string, card: Card): boolean {
     const step = { up: -1, down: 1, pageup: -5, pagedown: 5 }[name];
     if (step === undefined) return false;
-    this.top = Math.max(0, this.top + step);
+    this.#top = Math.max(0, this.topOf(card) + step);
     return true;
   }
 
   #decide(desk: SessionDesk, card: Card, answer: Answer, written = ''): void {
-    this.top = 0;
     this.#answer.clear();
     void desk.decide(card, answer).then(() => {
       // It did not arrive, and the question is asked again: what was written is not lost.

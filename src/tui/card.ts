@@ -2,7 +2,7 @@ import { oneLine } from '../client/printable.ts';
 import { type Card, secondsLeft } from '../views/cards.ts';
 import { diffLines, isDiff } from '../views/diff.ts';
 import { diffRows } from './diff-rows.ts';
-import { clean, cropped, type Row, wrap } from './text.ts';
+import { clean, cropped, type Row, textWidth, wrap } from './text.ts';
 
 /** What stands around a card. */
 export interface CardScene {
@@ -24,31 +24,35 @@ export const cardRows = (
   const asks = card.question ? 'a question for you' : 'allow this?';
   const title = `── ${whose}: ${asks}${more === 0 ? '' : ` (${more} more)`} `;
   const head: Row = [[cropped(title + '─'.repeat(width), width).replace(/…$/, '─'), 'warn']];
-  const foot: Row = [[cropped(keysOf(card, secondsLeft(card, nowMs), width), width), 'warn']];
+  const footOf = (hidden: string): Row => [
+    [cropped(keysOf(card, secondsLeft(card, nowMs), hidden, width), width), 'warn'],
+  ];
   const body = bodyOf(card, Math.max(1, width - 2));
-  const room = Math.max(1, heightMax - 2);
-  if (body.length <= room) return { rows: [head, ...body, foot].slice(-Math.max(1, heightMax)), top: 0 };
-  // Nothing of a command or a change hides: what is not shown is counted, and can be reached.
-  const shown = Math.max(1, room - 1);
-  const from = Math.max(0, Math.min(top, body.length - shown));
+  const most = Math.max(1, heightMax);
+  const isWhole = body.length <= Math.max(1, most - 2);
+  if (isWhole && most > 1) return { rows: [head, ...body, footOf('')].slice(-most), top: 0 };
+  // Nothing of a command or a change hides: what is not shown is counted, and can be reached. The count has a row of its own where
+  // there is one.
+  const isRoomy = most >= 4;
+  const shown = isRoomy ? most - 3 : Math.min(1, most - 1);
+  const from = Math.max(0, Math.min(top, body.length - Math.max(1, shown)));
   const below = body.length - from - shown;
   const said = below > 0 ? `${below} more line${below === 1 ? '' : 's'} below` : `${from} above`;
   const mark: Row = [[cropped(`   ${said} (Up, Down, PgUp, PgDn)`, width), 'dim']];
-  const rows = [head, ...body.slice(from, from + shown), ...(room > 1 ? [mark] : []), foot];
-  return { rows: rows.slice(-Math.max(1, heightMax)), top: from };
+  const foot = footOf(isRoomy ? '' : below > 0 ? `+${below}↓ ` : `+${from}↑ `);
+  const rows = [head, ...body.slice(from, from + shown), ...(isRoomy ? [mark] : []), foot];
+  return { rows: rows.slice(-most), top: from };
 };
 
-/** The time comes first: it is what must not be cut off. */
-const keysOf = ({ question }: Card, leftS: number, width: number): string => {
-  if (question) {
-    const pick = question.options.length > 0 ? '1-9 or ' : '';
-    return width < 66
-      ? ` ${leftS} s  ${pick}words, Esc later`
-      : ` ${leftS} s   ${pick}words and Enter answer   Alt+N declines   Esc later`;
-  }
-  return width < 66
-    ? ` ${leftS} s  y n a Esc`
-    : ` ${leftS} s   y allow   n deny   a always in this session   Esc later`;
+/** The longest form that fits. The time and the count come first, as what must not be cut off; where nothing fits the time gives way. */
+const keysOf = ({ question }: Card, leftS: number, hidden: string, width: number): string => {
+  const pick = question && question.options.length > 0 ? '1-9 or ' : '';
+  const forms = question
+    ? [`  ${pick}words and Enter answer   Alt+N declines   Esc later`, ` ${pick}words, Esc later`, ' words, Esc']
+    : ['  y allow   n deny   a always in this session   Esc later', ' y/n/a Esc', 'y/n/a'];
+  const begin = ` ${leftS} s ${hidden}`;
+  const fits = forms.find((form) => textWidth(begin + form) <= width);
+  return fits === undefined ? `${hidden}${forms.at(-1)}` : begin + fits;
 };
 
 const bodyOf = ({ toolName, summary, preview, question }: Card, width: number): Row[] => {

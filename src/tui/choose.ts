@@ -32,7 +32,11 @@ export const chooseOnScreen = (title: string, rows: readonly string[], terminal:
       draw();
     };
     surface.onResize(draw);
-    const undo = listenKeys(input, { key: press, paste: () => undefined });
+    const paste = (text: string): void => {
+      picker.paste(text);
+      draw();
+    };
+    const undo = listenKeys(input, { key: press, paste });
     try {
       draw();
       return await Promise.race([chosen, gone]);

@@ -143,7 +143,11 @@ export class Completion {
       ({ name, aliases = [] }) => [name, ...aliases],
       CHOICES_MAX,
     );
-    return found.map(({ name, about }) => ({ text: `/${name}`, label: `/${name}`, about: clean(oneLine(about)) }));
+    // Its own name says more than another's alias, unless that is written out.
+    const isMeant = ({ name, aliases = [] }: CommandName): boolean =>
+      name.startsWith(typed.toLowerCase()) || aliases.includes(typed.toLowerCase());
+    const ranked = [...found.filter(isMeant), ...found.filter((command) => !isMeant(command))];
+    return ranked.map(({ name, about }) => ({ text: `/${name}`, label: `/${name}`, about: clean(oneLine(about)) }));
   }
 
   #lookUp(begun: Begun): void {

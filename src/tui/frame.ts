@@ -58,14 +58,15 @@ export const frameOf = (scene: Scene, transcript: Transcript, width: number, hei
     return { rows: [...top, ...filled(rows, middle), ...status].slice(0, height), cursor: null, cardTop: 0 };
   }
   const side = scene.sidebar && width >= SIDEBAR_FROM ? SIDEBAR_WIDTH : 0;
-  const wide = width - side;
+  // A blank column stands between the two.
+  const wide = side === 0 ? width : width - side - 1;
   const queue = height >= 10 ? queueRows(view, wide) : [];
   const bottom = bottomRows(scene, wide, height);
   const room = Math.max(0, middle - queue.length - bottom.rows.length);
   const said = transcript.window(view, wide, room).rows;
   const shown = said.length === 0 && room > 2 ? welcome(view, wide) : said;
   const left = [...filled(shown.slice(0, room), room), ...queue, ...bottom.rows].slice(0, middle);
-  const body = side === 0 ? left : beside(filled(left, middle), sidebarRows(view, scene.mode, middle), wide);
+  const body = side === 0 ? left : beside(filled(left, middle), sidebarRows(view, scene.mode, middle), wide + 1);
   const y = top.length + room + queue.length;
   const at = bottom.cursor && { x: bottom.cursor.x, y: y + bottom.cursor.y };
   const cursor = at !== null && at.y < top.length + middle ? at : null;
@@ -79,7 +80,7 @@ const filled = (rows: readonly Row[], height: number): Row[] => [
 
 const beside = (left: readonly Row[], right: readonly Row[], width: number): Row[] =>
   left.map((row, i) => {
-    const cut = fitted(row, width);
+    const cut = fitted(row, width - 1);
     return [...cut, [' '.repeat(Math.max(0, width - rowWidth(cut))), 'plain'], ...(right[i] ?? [])];
   });
 
@@ -117,7 +118,8 @@ const headerRow = ({ desk: { view }, mode, loud }: Scene, width: number): Row =>
   const title = clean(oneLine(state.title ?? '', 80)) || state.sessionId.slice(0, 8);
   const model = clean(oneLine(state.model, 60));
   const asks = mode === '' ? [] : [loud ? `! ${mode.toUpperCase()}` : mode];
-  const left = [' opta', ...asks, title, ...(model === '' ? [] : [model])].join(' · ');
+  const away = state.deletedAt === undefined ? [] : ['PUT AWAY'];
+  const left = [' opta', ...away, ...asks, title, ...(model === '' ? [] : [model])].join(' · ');
   return spread(left, `${othersOf(view, width)}${CONNECTION[connection] ?? connection} `, width, 'bar');
 };
 

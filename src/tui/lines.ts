@@ -33,6 +33,11 @@ export class Lines {
     this.#screen = screen;
   }
 
+  /** The command that runs, as something to know it by. */
+  get running(): object | null {
+    return this.#work;
+  }
+
   /** Ends a command that runs; false when none does. */
   abort(): boolean {
     this.#work?.abort();

@@ -9,6 +9,8 @@ export interface Overlay {
   rows(width: number, height: number, nowMs: number): Row[];
   /** Whether letters are written into it. */
   readonly writes?: boolean;
+  /** What is pasted goes into what is written in it; without this it is nobody's. */
+  paste?(text: string): void;
   /** Esc: true when there was something of its own to close. */
   back?(): boolean;
   /** Ends what it has begun. */

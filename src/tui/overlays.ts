@@ -1,3 +1,4 @@
+import { oneLine } from '../client/printable.ts';
 import { toOptaError } from '../protocol/errors.ts';
 import type { WriterId } from '../protocol/ids.ts';
 import type { QueuedTurn } from '../protocol/session-state.ts';
@@ -16,9 +17,8 @@ export interface OverlayScreen extends LineScreen {
   editQueued(turn: QueuedTurn): void;
 }
 
-/** Of what the daemon is asked for, and of what is known here. */
 const SESSIONS_EVERY_MS = 2_000;
-const LOCAL_EVERY_MS = 500;
+const ASKED_CHARS_MAX = 60;
 
 /** The lists and panes that a key opens over the conversation. */
 export class Overlays {
@@ -78,7 +78,8 @@ export class Overlays {
           if (!item) return;
           if (item.id === this.#screen.desk().link.sessionId) return this.#screen.say('this one is open here');
           picker.ask(
-            `put ${item.label.slice(0, 60)} away? y puts it away, any other key leaves it`,
+            // The keys come first: a title is as long as somebody likes.
+            `y puts it away, any other key leaves it: ${oneLine(item.label, ASKED_CHARS_MAX)}`,
             () =>
               void this.#trying(async () => {
                 await this.#host.removeSession(item.id);
@@ -146,7 +147,7 @@ export class Overlays {
       title: 'turns that wait',
       hint: 'x takes your own back · e changes its text · Esc closes',
       search: 'slash',
-      everyMs: LOCAL_EVERY_MS,
+      of: waiting,
       load: async () =>
         waiting().map(({ turnId, writerId, content, onBusy }, i) => ({
           id: turnId,
@@ -187,7 +188,7 @@ export class Overlays {
       title: 'attached to this session',
       hint: 'Esc closes',
       search: 'slash',
-      everyMs: LOCAL_EVERY_MS,
+      of: () => this.#screen.desk().desk.view.presence,
       load: async () => {
         const { presence } = this.#screen.desk().desk.view;
         return presence.map(

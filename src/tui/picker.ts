@@ -1,4 +1,4 @@
-import { oneLine } from '../client/printable.ts';
+import { oneLine, printable } from '../client/printable.ts';
 import { toOptaError } from '../protocol/errors.ts';
 import { fuzzyRanked } from '../views/fuzzy.ts';
 import type { Key } from './keys.ts';
@@ -27,6 +27,8 @@ export interface PickerOptions {
   keys?: { readonly [sign: string]: (item: PickerItem | undefined) => void };
   /** Loaded again so often while it is open: what it lists changes by others too. */
   everyMs?: number;
+  /** Loaded again at the next frame once this is another value: what it lists is known here. */
+  of?(): unknown;
   /** Something is to be drawn. */
   changed(): void;
 }
@@ -47,7 +49,11 @@ export class Picker implements Overlay {
   #room = 1;
   /** A question that the next letter answers. */
   #asked: { text: string; yes: () => void } | null = null;
-  #loading = false;
+  /** How many loads have begun, how many of them go on, and which one is shown. */
+  #loads = 0;
+  #loading = 0;
+  #loaded = 0;
+  #listed: unknown;
   readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PickerOptions) {
@@ -66,7 +72,10 @@ export class Picker implements Overlay {
   }
 
   async reload(): Promise<void> {
-    this.#loading = true;
+    this.#loads += 1;
+    this.#loading += 1;
+    const load = this.#loads;
+    this.#listed = this.#options.of?.();
     let items: readonly PickerItem[] = [];
     let said = '';
     try {
@@ -75,7 +84,10 @@ export class Picker implements Overlay {
     } catch (cause) {
       said = toOptaError(cause).message;
     }
-    this.#loading = false;
+    this.#loading -= 1;
+    // A newer one was faster.
+    if (load < this.#loaded) return;
+    this.#loaded = load;
     // What was chosen stays so wherever it stands now: a key that was meant for it must not meet another.
     const chosen = this.#found[this.#place]?.id;
     this.#items = items;
@@ -88,7 +100,7 @@ export class Picker implements Overlay {
 
   /** Never a second time while the first goes on: a daemon that is slow is not asked more. */
   async #refresh(): Promise<void> {
-    if (!this.#loading) await this.reload();
+    if (this.#loading === 0) await this.reload();
   }
 
   /** Only `y` does it. */
@@ -123,6 +135,11 @@ export class Picker implements Overlay {
     return true;
   }
 
+  /** Looks for it as well; without a search it is nobody's. */
+  paste(text: string): void {
+    if (this.#searching && !this.#asked) this.#find(printable(text).replace(/\n+/g, ''));
+  }
+
   back(): boolean {
     if (this.#asked) this.#asked = null;
     else if (this.#search !== '') this.#seek('');
@@ -132,7 +149,8 @@ export class Picker implements Overlay {
   }
 
   rows(width: number, height: number): Row[] {
-    const { title, hint } = this.#options;
+    const { title, hint, of } = this.#options;
+    if (of && of() !== this.#listed) void this.reload();
     const found = this.#search === '' ? '' : ` ${this.#found.length} of ${this.#items.length}`;
     const head: Row = [[cropped(`── ${title}${found} ${'─'.repeat(width)}`, width).replace(/…$/, '─'), 'accent']];
     const search: Row[] = this.#searching
@@ -143,7 +161,7 @@ export class Picker implements Overlay {
           ],
         ]
       : [];
-    const foot: Row = [[cropped(` ${this.#asked?.text ?? hint}`, width), this.#asked ? 'warn' : 'dim']];
+    const foot: Row = [[cropped(clean(` ${this.#asked?.text ?? hint}`), width), this.#asked ? 'warn' : 'dim']];
     const room = Math.max(1, height - 2 - search.length);
     this.#room = room;
     this.#top = Math.max(0, Math.min(Math.max(this.#top, this.#place - room + 1), this.#place));
@@ -172,9 +190,13 @@ export class Picker implements Overlay {
 
   #type({ name, text, meta }: Key): boolean {
     if (name === 'backspace') this.#seek(meta ? '' : Array.from(this.#search).slice(0, -1).join(''));
-    else if (text !== '') this.#seek((this.#search + text).slice(0, SEARCH_CHARS_MAX));
+    else if (text !== '') this.#find(text);
     else return false;
     return true;
+  }
+
+  #find(more: string): void {
+    this.#seek((this.#search + more).slice(0, SEARCH_CHARS_MAX));
   }
 
   #seek(search: string): void {

@@ -35,6 +35,9 @@ const TOGETHER = { on: '\u001b[?2026h', off: '\u001b[?2026l' };
 const TITLE = { keep: '\u001b[22;2t', back: '\u001b[23;2t' };
 const TITLE_CHARS_MAX = 100;
 
+/** Whoever makes the rows takes these out or shows them; what one of them has forgotten still moves no cursor. */
+const STEERING = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
+
 /** The screen as rows of text. What did not change is not sent again. */
 export class Surface {
   readonly #screen: BlessedScreen;
@@ -157,7 +160,7 @@ export class Surface {
     let simple = true;
     for (const [text, style] of row) {
       const attributes = this.#attributes(style);
-      for (const g of graphemes(text)) {
+      for (const g of graphemes(text.replace(STEERING, ''))) {
         const w = cellWidth(g);
         if (w === 0 || cells.length + w > width) continue;
         cells.push([attributes, g]);

@@ -35,6 +35,9 @@ describe.runIf(hasVt)(`ways into the full screen${VT_MISSING}`, { timeout: 90_00
     await create('garden-older', 'roses and moss', folder('garden'));
     await create('garden-newer', 'moss alone', folder('garden'));
     await create('meadow-one', 'clover', folder('meadow'));
+    await create('meadow-gone', 'nettles', folder('meadow'));
+    const away = await world.daemon.authed({ method: 'DELETE', path: '/v3/sessions/meadow-gone' });
+    expect(away.status).toBe(200);
   });
 
   test.each([
@@ -116,5 +119,14 @@ describe.runIf(hasVt)(`ways into the full screen${VT_MISSING}`, { timeout: 90_00
     run(['attach'], { cwd: folder('nothing-here') });
     await expectLeft(127);
     expect(vt.screen()).toContain('No session of this folder');
+  });
+
+  test.each([
+    ['attach', 'meadow-gone'],
+    ['tui', '-r', 'meadow-gone'],
+  ])('[CT4] opta %s %s: one that was put away is not opened, and it is said what brings it back', async (...args) => {
+    run(args.filter((arg) => arg !== undefined));
+    await expectLeft(127);
+    expect(vt.screen()).toContain('opta sessions undelete meadow-gone');
   });
 });

@@ -69,6 +69,22 @@ describe.runIf(hasVt)(`the end of the full screen${VT_MISSING}`, { timeout: 120_
     expect(session.activeTurnId).toBeDefined();
   });
 
+  test('[CT8, CT11] by a second Ctrl+C, when the daemon of one’s own turn hangs', async () => {
+    const id = await world.session();
+    vt = await world.open(id);
+    vt.type(`${world.prompt({ tokens: 3_000, tps: 60 })}\r`);
+    await vt.shows('tok3');
+    process.kill(world.daemon.pid, 'SIGSTOP');
+    try {
+      vt.press('C-c');
+      await vt.shows('cancelling');
+      vt.press('C-c');
+      await expectRestored(0);
+    } finally {
+      process.kill(world.daemon.pid, 'SIGCONT');
+    }
+  });
+
   test('[CT11] the daemon is killed and comes back: what is being written stays, and the answer is whole', async () => {
     const id = await busy();
     vt.type('a draft 你好');

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OptaError } from '../../src/protocol/errors.ts';
 import type { SessionLine } from '../../src/tui/host.ts';
 import { type AppScreen, aScreen, FakeLink, settled, somebody } from './app-world.ts';
-import { Talk } from './talk.ts';
+import { STEERS, Talk } from './talk.ts';
 
 let on: AppScreen;
 beforeEach(() => {
@@ -99,6 +99,51 @@ describe('a card', () => {
     expect(on.screen()).toMatch(/\d+ above/);
   });
 
+  test('[CT3] the next one begins at its first line, whoever or whatever took the last away', () => {
+    const long = (name: string): string => Array.from({ length: 60 }, (_, i) => `echo ${name} ${i}`).join('\n');
+    const { talk } = on.link;
+    const scrolled = (): string => {
+      const id = asks('run_command', 'Run a script', { preview: long('first') });
+      for (let i = 0; i < 4; i++) on.key('pagedown');
+      expect(on.screen()).not.toContain('echo first 0');
+      return id;
+    };
+    const next = (): void => {
+      asks('run_command', 'Run a script', { preview: long('next') });
+      expect(on.screen()).toContain('echo next 0');
+    };
+    talk.decides(scrolled(), 'person:eve');
+    next();
+    again();
+    scrolled();
+    on.link.talk.ends();
+    next();
+    again();
+    scrolled();
+    on.key('escape');
+    next();
+  });
+
+  test('[CT3, CT11] on a small screen what is hidden is counted, and the keys fit the width', () => {
+    const preview = Array.from({ length: 5 }, (_, i) => `echo ${i}`).join('\n');
+    again({}, { width: 30, height: 5 });
+    asks('run_command', 'Run a script', { preview });
+    expect(on.screen().split('\n')[3]).toBe(' 60 s +5↓  y/n/a Esc');
+    on.key('down');
+    expect(on.screen()).toMatch(/echo 0\n 60 s \+4↓/);
+    for (let i = 0; i < 9; i++) on.key('down');
+    expect(on.screen()).toMatch(/echo 4\n 60 s \+5↑/);
+    again({}, { width: 12, height: 4 });
+    asks('run_command', 'Run a script', { preview });
+    expect(on.screen()).toMatch(/^\+\d+↓ ?y\/n\/a$/m);
+    again({}, { width: 64, height: 24 });
+    asks();
+    expect(on.screen()).toContain(' 60 s   y allow   n deny   a always in this session   Esc later');
+    again({}, { width: 59, height: 24 });
+    asks();
+    expect(on.screen()).toMatch(/^ 60 s {2}y\/n\/a Esc$/m);
+  });
+
   test('[CT3, PM7] a question is answered by a number, by words, or declined', () => {
     const question = { text: 'Which colour?', options: ['red', 'blue'] };
     const answers: unknown[] = [];
@@ -149,6 +194,27 @@ describe('a card', () => {
     expect(on.canvas.titles.at(-1)).not.toContain('?');
     on.key('tab');
     expect(on.canvas.bells).toBe(1);
+  });
+});
+
+describe('a bell', () => {
+  test('[TM4] a card that was put off comes back without one, also behind others', () => {
+    const { talk } = on.link;
+    const turnId = talk.begin('do both', 'eve');
+    const calls = ['c1', 'c2'].map((id) => ({ id, name: 'run_command', args: '{}' }));
+    talk.happens('turn.progress', { turnId, phase: 'model.response', message: null, provider: null, step: 1, calls });
+    const expiresAt = new Date(Date.now() + 60_000).toISOString();
+    for (const { id, name } of calls) {
+      const asked = { requestId: `of-${id}`, callId: id, toolName: name, args: {}, summary: 'Run make', expiresAt };
+      talk.happens('permission.request', { turnId, ...asked });
+    }
+    on.screen();
+    on.key('escape');
+    expect(on.canvas.bells).toBe(2);
+    talk.decides('of-c2', 'person:eve');
+    on.key('tab');
+    expect(on.screen()).toContain('allow this?');
+    expect(on.canvas.bells).toBe(2);
   });
 });
 
@@ -268,6 +334,76 @@ describe('lists', () => {
     expect(on.link.asked).toEqual([]);
   });
 
+  test('[TM3] a paste goes into what is looked for, without its line ends; where letters are keys it is nobody’s', async () => {
+    await sessions();
+    on.app.paste('y');
+    on.type('d');
+    expect(on.done).toEqual([]);
+    on.key('escape');
+    on.type('/');
+    on.app.paste('th\r\nre\n');
+    expect(on.screen()).toContain('/ thre▏');
+    expect(on.screen()).toContain('about three');
+    expect(on.screen()).not.toContain('about two');
+    on.key('escape');
+    on.key('escape');
+    on.key('escape');
+    expect(on.screen()).not.toContain('thre▏');
+    expect(on.screen()).toMatch(/› *$/m);
+    on.app.paste('into the prompt');
+    expect(on.screen()).toContain('› into the prompt');
+  });
+
+  test('[TM4, CT7] the list of what waits follows the session at once', async () => {
+    const { talk } = on.link;
+    talk.begin('first', 'eve');
+    const gone = talk.queue('goes soon', 'eve');
+    talk.queue('stays', 'ada');
+    on.alt('q');
+    await settled();
+    expect(on.screen()).toMatch(/1\. eve: goes soon[\s\S]*2\. ada: stays/);
+    on.type('j');
+    talk.drops(gone);
+    talk.queue('arrives', 'bob');
+    await vi.advanceTimersByTimeAsync(50);
+    expect(on.screen()).toMatch(/1\. ada: stays[\s\S]*2\. bob: arrives/);
+    expect(on.screen()).not.toContain('goes soon');
+    on.type('e');
+    expect(on.screen()).toMatch(/› stays/);
+  });
+
+  test('[TM4] a list that came late does not take the place of a newer one', async () => {
+    const answers: ((lines: readonly SessionLine[]) => void)[] = [];
+    again({ sessions: () => new Promise((resolve) => answers.push(resolve)) });
+    on.ctrl('o');
+    answers[0]?.(three);
+    await settled();
+    await vi.advanceTimersByTimeAsync(2_000);
+    // The old look is on its way when something is put away, which looks anew.
+    on.type('jdy');
+    await settled();
+    expect(answers).toHaveLength(3);
+    answers[2]?.([line('one')]);
+    await settled();
+    answers[1]?.(three);
+    await settled();
+    expect(on.screen()).toContain('about one');
+    expect(on.screen()).not.toContain('about two');
+  });
+
+  test('[TM3, CT10] a title that would steer the terminal or is long asks harmlessly whether it is to be put away', async () => {
+    await sessions([line('one', { title: `\u001b[2J\u202eevil\n${'long '.repeat(200)}` })]);
+    on.type('d');
+    const [[text = ''] = []] = on.row('puts it away, any') ?? [];
+    expect(text).toContain('evil');
+    expect(text).not.toMatch(STEERS);
+    expect(text.length).toBeLessThanOrEqual(110);
+    again({}, { width: 40, height: 24 });
+    await sessions([line('one', { title: 'long '.repeat(200) })]);
+    on.type('d');
+    expect(on.screen()).toContain(' y puts it away, any other key leaves');
+  });
+
   test('[TM3] of who is attached', async () => {
     on.link.view.note({ presence: [somebody('ada'), somebody('eve', { role: 'observer', lag: 3 })] });
     on.alt('p');
@@ -305,6 +441,51 @@ describe('keys', () => {
     on.ctrl('c');
     await expect(on.app.left).resolves.toBeUndefined();
     expect(on.link.asked).toEqual([]);
+  });
+
+  const hasLeft = async (): Promise<boolean> => {
+    await settled();
+    return Promise.race([on.app.left.then(() => true), settled().then(() => false)]);
+  };
+
+  test('[CT8] a command that does not listen to Ctrl+C holds nobody: the second one leaves', async () => {
+    let signal: AbortSignal | undefined;
+    again({
+      command: (_, room) => {
+        signal = room.signal;
+        return new Promise(() => undefined);
+      },
+    });
+    on.type('/slow');
+    on.key('return');
+    on.ctrl('c');
+    expect(signal?.aborted).toBe(true);
+    expect(await hasLeft()).toBe(false);
+    // Much later it is a first one again.
+    vi.advanceTimersByTime(3_000);
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(false);
+    vi.advanceTimersByTime(2_999);
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(true);
+  });
+
+  test('[CT8] a turn of a daemon that is gone holds nobody; what waits behind one that ended is ended first', async () => {
+    const { talk } = on.link;
+    const turnId = talk.begin('mine', 'ada');
+    const waits = talk.queue('later', 'ada');
+    on.ctrl('c');
+    talk.ends();
+    on.ctrl('c');
+    expect(on.link.asked).toEqual([
+      ['cancel', { turnId }],
+      ['cancel', { turnId: waits }],
+    ]);
+    expect(await hasLeft()).toBe(false);
+    on.link.view.note({ connection: 'waiting' });
+    on.ctrl('c');
+    expect(await hasLeft()).toBe(true);
+    expect(on.link.asked).toHaveLength(2);
   });
 
   test('[CX5] Alt+C ends the call that runs, and no more', () => {
@@ -374,6 +555,22 @@ describe('what is shown', () => {
   test('[TM3] rights that are widened are loud', () => {
     on.become('dangerous');
     expect(on.screen()).toMatch(/^ opta · ! DANGEROUS/);
+  });
+
+  test('[CT10] a session that was put away says so above, until it is brought back', () => {
+    const { talk } = on.link;
+    talk.happens('session.updated', { change: { kind: 'deleted', at: talk.at } });
+    expect(on.screen()).toMatch(/^ opta · PUT AWAY/);
+    talk.happens('session.updated', { change: { kind: 'restored' } });
+    expect(on.screen()).not.toContain('PUT AWAY');
+  });
+
+  test('[CT10] a blank column stands before the one at the side', () => {
+    on.link.talk.begin('w'.repeat(500), 'eve');
+    on.ctrl('b');
+    const rows = on.screen().split('\n').slice(1, -1);
+    expect(rows.some((row) => row.includes('www'))).toBe(true);
+    for (const row of rows) expect(row.slice(61, 63)).toBe(' │');
   });
 
   test('[CT7] the column at the side has who is here and what waits; below 80 columns it gives way', () => {

@@ -44,6 +44,32 @@ describe('completion', () => {
     expect(begunAt({ text, first })).toEqual(begun);
   });
 
+  test('its own name comes before another’s alias, unless that is written out', () => {
+    const commands = [
+      { name: 'cancel', about: '', aliases: ['stop', 'q'] },
+      { name: 'sessions', about: '' },
+      { name: 'status', about: '' },
+      { name: 'queue', about: '' },
+    ];
+    const first = (typed: string): string | undefined => {
+      const composer = new Composer();
+      const completion = new Completion({ commands: () => commands, files: async () => [] }, () => undefined);
+      composer.insert(typed);
+      completion.look(composer);
+      completion.accept(composer);
+      return composer.text.trim();
+    };
+    expect(['/s', '/S', '/st', '/sto', '/stop', '/q', '/qu'].map(first)).toEqual([
+      '/status',
+      '/status',
+      '/status',
+      '/cancel',
+      '/cancel',
+      '/cancel',
+      '/queue',
+    ]);
+  });
+
   test('a command is found by its beginning, its letters or another name; Tab writes its name and nothing more', () => {
     const { composer, completion, type, shown } = desk();
     type('/s');

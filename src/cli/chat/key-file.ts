@@ -1,12 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { readText } from '../../config/layer.ts';
 import type { Env, OptaPaths } from '../../config/paths.ts';
-import { projectConfig } from '../../config/project.ts';
+import { findProjectFile, projectConfig } from '../../config/project.ts';
+import { toOptaError } from '../../protocol/errors.ts';
 import type { Override } from '../../tui/run.ts';
+import { oneLine } from '../output.ts';
 
 const NAME = 'keybindings.json';
 const BYTES_MAX = 64 * 1024;
+const NOTE_CHARS_MAX = 400;
 const KeysSchema = z.record(
   z.string().max(64),
   z.object({ key: z.string().max(64), description: z.string().max(400).optional() }),
@@ -19,41 +22,47 @@ export interface Keys {
 
 /**
  * The keys of the full screen that somebody has given to other actions: the person's own file beside their configuration, then
- * the project's `.opta/keybindings.json`, which counts while they trust the project: a stranger's file could make a key do
- * what nobody meant.
+ * the one beside their project's configuration, once they trust that: a stranger's file could make a key do what nobody meant, and
+ * is not even opened.
  */
 export const readKeys = (paths: OptaPaths, workspace: string, env: Env): Keys => {
   const notes: string[] = [];
-  const own = keysIn(join(paths.configDir, NAME), notes);
-  const file = join(workspace, '.opta', NAME);
-  const theirs = keysIn(file, notes);
-  const trusted = Object.keys(theirs).length > 0 && isTrusted(workspace, paths, env, file);
-  if (!trusted && Object.keys(theirs).length > 0)
-    notes.push(`keys: ${file} is not used, since the project is not trusted`);
-  return { overrides: trusted ? { ...own, ...theirs } : own, notes };
+  const mine = join(paths.configDir, NAME);
+  const own = keysIn(mine, notes);
+  const trusted = trustedFolder(workspace, paths, env);
+  if (trusted !== null) return { overrides: { ...own, ...keysIn(join(trusted, NAME), notes) }, notes };
+  const file = findProjectFile(workspace, env, join('.opta', NAME));
+  if (file !== null && file !== mine) notes.push(`keys: ${file} is not used, since the project is not trusted`);
+  return { overrides: own, notes };
 };
 
-const isTrusted = (workspace: string, paths: OptaPaths, env: Env, file: string): boolean => {
+/** Where the project's configuration lies that the person trusts; null when there is none. */
+const trustedFolder = (workspace: string, paths: OptaPaths, env: Env): string | null => {
   try {
     const project = projectConfig(workspace, env, paths);
-    return project !== null && project.trust === 'trusted' && dirname(project.file) === dirname(file);
+    return project?.trust === 'trusted' ? dirname(project.file) : null;
   } catch {
-    return false;
+    return null;
   }
 };
 
 const keysIn = (file: string, notes: string[]): { readonly [action: string]: Override } => {
-  let text: string;
   try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return {};
-  }
-  try {
-    if (text.length > BYTES_MAX) throw new Error('too long');
-    return KeysSchema.parse(JSON.parse(text));
-  } catch {
+    const text = readText(file, BYTES_MAX);
+    if (text === null) return {};
+    const keys = KeysSchema.safeParse(jsonOf(text));
+    if (keys.success) return keys.data;
     notes.push(`keys: ${file} is not used: it has to be {"action": {"key": "ctrl+x"}, …}`);
-    return {};
+  } catch (cause) {
+    notes.push(`keys: not used. ${oneLine(toOptaError(cause).message, NOTE_CHARS_MAX)}`);
+  }
+  return {};
+};
+
+const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 };

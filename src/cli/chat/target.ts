@@ -33,9 +33,13 @@ export const pickSession = async (call: Call, text: string, pick: PickOne | null
 const rowOf = (row: SessionRow): string =>
   `${row.sessionId}  ${row.updatedAt.slice(0, 16).replace('T', ' ')}  ${oneLine(row.title ?? row.preview ?? titleOf(undefined), 60)}`;
 
+/** Throws `session-deleted` for one that was put away: nothing could be said in it. */
 const existing = async (call: Call, id: string): Promise<string | null> => {
   try {
-    return (await call('sessions.get', { params: { id } })).sessionId;
+    const { sessionId, deletedAt } = await call('sessions.get', { params: { id } });
+    if (deletedAt === undefined) return sessionId;
+    const how = `opta sessions undelete ${sessionId} brings it back`;
+    throw new OptaError('session-deleted', `Session ${sessionId} was put away; ${how}`, { deletedAt });
   } catch (cause) {
     if (cause instanceof OptaError && (cause.code === 'session-not-found' || cause.code === 'invalid-request'))
       return null;
