@@ -28,7 +28,15 @@ export const requestTo = (
 ): RequestOptions => {
   assertReachable(at.host, at.loopbackOnly);
   const lookup = guardedLookup(at.loopbackOnly);
-  return { host: bareHost(at.host), port: at.port, path, method, headers: { ...headers }, agent: at.agent ?? false, lookup };
+  return {
+    host: bareHost(at.host),
+    port: at.port,
+    path,
+    method,
+    headers: { ...headers },
+    agent: at.agent ?? false,
+    lookup,
+  };
 };
 
 export interface Probed {
