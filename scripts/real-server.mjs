@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { installInto } from './lib/npm-folder.mjs';
 import { ensureInstalled, ensureNode, loopbackEnv, ROOT, run, runNode, toolPath } from './lib/steps.mjs';
@@ -16,7 +19,8 @@ import { writeTinyGguf } from './lib/tiny-gguf.mjs';
  *   node scripts/real-server.mjs install          only that; the one step that uses the network (npm)
  *   node scripts/real-server.mjs serve [--port N] run it on loopback by hand
  *
- * `check` runs the server, the daemon and the CLI together in a network namespace that has loopback and nothing else.
+ * `check` runs the same test against that server and against `opta lmx serve` in front of it, all in a network namespace that has
+ * loopback and nothing else.
  */
 const FOLDER = join(ROOT, '.build', 'real-server');
 const SELF = fileURLToPath(import.meta.url);
@@ -65,25 +69,70 @@ const serve = async (port) => {
   http.listen(port, '127.0.0.1', () => process.stdout.write(`http://127.0.0.1:${http.address().port}\n`));
 };
 
-/** Starts the server, runs the test against it, and ends it again. */
-const checkHere = async () => {
-  const child = spawn(process.execPath, [SELF, 'serve'], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** How long a server may take until it says where it is; a model is loaded meanwhile. */
+const READY_MS = 60_000;
+/** How long it may take to end by itself. */
+const STOP_MS = 10_000;
+
+/** Starts a server that prints its address, runs `use` with it, and ends it again. */
+const withServer = async (what, args, env, use) => {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'], env });
+  const gone = new Promise((resolve) => child.on('close', resolve));
+  let late;
   try {
     const url = await new Promise((resolve, reject) => {
       createInterface({ input: child.stdout }).on('line', (line) => {
-        if (line.startsWith('http://')) resolve(line);
+        const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(line) ?? [];
+        if (found) resolve(found);
       });
-      child.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
-      setTimeout(() => reject(new Error('the server was not up within 60 s')), 60_000).unref();
+      child.on('error', reject);
+      child.on('exit', (code) => reject(new Error(`${what} ended with ${code}`)));
+      late = setTimeout(() => reject(new Error(`${what} was not up within ${READY_MS / 1000} s`)), READY_MS);
     });
-    process.stderr.write(`opta: ${Object.keys(PACKAGES)[0]} on ${url}\n`);
-    return await runNode([toolPath('vitest', 'vitest.mjs'), 'run', 'test/compat/openai-server.test.ts'], {
-      env: loopbackEnv({ OPTA_TEST_OPENAI_SERVER: url }),
-    });
+    process.stderr.write(`opta: ${what} on ${url}\n`);
+    return await use(url);
   } finally {
+    clearTimeout(late);
     child.kill();
+    const kill = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await gone;
+    clearTimeout(kill);
   }
 };
+
+const testAgainst = (url) =>
+  runNode([toolPath('vitest', 'vitest.mjs'), 'run', 'test/compat/openai-server.test.ts'], {
+    env: loopbackEnv({ OPTA_TEST_OPENAI_SERVER: url }),
+  });
+
+/** `opta lmx serve` from source, in a home of its own. */
+const withLmx = async (what, args, use) => {
+  const home = mkdtempSync(join(tmpdir(), 'opta-real-'));
+  try {
+    const opta = ['--import', 'tsx', join(ROOT, 'src/cli/main.ts'), 'lmx', 'serve', '--port', '0', '--json', ...args];
+    return await withServer(`opta lmx serve ${what}`, opta, loopbackEnv({ OPTA_HOME: home }), use);
+  } finally {
+    rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+  }
+};
+
+/** A new server is called ready before it has asked the one behind it. */
+const listsModels = async (url) => {
+  for (const end = Date.now() + READY_MS; Date.now() < end; await sleep(100))
+    if ((await fetch(`${url}/readyz`)).ok) return;
+  throw new Error(`${url} had no model within ${READY_MS / 1000} s`);
+};
+
+/** The same test twice; the first exit code that is not 0. */
+const checkHere = () =>
+  withServer(Object.keys(PACKAGES)[0], [SELF, 'serve'], process.env, async (url) => {
+    const alone = await testAgainst(url);
+    if (alone !== 0) return alone;
+    return withLmx('in front of it', ['--url', url], async (front) => {
+      await listsModels(front);
+      return testAgainst(front);
+    });
+  });
 
 const check = async () => {
   await install();

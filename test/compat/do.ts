@@ -13,12 +13,15 @@ export interface DoResult {
   status: string;
 }
 
+/** A real model on a busy processor takes its time over a long prompt. */
+const DO_MS = 80_000;
+
 /** Runs the real CLI against this daemon and returns what stands on stdout, having checked that it is one line of JSON. */
 export const runDo = async (
   daemon: RealDaemon,
   ...args: string[]
 ): Promise<{ code: number | null; body: DoResult }> => {
-  const run = await cli(daemon.home, ['do', '--format', 'json', ...args]);
+  const run = await cli(daemon.home, ['do', '--format', 'json', ...args], { deadlineMs: DO_MS });
   expect(run.stdout.split('\n'), run.stderr).toEqual([expect.stringMatching(/^\{.*\}$/), '']);
   return { code: run.code, body: JSON.parse(run.stdout) as DoResult };
 };

@@ -21,13 +21,16 @@ const placeOf = (url: string): { port: number } => {
 };
 
 // A model on a busy processor takes its time over a long prompt.
-describe.skipIf(given === '')(`somebody else's OpenAI-compatible server${absent}`, { timeout: 90_000 }, () => {
+describe.skipIf(given === '')(`somebody else's OpenAI-compatible server${absent}`, { timeout: 180_000 }, () => {
   let daemon: RealDaemon;
   let models: string[];
+  /** Ours may stand in front of it, or have the model itself. */
+  let provider: string;
   beforeAll(async () => {
     const { port } = placeOf(given);
     const listed = (await (await fetch(`http://127.0.0.1:${port}/v1/models`)).json()) as { data: { id: string }[] };
     models = listed.data.map((m) => m.id);
+    provider = (await fetch(`http://127.0.0.1:${port}/.well-known/opta-lmx`)).ok ? 'lmx' : 'openai-compatible';
     daemon = await startDaemon(port);
   });
   afterAll(() => daemon?.stop());
@@ -41,7 +44,7 @@ describe.skipIf(given === '')(`somebody else's OpenAI-compatible server${absent}
     expect(body.result.trim()).not.toBe('');
     const events = await expectLogAgrees(daemon, body);
     expect(events.filter((f) => f.event === 'turn.token').length).toBeGreaterThan(0);
-    expect(events.find((f) => f.event === 'turn.progress')?.payload).toMatchObject({ provider: 'openai-compatible' });
+    expect(events.find((f) => f.event === 'turn.progress')?.payload).toMatchObject({ provider });
     expect(events.at(-1)?.payload).toMatchObject({ stats: { completionTokens: expect.any(Number) } });
   });
 

@@ -66,12 +66,12 @@ export const endOf = (child: ChildProcess, deadlineMs = 20_000): Promise<CliResu
 export const cli = (
   home: string,
   args: string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; stdin?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; stdin?: string; deadlineMs?: number } = {},
 ): Promise<CliResult> => {
   const child = startCli(home, args, options);
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(options.stdin ?? '');
-  return endOf(child);
+  return endOf(child, options.deadlineMs);
 };
 
 /** Resolves when `check` holds; the test fails after `deadlineMs`. */
