@@ -14,6 +14,8 @@ const say = (word: FromChild): void => {
 /** Room that is left for an answer at least, in tokens. */
 const ANSWER_TOKENS_MIN = 1;
 const DEFAULT_TEMPERATURE = 0.7;
+/** Of an answer whose caller names no bound: a model that does not know when to stop is stopped. */
+const ANSWER_TOKENS_DEFAULT = 4_096;
 
 interface Seat {
   chat: LlamaChat;
@@ -106,7 +108,7 @@ const answer = async (id: number, request: GenerateRequest, at: Seat, signal: Ab
   const result = await at.chat.generateResponse(historyOf(fit.messages), {
     signal,
     // The answer never pushes its own prompt out.
-    maxTokens: Math.min(request.maxTokens ?? Number.POSITIVE_INFINITY, context - promptTokens),
+    maxTokens: Math.min(request.maxTokens ?? ANSWER_TOKENS_DEFAULT, context - promptTokens),
     temperature: request.temperature ?? DEFAULT_TEMPERATURE,
     ...(request.topP === undefined ? {} : { topP: request.topP }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),
