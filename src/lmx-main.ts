@@ -52,6 +52,7 @@ const run = async (): Promise<void> => {
       ...script,
       ...count('contextLength', values['context-length']),
       ...count('threads', values.threads),
+      ...count('maxTokens', values['max-tokens']),
       ...count('slots', values.slots),
       ...(values.gpu === undefined ? {} : { gpu: values.gpu }),
       ...(values.url === undefined ? {} : { url: values.url }),
@@ -126,6 +127,7 @@ const OPTIONS = {
   slots: { type: 'string' },
   'context-length': { type: 'string' },
   threads: { type: 'string' },
+  'max-tokens': { type: 'string' },
   gpu: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const;

@@ -25,6 +25,8 @@ export interface EngineChoice {
   llamaCppFolders: readonly string[];
   contextLength?: number;
   threads?: number;
+  /** Of an answer whose caller names no bound. */
+  maxTokens?: number;
   gpu?: boolean;
   /** Answers at once. */
   slots?: number;
@@ -76,7 +78,7 @@ export const chooseEngine = (choice: EngineChoice, world: { clock: Clock; log: L
 
 /** Throws `not-found` for a file that is not there, and `no-model-loaded` with the next command while the library is missing. */
 const llamaCpp = (choice: EngineChoice, world: { clock: Clock; log: Log }): ChosenEngine => {
-  const { llamaCppFolders, contextLength, threads, gpu, slots } = choice;
+  const { llamaCppFolders, contextLength, maxTokens, threads, gpu, slots } = choice;
   const models = choice.models.map(modelFile);
   const [first] = models;
   if (first === undefined) throw wrong('The llama-cpp engine needs a model: --model FILE.gguf');
@@ -95,6 +97,7 @@ const llamaCpp = (choice: EngineChoice, world: { clock: Clock; log: Log }): Chos
       module: library.module,
       models,
       ...(contextLength === undefined ? {} : { contextLength }),
+      ...(maxTokens === undefined ? {} : { maxTokens }),
       ...(threads === undefined ? {} : { threads }),
       ...(gpu === undefined ? {} : { gpu }),
       ...(slots === undefined ? {} : { sequences: slots }),

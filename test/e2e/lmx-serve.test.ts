@@ -160,6 +160,70 @@ describe('opta do with opta lmx serve', () => {
     60_000,
   );
 
+  test.skipIf(findLlamaCpp([FOLDER]) === null)(
+    '[LG15] real inference from a model file through server, daemon and opta do (node scripts/llama-cpp.mjs install brings the library)',
+    async () => {
+      const file = join(home, 'tiny.gguf');
+      writeTinyGguf(file);
+      symlinkSync(FOLDER, join(home, 'llama-cpp'));
+      const args = ['--threads', '1', '--context-length', '16384', '--max-tokens', '24'];
+      const lmx = await serve(['--model', `tiny=${file}`, ...args]);
+      const run = await cli(home, ['do', '--format', 'json', 'Name three trees'], {
+        env: { OPTA_PORT: String(lmx.port), OPTA_DAEMON_PORT: '0' },
+        deadlineMs: 100_000,
+      });
+      const body = JSON.parse(run.stdout);
+      expect(body).toMatchObject({ model: 'tiny', status: 'completed', exit_code: 0 });
+      expect(body.result.trim().length).toBeGreaterThan(20);
+      const counted = await metrics(lmx.url);
+      expect(counted.total_completion_tokens).toBeGreaterThanOrEqual(24);
+    },
+    120_000,
+  );
+
+  test('[LG10] opta models lists, loads, unloads and tells of the models of our own server', async () => {
+    const lmx = await serve(['--script', script]);
+    const models = async (...args: string[]) => {
+      const run = await cli(home, ['models', ...args, '--json'], {
+        env: { OPTA_PORT: String(lmx.port), OPTA_DAEMON_PORT: '0' },
+      });
+      return { code: run.code, body: JSON.parse(run.stdout) };
+    };
+    const loaded = async () =>
+      ((await (await fetch(`${lmx.url}/v1/models`)).json()) as { data: { id: string }[] }).data.map((m) => m.id);
+    expect(JSON.stringify((await models('list')).body)).toContain('org/small-1b');
+    expect((await models('unload', 'org/other')).code).toBe(0);
+    expect(await loaded()).toEqual(['org/small-1b']);
+    expect((await models('load', 'org/other')).code).toBe(0);
+    expect((await loaded()).sort()).toEqual(['org/other', 'org/small-1b']);
+    expect((await models('info', 'org/small-1b')).body).toMatchObject({
+      model: { id: 'org/small-1b', status: 'loaded', contextLength: 4_096 },
+      performance: { backend_type: 'scripted', readiness: { state: 'routable' } },
+    });
+    expect((await models('use', 'org/small-1b')).code).toBe(0);
+    expect((await models('health')).code).toBe(0);
+    expect((await models('health', '--ready')).code).toBe(0);
+    expect((await models('dashboard')).code).toBe(0);
+    expect(await models('load', 'org/nowhere')).toMatchObject({ code: 127 });
+  });
+
+  test('[IC1] a daemon whose inference server goes away says since when, keeps its queue, and answers when it is back', async () => {
+    const lmx = await serve(['--script', script, '--model', 'org/small-1b']);
+    const first = await doThere(lmx.port, 'go', ['-m', 'org/small-1b']);
+    expect(first.code).toBe(0);
+    // The server itself, and not the command that waits for it.
+    process.kill(lmx.pid, 'SIGKILL');
+    await lmx.ended;
+    const down = await doThere(lmx.port, 'go', ['-m', 'org/small-1b']);
+    expect(down.code).toBe(3);
+    expect(JSON.parse(down.stdout)).toMatchObject({ code: 'lmx-connection-refused' });
+    const status = JSON.parse((await cli(home, ['status', '--json'], { env: { OPTA_PORT: String(lmx.port) } })).stdout);
+    expect(JSON.stringify(status)).toMatch(/since|lastError|away/);
+    await serve(['--script', script, '--model', 'org/small-1b', '--port', String(lmx.port)]);
+    const back = await doThere(lmx.port, 'go', ['-m', 'org/small-1b']);
+    expect(JSON.parse(back.stdout)).toMatchObject({ exit_code: 0, result: 'ok' });
+  });
+
   test('[LG15] a model file without the library: exit 3 and the command that brings it', async () => {
     const file = join(home, 'tiny.gguf');
     writeTinyGguf(file);

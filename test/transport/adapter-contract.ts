@@ -25,6 +25,25 @@ const exchangeContract = (adapter: () => TransportAdapter): void => {
     await other.close(20);
   });
 
+  test('[AC1] a port whose connections have just ended is free again, and of several who want it at once one has it at most', async () => {
+    w.accept();
+    const { port } = w;
+    const clients = [await w.client(), await w.client()];
+    await w.t.close(20);
+    await until('closed', () => clients.every((c) => c.closed.length === 1));
+    const nobody = { http: w.http, upgrade: () => OK('no'), onFault: () => undefined };
+    const rivals = Array.from({ length: 3 }, () => adapter().create(nobody, BOUNDS));
+    const got = await Promise.all(rivals.map((r) => r.listen('127.0.0.1', port)));
+    expect(got.filter((p) => p !== null).length).toBeLessThanOrEqual(1);
+    for (const rival of rivals) await rival.close(20);
+    const next = adapter().create(nobody, BOUNDS);
+    expect(await next.listen('127.0.0.1', port)).toBe(port);
+    const late = adapter().create(nobody, BOUNDS);
+    expect(await late.listen('127.0.0.1', port)).toBeNull();
+    for (const t of [next, late]) await t.close(20);
+    await w.start();
+  });
+
   test('[AU1] a request head is copied as it was sent', async () => {
     const heads: RequestHead[] = [];
     w.http = (h, e) => {

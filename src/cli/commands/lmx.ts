@@ -31,6 +31,7 @@ export interface LmxServeOptions {
   slots?: number;
   contextLength?: number;
   threads?: number;
+  maxTokens?: number;
   gpu?: boolean;
   json?: boolean;
 }

@@ -23,6 +23,11 @@ export const addLmx = (program: Command, ctx: Context, done: Done): void => {
     .option('--allow-origin <origin>', 'web origin that may use it, besides those of loopback; repeatable', repeat)
     .option('--slots <n>', 'requests answered at once (default: as the engine can)', parseCount('--slots', 1_024))
     .option('--context-length <tokens>', 'of the llama-cpp engine', parseCount('--context-length'))
+    .option(
+      '--max-tokens <n>',
+      'of the llama-cpp engine: of an answer whose caller names no bound',
+      parseCount('--max-tokens'),
+    )
     .option('--threads <n>', 'of the llama-cpp engine', parseCount('--threads', 1_024))
     .option('--gpu', 'let the llama-cpp engine use one')
     .option('--json', 'as JSON')

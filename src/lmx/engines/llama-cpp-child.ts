@@ -26,6 +26,7 @@ interface Seat {
 let llama: Llama;
 let model: Model;
 let contextLength = 0;
+let answerTokens = ANSWER_TOKENS_DEFAULT;
 const seats: Seat[] = [];
 const waiting: (() => void)[] = [];
 const cancels = new Map<number, AbortController>();
@@ -51,6 +52,7 @@ const load = async (word: ToChild & { say: 'load' }): Promise<void> => {
     const sequence = context.getSequence();
     seats.push({ sequence, chat: new library.LlamaChat({ contextSequence: sequence }), busy: false });
   }
+  answerTokens = word.maxTokens ?? ANSWER_TOKENS_DEFAULT;
   contextLength = seats[0]?.sequence.contextSize ?? 0;
   say({ say: 'loaded', contextLength, memoryBytes: model.size });
 };
@@ -108,7 +110,7 @@ const answer = async (id: number, request: GenerateRequest, at: Seat, signal: Ab
   const result = await at.chat.generateResponse(historyOf(fit.messages), {
     signal,
     // The answer never pushes its own prompt out.
-    maxTokens: Math.min(request.maxTokens ?? ANSWER_TOKENS_DEFAULT, context - promptTokens),
+    maxTokens: Math.min(request.maxTokens ?? answerTokens, context - promptTokens),
     temperature: request.temperature ?? DEFAULT_TEMPERATURE,
     ...(request.topP === undefined ? {} : { topP: request.topP }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),

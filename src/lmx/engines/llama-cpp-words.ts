@@ -11,6 +11,8 @@ export type ToChild =
       threads: number;
       gpu: boolean;
       sequences: number;
+      /** Of an answer whose caller names no bound; null: the engine's own. */
+      maxTokens: number | null;
     }
   | { say: 'generate'; id: number; request: GenerateRequest }
   | { say: 'cancel'; id: number }

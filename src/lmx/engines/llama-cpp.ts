@@ -25,6 +25,8 @@ export interface LlamaCppConfig {
   /** Threads that compute. On two cores one is many times as fast as two, which wait for each other. */
   threads?: number;
   gpu?: boolean;
+  /** Tokens of an answer whose caller names no bound. */
+  maxTokens?: number;
   /** Answers that one model makes at once. */
   sequences?: number;
 }
@@ -82,7 +84,14 @@ class LlamaCpp implements Engine {
         done(new LmxError('model_not_found', `There is no model ${modelId} here; named at the start: ${named}`), null),
       );
     }
-    const { module, contextLength, gpu = false, sequences = 1, threads = defaultThreads() } = this.#config;
+    const {
+      module,
+      contextLength,
+      maxTokens = null,
+      gpu = false,
+      sequences = 1,
+      threads = defaultThreads(),
+    } = this.#config;
     const child = new ModelProcess(this.#clock, this.#log, (reason) => {
       if (this.#processes.get(modelId) !== child) return;
       this.#processes.delete(modelId);
@@ -91,7 +100,7 @@ class LlamaCpp implements Engine {
     this.#processes.set(modelId, child);
     const wanted = options.contextLength ?? contextLength ?? null;
     child.load(
-      { say: 'load', module, file: model.file, contextLength: wanted, threads, gpu, sequences },
+      { say: 'load', module, file: model.file, contextLength: wanted, threads, gpu, sequences, maxTokens },
       (error, facts) => {
         if (error && this.#processes.get(modelId) === child) {
           this.#processes.delete(modelId);

@@ -2,6 +2,7 @@ import type { TemplatedApp, us_listen_socket, WebSocket } from 'uWebSockets.js';
 import type { Socket, SocketEnd, Transport, TransportAdapter, TransportBounds, TransportHandlers } from '../port.ts';
 import { decideUpgrade, openSocket, PROBLEM } from '../upgrade.ts';
 import { copyHead, type ExchangePool, isAmbiguous, UwsExchange, writeResponse } from './exchange.ts';
+import { freePort } from './free-port.ts';
 import { type LoadedUws, loadUws, type Uws } from './load-uws.ts';
 import { type SocketPool, UwsSocket } from './socket.ts';
 
@@ -12,6 +13,7 @@ interface Upgraded {
 
 /** Bind alone: by default some builds share a port with any process that asks for it, and two daemons would halve the traffic. */
 const EXCLUSIVE_PORT = 1;
+const FREE_TRIES = 5;
 
 /** The adapter over uWebSockets.js, or why there is none. */
 export const uwsAdapter = (
@@ -97,7 +99,18 @@ class UwsTransport implements Transport {
     openSocket(upgraded.socket, upgraded.open, this.#sockets.onFault);
   }
 
-  listen(host: string, port: number): Promise<number | null> {
+  async listen(host: string, port: number): Promise<number | null> {
+    if (port !== 0) return this.#bind(host, port);
+    // Another may take the free one first; then the next is as good.
+    for (let i = 0; i < FREE_TRIES; i++) {
+      const free = await freePort(host);
+      const bound = free === null ? null : await this.#bind(host, free);
+      if (bound !== null) return bound;
+    }
+    return null;
+  }
+
+  #bind(host: string, port: number): Promise<number | null> {
     return new Promise((resolve) => {
       // The typings know either a host or options; the library takes both.
       const listen = this.#app.listen as unknown as (
