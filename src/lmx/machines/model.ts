@@ -28,7 +28,7 @@ export type ModelEvent =
   | { type: 'canary.failed'; reason: string }
   | { type: 'lost'; reason: string; at: number }
   /** A caller wants it, now: of effect only where it does not run by itself. */
-  | { type: 'load' }
+  | { type: 'load'; contextLength: number | undefined }
   | { type: 'unload'; force: boolean }
   /** No request of it is left. */
   | { type: 'idle' }
@@ -85,6 +85,9 @@ export const modelMachine = setup({
     killEngine: () => undefined,
     gone: () => undefined,
 
+    noteWanted: assign(({ event }) =>
+      event.type === 'load' && event.contextLength !== undefined ? { contextLength: event.contextLength } : {},
+    ),
     noteLoaded: assign(({ event }) =>
       event.type === 'loaded' ? { facts: event.facts, reason: null, error: null } : {},
     ),
@@ -185,9 +188,9 @@ export const modelMachine = setup({
     },
     restarting: {
       after: { restart: 'loading' },
-      on: { load: 'loading', unload: 'gone' },
+      on: { load: { target: 'loading', actions: 'noteWanted' }, unload: 'gone' },
     },
-    quarantined: { on: { load: 'loading', unload: 'gone' } },
+    quarantined: { on: { load: { target: 'loading', actions: 'noteWanted' }, unload: 'gone' } },
     gone: { entry: 'gone', type: 'final' },
   },
 });
