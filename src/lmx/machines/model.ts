@@ -45,6 +45,10 @@ export interface ModelContext extends ModelInput {
 }
 
 const NO_FACTS: LoadedFacts = { contextLength: null, memoryBytes: null };
+const LOST = [
+  { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
+  { target: 'restarting', actions: 'noteLost' },
+] as const;
 const loadLate = () => new LmxError('model_load_timeout', 'The model was not loaded in time.');
 
 /**
@@ -140,10 +144,7 @@ export const modelMachine = setup({
           { guard: 'crashedBefore', target: 'quarantined', actions: 'noteFailed' },
           { target: 'gone', actions: 'noteFailed' },
         ],
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: 'unloading',
       },
     },
@@ -154,20 +155,14 @@ export const modelMachine = setup({
       on: {
         'canary.passed': 'routable',
         'canary.failed': { target: 'quarantined', actions: ['noteCanary', 'startUnload'] },
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: 'unloading',
       },
     },
     routable: {
       entry: 'noteRoutable',
       on: {
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: [{ guard: 'isForced', target: 'emptying', actions: 'cancelRequests' }, { target: 'emptying' }],
       },
     },
