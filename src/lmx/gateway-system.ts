@@ -14,7 +14,7 @@ import type {
   RequestHandle,
 } from './gateway.ts';
 import { LMX_LIMITS, type LmxLimits } from './limits.ts';
-import { gatewayMachine } from './machines/gateway.ts';
+import { type GatewayMachineEvent, gatewayMachine } from './machines/gateway.ts';
 import type { RequestOutcome } from './machines/request.ts';
 import { ModelBook, shuttingDown } from './model-book.ts';
 import { RequestRun } from './request-run.ts';
@@ -68,7 +68,13 @@ class System implements Gateway {
         },
         closeEngine: () => {
           this.#models.stop();
-          world.engine.close(() => world.clock.soon(() => this.#root.send({ type: 'closed' })));
+          const closed = () => world.clock.soon(() => this.#tell({ type: 'closed' }));
+          try {
+            world.engine.close(closed);
+          } catch (cause) {
+            world.log.error('the engine was not closed', { error: toLmxError(cause).message });
+            closed();
+          }
         },
         stopped: () => {
           for (const done of this.#drained.splice(0)) world.clock.soon(done);
@@ -271,7 +277,12 @@ class System implements Gateway {
 
   #soonEmpty(): void {
     this.#world.clock.soon(() => {
-      if (this.#requests.size === 0) this.#root.send({ type: 'empty' });
+      if (this.#requests.size === 0) this.#tell({ type: 'empty' });
     });
+  }
+
+  /** What comes after the end has nobody to go to. */
+  #tell(event: GatewayMachineEvent): void {
+    if (this.#root.getSnapshot().status === 'active') this.#root.send(event);
   }
 }

@@ -5,6 +5,8 @@ export const LMX_LIMITS = {
   queueMax: 256,
   /** From the slot to the end of the answer. */
   answerMs: 600_000,
+  /** Of one answer, in characters: an engine that finds no end fills no memory. */
+  answerCharsMax: 32 << 20,
   /** What an engine may take to bring a model up, and then for the first words of the self-test. */
   loadMs: 300_000,
   canaryMs: 60_000,
@@ -46,6 +48,8 @@ export const LMX_LIMITS = {
   eventStreamsMax: 50,
   heartbeatMs: 15_000,
   drainMs: 30_000,
+  /** What an engine may take to close. */
+  closeMs: 10_000,
 } as const;
 
 export type LmxLimits = { [name in keyof typeof LMX_LIMITS]: number };

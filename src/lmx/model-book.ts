@@ -42,6 +42,10 @@ export class ModelBook {
 
   stop(): void {
     for (const model of this.#models.values()) model.stop();
+    const waiting = [...this.#loads.values(), ...this.#unloads.values()].flat();
+    this.#loads.clear();
+    this.#unloads.clear();
+    for (const done of waiting) this.#world.clock.soon(() => done(shuttingDown(), null));
   }
 
   records(): ModelRecord[] {
@@ -85,7 +89,7 @@ export class ModelBook {
     if (!known && this.#models.size >= this.#world.limits.modelsMax)
       return done(new LmxError('insufficient_memory', 'There are too many models.'), null);
     this.#loads.set(modelId, [done]);
-    if (known) known.load();
+    if (known) known.load(options.contextLength);
     else this.#add(modelId, options.contextLength);
   }
 
@@ -139,6 +143,8 @@ export class ModelBook {
     const waiting = this.#unloads.get(model.id) ?? [];
     this.#unloads.delete(model.id);
     for (const done of waiting) done(null, { memoryBytes });
+    // It may have come back to the engine's list while its last answers were made.
+    if (!this.#world.engine.manages && this.#world.isServing()) this.#follow();
   }
 
   #answerLoads(modelId: string, error: LmxError | null, facts?: LoadedFacts, loadMs: number | null = null): void {

@@ -95,8 +95,8 @@ export class ModelRun {
     };
   }
 
-  load(): void {
-    this.#send({ type: 'load' });
+  load(contextLength: number | undefined): void {
+    this.#send({ type: 'load', contextLength });
   }
 
   unload(force: boolean): void {

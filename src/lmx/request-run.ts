@@ -1,7 +1,7 @@
 import { type ActorRefFrom, createActor } from 'xstate';
 import type { Clock, Log } from '../actors/ports.ts';
 import type { Engine, GenerateEvents, GenerateRequest, Generation } from './engine.ts';
-import { type LmxError, toLmxError } from './errors.ts';
+import { LmxError, toLmxError } from './errors.ts';
 import type { Caller, RequestEvents, RequestHandle, RequestPhase } from './gateway.ts';
 import type { LmxLimits } from './limits.ts';
 import { type RequestEvent, type RequestOutcome, requestMachine } from './machines/request.ts';
@@ -31,6 +31,7 @@ export class RequestRun implements RequestHandle {
   readonly #actor: ActorRefFrom<typeof requestMachine>;
   #generation: Generation | null = null;
   #paused = false;
+  #chars = 0;
   #over = false;
 
   constructor(id: string, request: GenerateRequest, caller: Caller, on: RequestEvents, world: RunWorld) {
@@ -112,8 +113,11 @@ export class RequestRun implements RequestHandle {
   }
 
   #events(): GenerateEvents {
-    const piece = (give: () => void): void => {
+    const { answerCharsMax } = this.#world.limits;
+    const piece = (chars: number, give: () => void): void => {
       if (this.#over) return;
+      this.#chars += chars;
+      if (this.#chars > answerCharsMax) return this.fail(tooLong(answerCharsMax));
       if (this.firstAt === null) {
         this.firstAt = this.#world.clock.now();
         this.#send({ type: 'first' });
@@ -121,9 +125,9 @@ export class RequestRun implements RequestHandle {
       this.#give(give);
     };
     return {
-      text: (delta) => piece(() => this.#on.text(delta)),
-      reasoning: (delta) => piece(() => this.#on.reasoning(delta)),
-      call: (delta) => piece(() => this.#on.call(delta)),
+      text: (delta) => piece(delta.length, () => this.#on.text(delta)),
+      reasoning: (delta) => piece(delta.length, () => this.#on.reasoning(delta)),
+      call: (delta) => piece(delta.arguments.length, () => this.#on.call(delta)),
       end: ({ finishReason, usage, trimmed = 0 }) => this.#send({ type: 'end', finishReason, usage, trimmed }),
       fail: (error) => this.#send({ type: 'fail', error }),
     };
@@ -180,3 +184,5 @@ export class RequestRun implements RequestHandle {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
   }
 }
+
+const tooLong = (max: number) => new LmxError('engine_failed', `The answer is longer than ${max} characters.`);

@@ -162,3 +162,22 @@ describe.each(adapters())('the administration over %s', (adapter) => {
     expect([unknown[0]?.status, unknown[0]?.json.error.code, away.status]).toEqual([404, 'not_found', 404]);
   });
 });
+
+describe.each(adapters())('a hostile client over %s', (adapter) => {
+  test('[LG4] who nests a thousand times too deep harms nobody, on the socket or over HTTP', async () => {
+    const s = await start(adapter, () => words(3));
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const socket = await s.socket();
+    socket.request({});
+    socket.send(`{"type":"ping","t":${deep}}`);
+    socket.send(`{"type":"chat.request","client_request_id":"d","messages":${deep}}`);
+    await socket.find((f) => f.type === 'chat.done');
+    await expect.poll(() => socket.frames.filter((f) => f.type === 'chat.error').length).toBe(2);
+    const answer = await fetch(`${s.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: `{"model":"${MODEL}","messages":${deep}}`,
+    });
+    expect(answer.status).toBe(400);
+    expect((await s.post('/v1/chat/completions', request({}))).status).toBe(200);
+  });
+});

@@ -231,9 +231,10 @@ class ModelProcess {
 
   generate(request: GenerateRequest, on: GenerateEvents): Generation {
     const id = ++this.#ids;
+    // Throws for a request that is nested too deeply for the line to the process.
+    this.#say({ say: 'generate', id, request });
     this.#live.set(id, { on, late: null });
     if (this.#isGone) this.#clock.soon(() => this.#take(id)?.on.fail(died('is gone')));
-    else this.#say({ say: 'generate', id, request });
     return {
       cancel: () => this.#cancel(id),
       // The library computes on whatever happens; what it says meanwhile is bounded by the context.

@@ -60,7 +60,6 @@ export interface ScriptedEngine extends Engine {
 export const createScriptedEngine = (config: ScriptedConfig): ScriptedEngine => {
   const { clock, models } = config;
   const live = new Map<Playing, string>();
-  const loaded = new Set<string>();
   let listener: EngineListener | null = null;
   const shut = (modelId: string | null, error: LmxError) => {
     for (const [playing, of] of [...live]) if (modelId === null || of === modelId) playing.fail(error);
@@ -78,14 +77,10 @@ export const createScriptedEngine = (config: ScriptedConfig): ScriptedEngine => 
       clock.setTimeout(() => {
         if (!model) return done(new LmxError('model_not_found', `There is no model ${modelId}.`), null);
         if (model.loadFails) return done(new LmxError(model.loadFails.code, model.loadFails.message), null);
-        loaded.add(modelId);
         done(null, { contextLength: model.contextLength ?? null, memoryBytes: model.memoryBytes ?? null });
       }, model?.loadMs ?? 0);
     },
-    unload: (modelId, done) => {
-      loaded.delete(modelId);
-      clock.soon(() => done(null, null));
-    },
+    unload: (_modelId, done) => clock.soon(() => done(null, null)),
     generate: (request, on) => {
       engine.requests.push(request);
       if (engine.requests.length > 10_000) engine.requests.shift();
@@ -104,7 +99,6 @@ export const createScriptedEngine = (config: ScriptedConfig): ScriptedEngine => 
       };
     },
     crash: (modelId, reason) => {
-      loaded.delete(modelId);
       shut(modelId, new LmxError('engine_failed', `The engine lost the model ${modelId}: ${reason}`));
       listener?.lost(modelId, reason);
     },

@@ -51,6 +51,8 @@ class Upstream implements Engine {
   readonly #log: Log;
   readonly #live = new Map<Passing, string>();
   #listed: Listed[] = [];
+  /** Since the last refresh, whoever read the list then. */
+  #moved = false;
   #listener: EngineListener | null = null;
   #timer: unknown;
   #closed = false;
@@ -128,11 +130,13 @@ class Upstream implements Engine {
 
   #later(): void {
     this.#timer = this.#clock.setTimeout(() => {
-      const before = this.#listed.map((m) => m.id).join('\n');
-      this.#list((error, listed) => {
+      this.#list((error) => {
         if (this.#closed) return;
         if (error) this.#lost(error.message);
-        else if (listed && listed.map((m) => m.id).join('\n') !== before) this.#listener?.changed?.();
+        else if (this.#moved) {
+          this.#moved = false;
+          this.#listener?.changed?.();
+        }
         this.#later();
       });
     }, this.#config.refreshMs ?? REFRESH_MS);
@@ -160,6 +164,7 @@ class Upstream implements Engine {
       const listed = answer.status === 200 ? modelsIn(answer.body) : null;
       if (listed === null) return done(inOurCodes(fromServer(failureOf(answer.body, answer.status))), null);
       this.#away = null;
+      this.#moved ||= listed.map((m) => m.id).join('\n') !== this.#listed.map((m) => m.id).join('\n');
       this.#listed = listed;
       done(null, listed);
     };

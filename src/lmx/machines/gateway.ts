@@ -1,7 +1,7 @@
 import { setup } from 'xstate';
 
 export interface GatewayInput {
-  limits: { drainMs: number };
+  limits: { drainMs: number; closeMs: number };
 }
 
 export type GatewayMachineEvent = { type: 'drain' } | { type: 'empty' } | { type: 'closed' };
@@ -9,7 +9,7 @@ export type GatewayMachineEvent = { type: 'drain' } | { type: 'empty' } | { type
 /** The server's own life: what is accepted in which state. Requests and models are actors of their own beside it. */
 export const gatewayMachine = setup({
   types: { input: {} as GatewayInput, context: {} as GatewayInput, events: {} as GatewayMachineEvent },
-  delays: { drain: ({ context }) => context.limits.drainMs },
+  delays: { drain: ({ context }) => context.limits.drainMs, close: ({ context }) => context.limits.closeMs },
   actions: {
     // Bound by the gateway's system.
     refuseQueued: () => undefined,
@@ -29,7 +29,8 @@ export const gatewayMachine = setup({
       after: { drain: { target: 'closing', actions: 'cancelAll' } },
       on: { empty: 'closing' },
     },
-    closing: { entry: 'closeEngine', on: { closed: 'stopped' } },
+    // An engine that does not close holds nobody up.
+    closing: { entry: 'closeEngine', after: { close: 'stopped' }, on: { closed: 'stopped' } },
     stopped: { entry: 'stopped', type: 'final' },
   },
 });

@@ -28,7 +28,7 @@ export type ModelEvent =
   | { type: 'canary.failed'; reason: string }
   | { type: 'lost'; reason: string; at: number }
   /** A caller wants it, now: of effect only where it does not run by itself. */
-  | { type: 'load' }
+  | { type: 'load'; contextLength: number | undefined }
   | { type: 'unload'; force: boolean }
   /** No request of it is left. */
   | { type: 'idle' }
@@ -45,6 +45,10 @@ export interface ModelContext extends ModelInput {
 }
 
 const NO_FACTS: LoadedFacts = { contextLength: null, memoryBytes: null };
+const LOST = [
+  { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
+  { target: 'restarting', actions: 'noteLost' },
+] as const;
 const loadLate = () => new LmxError('model_load_timeout', 'The model was not loaded in time.');
 
 /**
@@ -85,6 +89,9 @@ export const modelMachine = setup({
     killEngine: () => undefined,
     gone: () => undefined,
 
+    noteWanted: assign(({ event }) =>
+      event.type === 'load' && event.contextLength !== undefined ? { contextLength: event.contextLength } : {},
+    ),
     noteLoaded: assign(({ event }) =>
       event.type === 'loaded' ? { facts: event.facts, reason: null, error: null } : {},
     ),
@@ -137,10 +144,7 @@ export const modelMachine = setup({
           { guard: 'crashedBefore', target: 'quarantined', actions: 'noteFailed' },
           { target: 'gone', actions: 'noteFailed' },
         ],
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: 'unloading',
       },
     },
@@ -151,20 +155,14 @@ export const modelMachine = setup({
       on: {
         'canary.passed': 'routable',
         'canary.failed': { target: 'quarantined', actions: ['noteCanary', 'startUnload'] },
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: 'unloading',
       },
     },
     routable: {
       entry: 'noteRoutable',
       on: {
-        lost: [
-          { guard: 'lostTooOften', target: 'quarantined', actions: 'noteLost' },
-          { target: 'restarting', actions: 'noteLost' },
-        ],
+        lost: LOST,
         unload: [{ guard: 'isForced', target: 'emptying', actions: 'cancelRequests' }, { target: 'emptying' }],
       },
     },
@@ -185,9 +183,9 @@ export const modelMachine = setup({
     },
     restarting: {
       after: { restart: 'loading' },
-      on: { load: 'loading', unload: 'gone' },
+      on: { load: { target: 'loading', actions: 'noteWanted' }, unload: 'gone' },
     },
-    quarantined: { on: { load: 'loading', unload: 'gone' } },
+    quarantined: { on: { load: { target: 'loading', actions: 'noteWanted' }, unload: 'gone' } },
     gone: { entry: 'gone', type: 'final' },
   },
 });

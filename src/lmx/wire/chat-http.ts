@@ -1,5 +1,5 @@
 import type { Clock } from '../../actors/ports.ts';
-import type { Exchange, RequestHead, ResponseStream } from '../../transport/port.ts';
+import type { Exchange, ResponseStream } from '../../transport/port.ts';
 import type { CallDelta, FinishReason, TokenUsage } from '../engine.ts';
 import { envelope, type LmxError } from '../errors.ts';
 import type { Caller, Gateway, RequestEvents, RequestHandle } from '../gateway.ts';
@@ -26,15 +26,9 @@ const STREAM_HEAD = [
 ] as [string, string][];
 
 /** `POST /v1/chat/completions`. Throws what is wrong with the request. */
-export const answerChat = (
-  deps: ChatHttp,
-  head: RequestHead,
-  exchange: Exchange,
-  body: ChatBody,
-  caller: Caller,
-): void => {
+export const answerChat = (deps: ChatHttp, exchange: Exchange, body: ChatBody, caller: Caller): void => {
   const model = modelFor(deps.gateway, body.model);
-  const answer = body.stream ? new Streamed(deps, head, exchange, body) : new Whole(deps, exchange);
+  const answer = body.stream ? new Streamed(deps, exchange, body) : new Whole(deps, exchange);
   answer.begin(deps.gateway.submit(generateRequest(body, model), { ...caller, stream: body.stream === true }, answer));
 };
 
@@ -123,7 +117,7 @@ class Streamed extends HttpAnswer {
   /** A reader that takes nothing is let go. */
   #slow: unknown;
 
-  constructor(deps: ChatHttp, _head: RequestHead, exchange: Exchange, body: ChatBody) {
+  constructor(deps: ChatHttp, exchange: Exchange, body: ChatBody) {
     super(deps, exchange);
     this.#withUsage = body.stream_options?.include_usage ?? false;
   }

@@ -17,10 +17,6 @@ export class GatheredCalls {
     this.#answerId = answerId;
   }
 
-  get size(): number {
-    return this.#calls.size;
-  }
-
   add({ index, id, name, arguments: args }: CallDelta): void {
     const call = this.#calls.get(index) ?? { index, id: `call_${this.#answerId()}_${index}`, name: '', arguments: '' };
     if (id) call.id = id;

@@ -91,7 +91,7 @@ export const routes = (world: RouteWorld): { routes: Route[]; close(): void } =>
     }),
     row('inference', 'POST /v1/chat/completions', ({ head, exchange, body }) => {
       const chat = readChat(body);
-      answerChat(world, head, exchange, chat, callerOf(head, keys.isAdminKey(head), chat.user));
+      answerChat(world, exchange, chat, callerOf(head, keys.isAdminKey(head), chat.user));
     }),
     ...['/v1/completions', '/v1/responses', '/v1/messages', '/v1/embeddings', '/v1/rerank'].map((path) =>
       row('inference', `POST ${path}`, () => {
