@@ -103,7 +103,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ],
   ['core', /^(?:protocol|actors|storage|transport)\//, 12_000],
   ['inference', /^inference\//, 2_900],
-  ['inference server', /^lmx\//, 4_500],
+  ['inference server', /^lmx\//, 4_800],
   ['tools', /^tools\//, 2_600],
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_600],

@@ -90,11 +90,13 @@ class System implements Gateway {
       isServing: () => this.#isServing(),
       publish: (event) => this.#publish(event),
       activeRequests: (id) => this.#active(id),
-      cancelRequests: (id) => {
-        const error = new LmxError('model_not_found', `The model ${id} was unloaded.`);
-        for (const run of [...this.#requests.values()]) if (run.model === id) run.fail(error);
-      },
+      cancelRequests: (id) => this.#endAll(id, (run) => run.end(unloaded(id))),
+      refuseQueued: (id) => this.#endAll(id, (run) => run.phase() === 'queued' && run.refuse(unloaded(id))),
     });
+  }
+
+  #endAll(modelId: string, end: (run: RequestRun) => unknown): void {
+    for (const run of [...this.#requests.values()]) if (run.model === modelId) end(run);
   }
 
   // --- requests ----------------------------------------------------------------------------------------------------
@@ -286,3 +288,5 @@ class System implements Gateway {
     if (this.#root.getSnapshot().status === 'active') this.#root.send(event);
   }
 }
+
+const unloaded = (id: string) => new LmxError('model_not_found', `The model ${id} was unloaded.`);

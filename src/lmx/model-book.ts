@@ -16,6 +16,7 @@ export interface BookWorld {
   publish(event: GatewayEvent): void;
   activeRequests(modelId: string): number;
   cancelRequests(modelId: string): void;
+  refuseQueued(modelId: string): void;
 }
 
 const GIB = 1024 ** 3;
@@ -128,6 +129,8 @@ export class ModelBook {
       const { contextLength, memoryBytes } = record;
       this.#answerLoads(model.id, null, { contextLength, memoryBytes }, model.loadMs);
     }
+    // Who waits for a slot waits for nothing.
+    if (now === 'unloading') this.#world.refuseQueued(model.id);
     // Whoever waits for the load hears of the first failure; the model may still come back.
     if (now === 'quarantined' || now === 'restarting') this.#answerLoads(model.id, model.error ?? unstable(model.id));
   }

@@ -98,6 +98,12 @@ export class RequestRun implements RequestHandle {
     this.#send({ type: 'fail', error });
   }
 
+  /** Wherever it is: one that waits is refused. */
+  end(error: LmxError): void {
+    if (this.phase() === 'queued') this.refuse(error);
+    else this.fail(error);
+  }
+
   #start(): void {
     this.startedAt = this.#world.clock.now();
     this.#give(() => this.#on.started({ model: this.request.model }));

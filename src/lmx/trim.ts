@@ -35,6 +35,8 @@ const isSystem = (m: ChatMessage): boolean => m.role === 'system' || m.role === 
 
 const joined = (system: readonly ChatMessage[], units: readonly ChatMessage[][], from: number): ChatMessage[] => [
   ...system,
+  // What the system said later is said still.
+  ...units.slice(0, from).flat().filter(isSystem),
   ...units.slice(from).flat(),
 ];
 

@@ -163,6 +163,18 @@ describe('a model', () => {
     }
   });
 
+  test('[LG10] that is unloaded refuses at once those that wait for a slot', async () => {
+    const world = new LmxWorld(() => words(5, 100), { slots: 1 }, only('m'));
+    await world.load('m');
+    const [runs, waits] = [world.ask({ model: 'm' }), world.ask({ model: 'm' })];
+    world.run(150);
+    world.gateway.unload('m', { force: false }, () => undefined);
+    world.run(1);
+    expect([runs.heard.outcome, waits.heard.outcome]).toEqual([null, 'refused model_not_found']);
+    world.run();
+    expect(runs.heard.outcome).toBe('done stop');
+  });
+
   test('[LG13] that is lost fails its requests once, comes back by itself, and is quarantined when it is lost too often', async () => {
     const world = new LmxWorld(() => words(20, 100), {}, only('m'));
     await world.load('m');

@@ -16,6 +16,7 @@ const history = fc
     const messages: ChatMessage[] = [{ role: 'system', content: 'be brief' }];
     for (const [i, { text, tools }] of turns.entries()) {
       messages.push({ role: 'user', content: text });
+      if (i % 4 === 3) messages.push({ role: 'system', content: 'and be kind' });
       if (tools === 0) messages.push({ role: 'assistant', content: text });
       else {
         const ids = Array.from({ length: tools }, (_, k) => `c${i}.${k}`);
@@ -41,6 +42,8 @@ test('[LG9] a history that is cut keeps its beginning and its end, fits, and has
       expect(size(cut.messages)).toBeLessThanOrEqual(budget);
       expect(cut.left).toBe(messages.length - cut.messages.length);
       expect(cut.messages[0]).toBe(messages[0]);
+      const system = (of: readonly ChatMessage[]) => of.filter((m) => m.role === 'system');
+      expect(system(cut.messages)).toEqual(system(messages));
       expect(cut.messages.at(-1)).toBe(messages.at(-1));
       const called = new Set<string>();
       for (const m of cut.messages) {

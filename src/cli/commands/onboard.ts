@@ -97,7 +97,7 @@ const report = ({ configured, daemon, found, missing, mayHost }: Seen): string =
 const nameOf = ({ name, port }: LocalServer): string => `${name} at 127.0.0.1:${port}`;
 const modelsOf = ({ models }: FoundServer): string => oneLine(models.join(', '), 120) || 'no model loaded';
 
-const nextStep = ({ configured, daemon, found }: Seen, applied: Wanted): string => {
+const nextStep = ({ configured, daemon, found, mayHost }: Seen, applied: Wanted): string => {
   const task = 'opta do "Say hello"';
   if (Object.keys(applied).length > 0) return daemon === 'running' ? `opta daemon restart && ${task}` : task;
   const [first] = found;
@@ -106,7 +106,8 @@ const nextStep = ({ configured, daemon, found }: Seen, applied: Wanted): string 
     const restart = daemon === 'running' ? ' && opta daemon restart' : '';
     return `opta config set connection.host 127.0.0.1 && opta config set connection.port ${first.port}${restart} && ${task}`;
   }
-  return 'opta doctor';
+  // Nothing answers and nothing was found: then a server is what is missing.
+  return configured.answers === false && mayHost ? 'opta lmx serve --model FILE.gguf' : 'opta doctor';
 };
 
 /** Resolves with what was written. */
