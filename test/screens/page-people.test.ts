@@ -80,6 +80,22 @@ describe.runIf(hasBrowser)(`the page and people${BROWSER_MISSING}`, { timeout: 1
     },
   );
 
+  test('Esc in an answer leaves the answer and ends no turn; elsewhere it ends the turn', async () => {
+    const id = await world.session();
+    const tab = await world.enter(id);
+    const question = { question: 'Which colour?', options: ['red'] };
+    await world.say(id, world.prompt({ tools: [{ name: 'ask_user', args: question }], text: 'thanks' }));
+    const answer = tab.page.getByRole('textbox', { name: 'Your answer' });
+    await answer.fill('half an answer');
+    await tab.page.getByRole('heading', { level: 2, name: 'A question for you' }).waitFor();
+    await answer.press('Escape');
+    await tab.page.waitForTimeout(400);
+    expect(await answer.inputValue()).toBe('half an answer');
+    expect(await answer.evaluate((field) => field === document.activeElement)).toBe(false);
+    await tab.page.keyboard.press('Escape');
+    await answer.waitFor({ state: 'detached' });
+  });
+
   test('by keyboard alone: a session, a prompt, an allowed call, a cancelled turn, the inspector', async () => {
     const id = await world.session({ title: 'reached by keys' });
     const tab = await world.enter();

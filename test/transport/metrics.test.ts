@@ -17,6 +17,8 @@ const OF_ONE_THING = new Set([
   'streamRetriesMax',
   'tokenCharsMax',
   'inferenceProbeBytesMax',
+  'inferenceHeldBytesMax',
+  'inferenceHostFailuresMax',
   'inferenceFrameBytesMax',
   'inferenceRetryAfterMsMax',
   'toolOutputBytesMax',

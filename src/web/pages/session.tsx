@@ -46,6 +46,9 @@ export const SessionPage = ({ sessionId }: { sessionId: string }) => {
 /** From this width on there is room for what is told about the session, beside it. */
 const WIDE = '(min-width: 1100px)';
 
+/** Where Esc leaves the field and ends nothing: an answer, a name, a choice. */
+const FIELDS = 'select, .ask-answer, .about input, dialog input';
+
 const Open = ({ head }: { head: number }) => {
   const desk = useTheDesk();
   const { sessionId } = desk.link;
@@ -68,8 +71,11 @@ const Open = ({ head }: { head: number }) => {
         event.preventDefault();
         setFinding(true);
       } else if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]')) {
+        const at = event.target instanceof HTMLElement ? event.target : null;
         const { view } = desk.desk;
-        if (view.active && activityOf(view).kind !== 'cancelling') void desk.cancel({ turnId: view.active.turnId });
+        if (at?.closest(FIELDS)) at.blur();
+        else if (view.active && activityOf(view).kind !== 'cancelling')
+          void desk.cancel({ turnId: view.active.turnId });
       }
     };
     window.addEventListener('keydown', onKey);

@@ -43,7 +43,7 @@ export const Cards = () => {
       key={card.requestId}
     >
       <header class="ask-head">
-        <p class="label">{card.question ? 'A question for you' : 'Permission'}</p>
+        <h2 class="label">{card.question ? 'A question for you' : 'Permission'}</h2>
         {count > 1 && <p class="hint">1 of {count}</p>}
         <Left card={card} />
       </header>
