@@ -176,13 +176,13 @@ export class ModelBook {
     this.#world.clock.soon(() => {
       if (this.#models.has(modelId))
         return done(new LmxError('model_in_use', `The model ${modelId} is loaded; unload it first.`), null);
-      const { remove } = this.#world.engine;
-      if (!remove)
+      const { engine } = this.#world;
+      if (!engine.remove)
         return done(
           new LmxError('not_supported', `Files of the ${this.#world.engine.kind} engine are not deleted from here.`),
           null,
         );
-      remove(modelId, done);
+      engine.remove(modelId, done);
     });
   }
 

@@ -29,10 +29,10 @@ export interface LlamaCppConfig {
   maxTokens?: number;
   /** Answers that one model makes at once. */
   sequences?: number;
+  /** A process that says nothing for this long hangs, in milliseconds. */
+  silentMs?: number;
 }
 
-const PING_MS = 5_000;
-/** A process that says nothing for this long hangs. */
 const SILENT_MS = 20_000;
 /** What the end of a cancelled answer may take before its process is taken for hanging. */
 const CANCEL_MS = 10_000;
@@ -90,9 +90,10 @@ class LlamaCpp implements Engine {
       maxTokens = null,
       gpu = false,
       sequences = 1,
+      silentMs = SILENT_MS,
       threads = defaultThreads(),
     } = this.#config;
-    const child = new ModelProcess(this.#clock, this.#log, (reason) => {
+    const child = new ModelProcess(this.#clock, this.#log, silentMs, (reason) => {
       if (this.#processes.get(modelId) !== child) return;
       this.#processes.delete(modelId);
       this.#listener?.lost(modelId, reason);
@@ -192,6 +193,7 @@ class ModelProcess {
   readonly #child: ChildProcess;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #silentMs: number;
   readonly #lost: (reason: string) => void;
   readonly #live = new Map<number, Live>();
   #loading: LmxDone<LoadedFacts | null> | null = null;
@@ -204,7 +206,8 @@ class ModelProcess {
   #heardAt: number;
   #beat: unknown;
 
-  constructor(clock: Clock, log: Log, lost: (reason: string) => void) {
+  constructor(clock: Clock, log: Log, silentMs: number, lost: (reason: string) => void) {
+    this.#silentMs = silentMs;
     this.#clock = clock;
     this.#log = log;
     this.#lost = lost;
@@ -312,10 +315,11 @@ class ModelProcess {
   #ping(n: number): void {
     this.#beat = this.#clock.setTimeout(() => {
       // A load may keep it from speaking for as long as the gateway lets it.
-      if (this.#loading === null && this.#clock.now() - this.#heardAt > SILENT_MS) return this.kill('does not answer');
+      if (this.#loading === null && this.#clock.now() - this.#heardAt > this.#silentMs)
+        return this.kill('does not answer');
       this.#say({ say: 'ping', n });
       this.#ping(n + 1);
-    }, PING_MS);
+    }, this.#silentMs / 4);
   }
 
   #say(word: ToChild): void {
