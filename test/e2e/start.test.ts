@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { alone } from '../../scripts/lib/steps.mjs';
 import { ensureDaemon } from '../../src/cli/daemon-process.ts';
 import { isAlive } from '../../src/client/daemon-state.ts';
 import { optaPaths } from '../../src/config/paths.ts';
@@ -161,9 +162,11 @@ describe('starting', () => {
     expect(port).toBeLessThanOrEqual(10_020);
     expect((await opta(['daemon', 'stop'])).code).toBe(0);
 
-    // A port that could not be held is taken by somebody else, which is as good.
-    for (let other = 10_000; other <= 10_020; other++) await hold(other);
-    const body = failure(await opta(['daemon', 'start', '--json'], { OPTA_DAEMON_PORT: '' }));
+    const fixture = fileURLToPath(new URL('./ports-taken.fixture.mjs', import.meta.url));
+    const start = [fixture, '10000', '10020', ...CLI_COMMAND, 'daemon', 'start', '--json'];
+    const { command, args } = alone(process.execPath, start);
+    const env = cliEnv(home, { OPTA_ENGINE: 'demo', OPTA_DAEMON_PORT: '' });
+    const body = failure(await endOf(spawn(command, args, { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'] })));
     expect(body).toMatchObject({ code: 'no-port', exit_code: 1 });
     expect(body.error).toMatch(/No free port on 127\.0\.0\.1: tried 9999, 10000, .*, 10020/);
     const log = readFileSync(join(home, 'daemon', 'daemon.log'), 'utf8');
