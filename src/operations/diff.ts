@@ -93,7 +93,7 @@ const filesOf = (text: string): Diff['files'] => {
   return files;
 };
 
-const WRITERS = new Set(['write_file', 'edit_file']);
+const WRITERS = new Set(['write_file', 'edit_file', 'multi_edit', 'delete_file']);
 
 /** The paths below the folder that calls of writing tools have named. */
 const writtenPaths = ({ messages }: OperationOutput<'sessions.get'>, folder: string): string[] => {

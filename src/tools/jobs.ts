@@ -21,7 +21,15 @@ export interface JobAnswer extends ToolResult {
   job: number;
 }
 
-export type ToolName = 'list_dir' | 'read_file' | 'search_files' | 'find_files' | 'write_file' | 'edit_file';
+export type ToolName =
+  | 'list_dir'
+  | 'read_file'
+  | 'search_files'
+  | 'find_files'
+  | 'write_file'
+  | 'edit_file'
+  | 'multi_edit'
+  | 'delete_file';
 
 /** One tool, carried out. Throws an `OptaError` for what the model should hear as an error. */
 export type Builtin = (ws: Workspace, args: never, bounds: Bounds) => ToolResult | Promise<ToolResult>;

@@ -15,6 +15,11 @@ export const previewOf = (name: string, args: { [key: string]: unknown }): strin
   const text = (key: string): string => (typeof args[key] === 'string' ? (args[key] as string) : '');
   if (name === 'write_file') return bounded(signed('+', linesOf(text('content'))));
   if (name === 'edit_file') return bounded(changeOf(linesOf(text('old_text')), linesOf(text('new_text'))));
+  if (name === 'multi_edit') {
+    const edits = (Array.isArray(args.edits) ? args.edits : []) as { old_text: string; new_text: string }[];
+    const parts = edits.map(({ old_text, new_text }) => changeOf(linesOf(old_text), linesOf(new_text)));
+    return bounded(parts.flatMap((lines, i) => [`@@ edit ${i + 1} of ${parts.length} @@`, ...lines]));
+  }
   return undefined;
 };
 

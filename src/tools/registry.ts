@@ -39,6 +39,9 @@ const tool = <S extends z.ZodObject>(
   summary: (args: z.infer<S>) => string,
 ): Tool => ({ name, toolClass, description, schema, summary: (args) => summary(args as z.infer<S>) });
 
+/** Of one call; whoever has more makes two. */
+const EDITS_MAX = 200;
+
 const bytes = (s: string): string => `${Buffer.byteLength(s)} bytes`;
 
 const TOOLS: readonly Tool[] = [
@@ -103,6 +106,31 @@ const TOOLS: readonly Tool[] = [
       new_text: text('What stands there afterwards.'),
     }),
     (a) => `Edit ${a.path}: ${bytes(a.old_text)} become ${bytes(a.new_text)}`,
+  ),
+  tool(
+    'multi_edit',
+    'write',
+    'Replaces several pieces of one file, one after the other; each old_text must occur exactly once in what the edits before it left. All of them are made, or none.',
+    z.strictObject({
+      path: path('File, relative to the workspace.'),
+      edits: z
+        .array(
+          z.strictObject({
+            old_text: text('The exact text to replace, long enough to occur once.').min(1),
+            new_text: text('What stands there afterwards.'),
+          }),
+        )
+        .min(1)
+        .max(EDITS_MAX),
+    }),
+    (a) => `Edit ${a.path} in ${a.edits.length} place${a.edits.length === 1 ? '' : 's'}`,
+  ),
+  tool(
+    'delete_file',
+    'write',
+    'Deletes one file. Folders are not deleted.',
+    z.strictObject({ path: path('File, relative to the workspace.') }),
+    (a) => `Delete ${a.path}`,
   ),
   tool(
     ASK_USER,

@@ -38,6 +38,20 @@ export const replaceFile = (ws: Workspace, slot: Slot, content: Buffer, onlyIfUn
   }
 };
 
+/** Takes the slot's file away, if it is still the one that was looked at. The folder is on disk without it when this returns. */
+export const removeFile = (slot: Slot): void => {
+  const target = `${slot.dir.ref}/${slot.name}`;
+  try {
+    // As with a swap: taking the name away would go past the mode of a file that its owner made read-only.
+    if (slot.existing) fs.accessSync(slot.existing.node.ref, fs.constants.W_OK);
+    assertUnchanged(slot, target);
+    fs.unlinkSync(target);
+    syncFolder(slot);
+  } catch (error) {
+    throw fromSystem(error, slot.rel);
+  }
+};
+
 const discard = (temp: string): void => {
   try {
     fs.rmSync(temp, { force: true });

@@ -29,6 +29,8 @@ const BUILTINS: { [name in ToolName]: () => Promise<Builtin> } = {
   find_files: async () => (await import('./builtin/find-files.ts')).findFiles,
   write_file: async () => (await import('./builtin/write-file.ts')).writeFile,
   edit_file: async () => (await import('./builtin/edit-file.ts')).editFile,
+  multi_edit: async () => (await import('./builtin/multi-edit.ts')).multiEdit,
+  delete_file: async () => (await import('./builtin/delete-file.ts')).deleteFile,
 };
 
 const run = async (message: JobMessage): Promise<JobAnswer> => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { offered, plan } from '../../src/tools/registry.ts';
 
 const READERS = ['list_dir', 'read_file', 'search_files', 'find_files'];
-const WRITERS = ['write_file', 'edit_file'];
+const WRITERS = ['write_file', 'edit_file', 'multi_edit', 'delete_file'];
 const QUESTIONS = ['ask_user'];
 
 test('[PM4] only chat and do offer writers; a mode that nobody knows offers none', () => {
@@ -18,7 +18,15 @@ test('[PM4] every tool says its class, and takes no argument that it does not kn
   for (const { name, parameters } of offered('do')) {
     expect(parameters).toMatchObject({ type: 'object', additionalProperties: false });
     expect(JSON.stringify(parameters)).not.toContain('$schema');
-    const args = { path: 'a', pattern: 'x', content: 'c', old_text: 'o', new_text: 'n', question: 'q' };
+    const args = {
+      path: 'a',
+      pattern: 'x',
+      content: 'c',
+      old_text: 'o',
+      new_text: 'n',
+      question: 'q',
+      edits: [{ old_text: 'o', new_text: 'n' }],
+    };
     const own = Object.keys((parameters as { properties: object }).properties);
     const picked = Object.fromEntries(Object.entries(args).filter(([k]) => own.includes(k)));
     const planned = plan(name, JSON.stringify(picked));

@@ -37,7 +37,8 @@ export const splice = (before: Buffer, old: Buffer, next: Buffer): { after: Buff
   return { after, line: lineAt(before, at) };
 };
 
-const readWhole = (ws: Workspace, entry: Entry): Buffer => {
+/** Throws for a file above the bound, or one that grows above it while it is read. */
+export const readWhole = (ws: Workspace, entry: Entry): Buffer => {
   if (entry.node.stat.size > LIMITS.toolEditBytesMax) {
     throw new OptaError('tool-failed', `${printable(entry.rel)} is larger than ${LIMITS.toolEditBytesMax} bytes`);
   }
