@@ -251,11 +251,17 @@ export interface ToolJobHandle {
   kill(dead: () => void): void;
 }
 
+/** What the tools of a turn depend on besides the call. */
+export interface ToolScope {
+  mode: string;
+  workspace: string | undefined;
+}
+
 export interface Tools {
-  /** The tools offered to the model in a mode; read-only modes offer no writers (and refuse them at execution too). */
-  offered(mode: string): ToolSpec[];
+  /** The tools offered to the model; read-only modes offer no writers (and refuse them at execution too). */
+  offered(scope: ToolScope): ToolSpec[];
   /** Parses a call; a string is the error for the model. Pure and quick: it runs inside a transition. */
-  plan(name: string, argsText: string): ToolPlan | string;
+  plan(name: string, argsText: string, scope: ToolScope): ToolPlan | string;
   /** `start` is called only after the call's permission and `tool.start` are committed ([PM4]), and never for a question. */
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle;
 }

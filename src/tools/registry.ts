@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../actors/limits.ts';
-import type { ToolClass, ToolPlan, ToolSpec } from '../actors/ports.ts';
+import type { ToolClass, ToolPlan, ToolScope, ToolSpec } from '../actors/ports.ts';
 import type { Question } from '../protocol/turn.ts';
 import type { ToolName } from './jobs.ts';
 import { printable } from './outcome.ts';
@@ -160,7 +160,7 @@ const READ_ONLY = TOOLS.filter((t) => t.toolClass === 'read' || t.toolClass === 
 const WRITING_MODES = new Set(['chat', 'do']);
 
 /** [PM4] A mode that is not known to write gets readers and questions only. The turn's policy refuses writers again when they are called. */
-export const offered = (mode: string): ToolSpec[] => (WRITING_MODES.has(mode) ? ALL : READ_ONLY);
+export const offered = ({ mode }: Pick<ToolScope, 'mode'>): ToolSpec[] => (WRITING_MODES.has(mode) ? ALL : READ_ONLY);
 
 const SUMMARY_CHARS_MAX = 300;
 

@@ -177,9 +177,9 @@ export class World {
       inference,
       tools: {
         ...tools,
-        plan: (name, args) => {
+        plan: (name, args, scope) => {
           if (this.poison && this.random.chance(0.01)) throw new Error('poisoned');
-          return plan(name, args);
+          return plan(name, args, scope);
         },
       },
       processes: this.processes.mount(life, clock, random.fork(), (run) => checkBegun(this, run.processId)),

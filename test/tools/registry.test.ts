@@ -8,14 +8,14 @@ const QUESTIONS = ['ask_user'];
 
 test('[PM4] only chat and do offer writers; a mode that nobody knows offers none', () => {
   for (const mode of ['chat', 'do'])
-    expect(offered(mode).map((t) => t.name)).toEqual([...READERS, ...WRITERS, ...QUESTIONS]);
+    expect(offered({ mode }).map((t) => t.name)).toEqual([...READERS, ...WRITERS, ...QUESTIONS]);
   for (const mode of ['plan', 'review', 'research', '', 'DO', '__proto__']) {
-    expect(offered(mode).map((t) => t.name)).toEqual([...READERS, ...QUESTIONS]);
+    expect(offered({ mode }).map((t) => t.name)).toEqual([...READERS, ...QUESTIONS]);
   }
 });
 
 test('[PM4] every tool says its class, and takes no argument that it does not know', () => {
-  for (const { name, parameters } of offered('do')) {
+  for (const { name, parameters } of offered({ mode: 'do' })) {
     expect(parameters).toMatchObject({ type: 'object', additionalProperties: false });
     expect(JSON.stringify(parameters)).not.toContain('$schema');
     const args = {

@@ -244,7 +244,7 @@ export const turnMachine = setup({
                 step: context.step,
                 model: context.model,
                 messages: promptFor(event.type === 'step.go' ? event.messages : [], context),
-                tools: context.tools.offered(context.mode),
+                tools: context.tools.offered(context),
               },
             }),
             onDone: [
@@ -362,7 +362,7 @@ const judgeCall = (c: TurnContext): CurrentCall => {
   const call = c.calls[c.next];
   if (!call) throw new Error('no call to judge');
   const requestId = `perm_${c.turnId}_${c.step}_${c.next}`;
-  const plan = c.tools.plan(call.name, call.args);
+  const plan = c.tools.plan(call.name, call.args, c);
   if (typeof plan === 'string') return { call, plan: null, verdict: { action: 'invalid', message: plan }, requestId };
   const path = typeof plan.args.path === 'string' ? rulePath(plan.args.path, c.workspace) : undefined;
   return { call, plan, verdict: judge(c.policy, call.name, plan.toolClass, path), requestId };
