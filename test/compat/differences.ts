@@ -204,6 +204,11 @@ export const DIFFERENCES = {
     what: 'A call of a tool that does not exist, is refused by permission.resolved without a question.',
     why: 'There is nothing to decide. The old daemon asked a person whether a tool may run that it did not have.',
   },
+  'questions-asked': {
+    plane: 'failures',
+    what: 'ask_user is a request that people answer, or decline, as they do with a permission.',
+    why: '[PM7] The old daemon offered the tool and then told every model that it was unavailable.',
+  },
   'torn-arguments': {
     plane: 'failures',
     what: 'A call whose arguments break off in the middle is never made: the step is asked for again, and then the turn ends with lmx-protocol.',

@@ -58,6 +58,21 @@ const refusedCall = (turnId: string, toolName: string): Frame => ({
 });
 const NO_TURN = 'activeTurnId: is missing';
 
+/** A question that is asked after a step, and that the person of the recording does not answer. */
+const declined =
+  (after: number, sessionId: string, toolName: string) =>
+  (steps: Step[]): Step[] =>
+    steps.flatMap((step) => {
+      if (step.i !== after) return [step];
+      const requestId = `perm_${toolName}`;
+      const request = { event: 'permission.request', payload: { turnId: '', requestId, toolName, args: {} } };
+      const said = { type: 'permission.resolve', sessionId, requestId, decision: 'deny', decidedBy: 'a' };
+      const ack = { type: 'ack', action: 'permission.resolve', result: { ok: true, conflict: false } };
+      const frames = [request, said, ack, refusedCall('', toolName)] as Frame[];
+      const dirs = ['s2c', 'c2s', 's2c', 's2c'] as const;
+      return [step, ...frames.map((f, n) => ({ ...step, i: after + (n + 1) / 1000, dir: dirs[n] ?? 's2c', frame: f }))];
+    });
+
 export const FAILURES: { [recording: string]: Scenario } = {
   '10-dangerous-override-still-asks': {
     accepted: [{ step: 15, why: 'cancel-releases', status: 200, only: [NO_TURN, 'messages: had 0 items, has 3'] }],
@@ -104,9 +119,10 @@ export const FAILURES: { [recording: string]: Scenario } = {
         ),
         edit(
           'unknown-tool',
-          without(14, 15, 16, 17, 20, 21),
-          more(19, ...['run_command', 'ask_user', 'no_such_tool'].map((name) => refusedCall('', name))),
+          without(14, 16, 20, 21),
+          more(19, ...['run_command', 'no_such_tool'].map((name) => refusedCall('', name))),
         ),
+        edit('questions-asked', without(15, 17), declined(19.01, 'lvl4', 'ask_user')),
         edit('one-call-at-a-time', inOrder(12, 18, 8, 9, 10, 11, 13, 19)),
         edit('no-supervisor', without(23, 24, 25, 26, 27, 31, 32, 33, 34, 35, 36, 37)),
       ],
