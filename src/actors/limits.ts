@@ -5,8 +5,14 @@
 export const LIMITS = {
   // Sessions and turns
   queueTurnsMax: 64,
-  turnStepsMax: 50,
-  turnCallsMax: 100,
+  turnStepsMax: 250,
+  turnCallsMax: 400,
+  /** Prompt and answer tokens of all its model calls, as the server counts them. */
+  turnTokensMax: 50_000_000,
+  /** So often in a row may the same step, or cycle of steps, come with the same results. */
+  turnRepeatsMax: 5,
+  /** Calls of one turn that run at once; only those that change nothing do. */
+  turnParallelMax: 4,
   stepCallsMax: 32,
   turnDurationMs: 60 * 60_000,
   contentBytesMax: 4 << 20,

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import type { ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
-import type { CancelTarget, EditQueued, Question, SubmitTurn, Usage } from '../protocol/turn.ts';
+import type { CancelTarget, EditQueued, Question, StopReason, SubmitTurn, Usage } from '../protocol/turn.ts';
 import type { RequestedCall, ToolResult } from './ports.ts';
 
 /**
@@ -104,8 +104,8 @@ export type TurnEvent =
   | { type: 'stop' };
 
 export type TurnOutcome =
-  | { kind: 'done'; usage: Usage | null }
-  | { kind: 'error'; code: string; message: string; usage: Usage | null }
+  | { kind: 'done'; usage: Usage | null; stop: StopReason }
+  | { kind: 'error'; code: string; message: string; usage: Usage | null; stop?: StopReason }
   | { kind: 'stopped' };
 
 /** What the inference effect tells its stream. */

@@ -72,6 +72,8 @@ export const ERRORS = {
   /** A server of tools could not be started, reached or understood. */
   'mcp-failed': { status: 502, retryable: true, exit: 1 },
   'budget-exceeded': { status: 500, retryable: false, exit: 1 },
+  stagnation: { status: 500, retryable: false, exit: 1 },
+  'context-exhausted': { status: 500, retryable: false, exit: 1 },
   // Tool outcomes.
   'tool-unknown': { status: 400, retryable: false, exit: 1 },
   'tool-failed': { status: 500, retryable: false, exit: 1 },

@@ -9,6 +9,7 @@ import {
   queuedFields,
   RememberSchema,
   StatsSchema,
+  StopReasonSchema,
   UsageSchema,
 } from './turn.ts';
 
@@ -137,6 +138,8 @@ export const EVENTS = {
   'turn.done': authored.extend({
     stats: StatsSchema,
     outcome: z.literal('done'),
+    /** Added: why it ended. */
+    stopReason: StopReasonSchema.optional(),
     model: z.string().optional(),
     /** Added: this turn never ran; its content was taken into that running turn, as `onBusy: steer` asks. */
     steeredInto: z.string().optional(),
@@ -145,6 +148,8 @@ export const EVENTS = {
     message: z.string(),
     code: z.string(),
     outcome: z.enum(['error', 'cancelled', 'interrupted']),
+    /** Added: why it ended. Absent when nothing of it ran. */
+    stopReason: StopReasonSchema.optional(),
     /** Partial text was kept in the conversation. */
     partial: z.boolean(),
     stats: StatsSchema.optional(),

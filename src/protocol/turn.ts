@@ -5,6 +5,25 @@ import { MetadataSchema } from './metadata.ts';
 export const ModeSchema = z.enum(['chat', 'do', 'plan', 'review', 'research']);
 export type Mode = z.infer<typeof ModeSchema>;
 
+/**
+ * Why a turn came to its end: the model was done, or its answer was cut at its length; a budget of the turn was used up; it went in
+ * circles; its conversation no longer fitted; the inference server failed; or somebody, or the end of the daemon, ended it.
+ */
+export const StopReasonSchema = z.enum([
+  'completed',
+  'length',
+  'calls',
+  'steps',
+  'tokens',
+  'time',
+  'stagnation',
+  'context',
+  'inference',
+  'cancelled',
+  'interrupted',
+]);
+export type StopReason = z.infer<typeof StopReasonSchema>;
+
 /** What a submit asks for while another turn runs or waits. Each is a transition of the session chart; rules in SPEC.md. */
 export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt', 'steer']);
 export type OnBusy = z.infer<typeof OnBusySchema>;

@@ -13,7 +13,7 @@ import { Random } from '../sim/random.ts';
 import { SIM_LIMITS } from '../sim/world.ts';
 
 /**
- * The real system on a virtual clock, with a model that does what the prompt says: `hang`, `say TEXT`, `call NAME`, `fail CODE`,
+ * The real system on a virtual clock, with a model that does what the prompt says: `hang`, `say TEXT`, `call NAME…`, `again NAME…` (in every step), `fail CODE`,
  * `poison` (the plan of its call throws).
  */
 export class Harness {
@@ -48,9 +48,9 @@ export class Harness {
           const answered = request.messages.at(-1)?.role === 'tool';
           if (verb === 'fail') return on.fail(new OptaError(rest[0] as 'lmx-busy', 'scripted failure'));
           on.accepted({ model: 'm', provider: 'p' });
-          if ((verb === 'call' || verb === 'poison') && !answered) {
+          if (((verb === 'call' || verb === 'poison') && !answered) || verb === 'again') {
             const calls = rest.map((name, i) => ({
-              id: `c${i}`,
+              id: verb === 'again' ? '' : `c${i}`,
               name,
               args: verb === 'poison' ? 'poison' : '{"path":"f"}',
             }));
@@ -76,11 +76,13 @@ export class Harness {
           const question = { text: 'which?', options: ['this', 'that'] };
           return { toolClass: 'question', summary: 'Ask: which?', args: { question: 'which?' }, question };
         }
-        return { toolClass: name === 'read' ? 'read' : 'write', summary: name, args: { path: 'f' } };
+        return { toolClass: name.startsWith('read') ? 'read' : 'write', summary: name, args: { path: 'f' } };
       },
       start: (run, done) => {
         this.ran.push(run.name);
-        const timer = run.name === 'slow' ? null : clock.setTimeout(() => done({ result: 'r', isError: false }), 3);
+        const timer = run.name.endsWith('slow')
+          ? null
+          : clock.setTimeout(() => done({ result: 'r', isError: false }), 3);
         return {
           kill: (dead) => {
             this.killed.push(run.name);

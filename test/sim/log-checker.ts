@@ -26,9 +26,15 @@ export class LogChecker {
   #active: string | null = null;
   readonly #openRequests = new Map<string, { turnId: string; untilMs: number }>();
   readonly #allowed = new Map<string, string>();
-  readonly #started = new Set<string>();
+  /** Names of the calls that were started. */
+  readonly #started = new Map<string, string>();
+  /** The calls of the running step, in call order, and how far their starts have come. */
+  #step: { calls: string[]; at: number } = { calls: [], at: -1 };
   readonly #ended = new Set<string>();
-  readonly #turns = new Map<string, { writerId: string; mode: string }>();
+  readonly #turns = new Map<
+    string,
+    { writerId: string; mode: string; overrides?: { auto?: boolean | undefined } | undefined }
+  >();
   readonly #steps = new Set<string>();
   readonly #cancelNamed = new Set<string>();
   /** Tools that are not asked about again, and who said so. */
@@ -140,6 +146,7 @@ export class LogChecker {
       }
       case 'turn.progress':
         if (r.payload.phase === 'model.request') this.#steps.add(`${r.payload.turnId}/${r.payload.step}`);
+        else this.#step = { calls: (r.payload.calls ?? []).map(({ id }) => id), at: -1 };
         return;
       case 'session.cancelled':
         if (r.payload.turnId !== undefined) this.cancelledAtMs.set(r.payload.turnId, Date.parse(r.ts));
@@ -190,7 +197,9 @@ export class LogChecker {
         if (!by.startsWith('person:') && !by.startsWith('rule:') && !remembered) this.#bad('PM4: started by nobody', r);
         if (isQuestion(r.payload.name) && !by.startsWith('person:'))
           this.#bad('PM7: a question that nobody answered', r);
-        if ((r.payload.name === 'write' || r.payload.name === 'exec') && !by.startsWith('person:') && !remembered) {
+        const isAuto = r.payload.name === 'write' && this.#turns.get(r.payload.turnId)?.overrides?.auto === true;
+        const isFree = (isAuto && by === 'rule:auto') || by.startsWith('person:') || remembered;
+        if ((r.payload.name === 'write' || r.payload.name === 'exec') && !isFree) {
           this.#bad('PM4: a call that must be asked for was started by a rule', r);
         }
         if (
@@ -200,8 +209,13 @@ export class LogChecker {
         ) {
           this.#bad('PM4: a read-only turn runs a tool that changes things', r);
         }
-        if (this.#started.size > this.#ended.size) this.#bad('TL2: two calls of one turn run at once', r);
-        this.#started.add(key);
+        const beside = [...this.#started].filter(([other]) => !this.#ended.has(other)).map(([, name]) => name);
+        if (beside.length > 0 && [...beside, r.payload.name].some((name) => name !== 'read'))
+          this.#bad('TL2: a call that may change something runs beside another', r);
+        const at = this.#step.calls.indexOf(r.payload.id);
+        if (at <= this.#step.at) this.#bad('TL2: calls begin in another order than theirs', r);
+        this.#step.at = at;
+        this.#started.set(key, r.payload.name);
         this.#ended.delete(key);
         return;
       }

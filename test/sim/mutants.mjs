@@ -16,6 +16,20 @@ const G = 'src/actors/machines/session-background.ts';
 
 export const MUTANTS = [
   {
+    name: 'let writers run beside others',
+    rule: 'TL2',
+    file: 'src/actors/domain/claims.ts',
+    find: "  write: 'alone',",
+    replace: "  write: 'shared',",
+  },
+  {
+    name: 'a question does not wait for what runs',
+    rule: 'TL2',
+    file: 'src/actors/machines/turn.ts',
+    find: "            { guard: 'mustLand', target: 'landing' },\n",
+    replace: '',
+  },
+  {
     name: 'publish before commit',
     rule: 'EV4',
     file: J,

@@ -201,6 +201,7 @@ const submit = (world: World, client: SimClient): void => {
     writerId: random.pick(WRITERS),
     content,
     mode: random.pick(['chat', 'do', 'plan']),
+    ...(random.chance(0.3) ? { overrides: { auto: true } } : {}),
     ...(random.chance(0.4) ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt', 'steer', 'steer']) } : {}),
     ...(random.chance(0.1) ? { lastSeenSeq: random.int(0, client.cursor) } : {}),
     ...key,

@@ -1,6 +1,6 @@
 import type { Fact } from '../../protocol/events.ts';
 import type { ActiveTurn, QueuedTurn } from '../../protocol/session-state.ts';
-import type { Stats } from '../../protocol/turn.ts';
+import type { Stats, StopReason } from '../../protocol/turn.ts';
 
 /**
  * How a turn ends when it does not end by itself: everything it left open is closed, then its one terminal event ([TQ3]).
@@ -9,7 +9,7 @@ import type { Stats } from '../../protocol/turn.ts';
 export type Ending =
   | { how: 'cancelled'; message: string }
   | { how: 'interrupted'; message: string }
-  | { how: 'error'; code: string; message: string };
+  | { how: 'error'; code: string; message: string; stop?: StopReason };
 
 const RUNNING_TOOL = {
   cancelled: 'The call was cancelled while it ran; it may have had part of its effect.',
@@ -48,11 +48,19 @@ export const closing = (turn: ActiveTurn, ending: Ending, nowMs: number, stats?:
     }
     return [];
   }),
-  terminal(turn, ending, turn.hasText, stats),
+  terminal(turn, ending, turn.hasText, stats, stopOf(ending)),
 ];
 
+const stopOf = (ending: Ending): StopReason => (ending.how === 'error' ? (ending.stop ?? 'inference') : ending.how);
+
 /** The terminal event of a turn that is not done; alone it ends a queued turn. */
-export const terminal = (turn: QueuedTurn, ending: Ending, partial: boolean, stats?: Stats): Fact => ({
+export const terminal = (
+  turn: QueuedTurn,
+  ending: Ending,
+  partial: boolean,
+  stats?: Stats,
+  stop?: StopReason,
+): Fact => ({
   event: 'turn.error',
   payload: {
     turnId: turn.turnId,
@@ -62,6 +70,7 @@ export const terminal = (turn: QueuedTurn, ending: Ending, partial: boolean, sta
     code: ending.how === 'error' ? ending.code : ending.how,
     outcome: ending.how,
     partial,
+    ...(stop === undefined ? {} : { stopReason: stop }),
     ...(stats ? { stats } : {}),
   },
 });

@@ -31,12 +31,13 @@ export const endTurn = ({ context, event, enqueue }: Act): void => {
               clientId,
               stats,
               outcome: 'done',
+              stopReason: outcome.stop,
               ...(model === undefined ? {} : { model }),
             },
           },
         ]
       : outcome.kind === 'error'
-        ? closing(turn, { how: 'error', code: outcome.code, message: outcome.message }, nowMs, stats)
+        ? closing(turn, { ...outcome, how: 'error' }, nowMs, stats)
         : closing(turn, { how: 'interrupted', message: STOPPED }, nowMs, stats);
   let f = commit(context, enqueue, facts);
   if (outcome.kind === 'done' && !turn.cancelling) {

@@ -1,59 +1,33 @@
-import { type AnyActorRef, assign, enqueueActions, raise, sendParent, sendTo, setup } from 'xstate';
-import type { Mode, Usage } from '../../protocol/turn.ts';
-import { cancelledText } from '../domain/call-cancel.ts';
-import { deniedPaths, judge, rulePath, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
+import { and, assign, enqueueActions, not, raise, sendParent, sendTo, setup } from 'xstate';
+import type { Usage } from '../../protocol/turn.ts';
 import { promptFor } from '../domain/prompt.ts';
-import type { Limits } from '../limits.ts';
+import { repeats } from '../domain/stagnation.ts';
 import type { StreamOutcome, ToolJobOutcome, TurnEvent, TurnOutcome, TurnReport } from '../messages.ts';
-import type { RequestedCall, ToolPlan, Tools } from '../ports.ts';
 import { permissionMachine } from './permission.ts';
 import { streamMachine } from './stream.ts';
 import { toolJobMachine } from './tool-job.ts';
+import {
+  current,
+  distinct,
+  type FlyingCall,
+  failure,
+  jobInput,
+  judgeCall,
+  marked,
+  newTurn,
+  resultReport,
+  shares,
+  type TurnContext,
+  type TurnInput,
+} from './turn-context.ts';
 
-export interface TurnInput {
-  sessionId: string;
-  turnId: string;
-  mode: Mode;
-  model: string;
-  workspace: string | undefined;
-  policy: TurnPolicy;
-  tools: Pick<Tools, 'offered' | 'plan'>;
-  limits: Limits;
-  permissionDeadlineMs: number;
-  session: AnyActorRef;
-  now: () => number;
-}
-
-/** The call that the turn is busy with. */
-export interface CurrentCall {
-  call: RequestedCall;
-  plan: ToolPlan | null;
-  verdict: Verdict | { action: 'invalid'; message: string };
-  requestId: string;
-}
-
-export interface TurnContext extends TurnInput {
-  step: number;
-  calls: RequestedCall[];
-  next: number;
-  callsTotal: number;
-  /** Ids of all calls of the turn so far. */
-  callIds: string[];
-  current: CurrentCall | null;
-  /** Calls of this step that are refused already, whether their place has come or not. */
-  refused: string[];
-  /** Who wants the running call to end. */
-  cancelledBy: string | null;
-  afterSeq: number;
-  toolStartedAtMs: number;
-  usage: Usage | null;
-  outcome: TurnOutcome | null;
-}
+export type { TurnInput } from './turn-context.ts';
 
 type Done =
   | { type: 'deadline' }
   | { type: 'xstate.done.actor.stream'; output: StreamOutcome }
   | { type: 'xstate.done.actor.job'; output: ToolJobOutcome }
+  | { type: 'xstate.done.actor.flying'; actorId: string; output: ToolJobOutcome }
   | { type: 'xstate.done.actor.permission'; output: { requestId: string } };
 
 const add = (a: Usage | null, b: Usage | null): Usage | null =>
@@ -63,9 +37,13 @@ const add = (a: Usage | null, b: Usage | null): Usage | null =>
 
 const report = (fact: TurnReport): TurnReport => fact;
 
+/** The jobs of calls that run beside others are children of this name and the call's. */
+const FLYING = 'flying:';
+
 /**
- * One turn: model call, then its tool calls one after another in call order ([TL2]), and again until the model answers without
- * calls. It decides and reports; the session records. Nothing here survives a crash: recovery closes the turn from the log.
+ * One turn: model call, then its tool calls, which end as if run in call order ([TL2]), and again until the model answers without
+ * calls. Calls are judged one after another; those that only read run beside each other (`flight`), every other one alone
+ * (`acting`). It decides and reports; the session records. Nothing here survives a crash: recovery closes the turn from the log.
  */
 export const turnMachine = setup({
   types: {
@@ -73,7 +51,12 @@ export const turnMachine = setup({
     context: {} as TurnContext,
     events: {} as TurnEvent | Done,
     output: {} as TurnOutcome,
-    children: {} as { stream: 'stream'; job: 'toolJob'; permission: 'permission' },
+    children: {} as {
+      stream: 'stream';
+      job: 'toolJob';
+      permission: 'permission';
+      [flying: `flying:${string}`]: 'toolJob';
+    },
   },
   actors: { stream: streamMachine, toolJob: toolJobMachine, permission: permissionMachine },
   delays: { turnDeadline: ({ context }) => context.limits.turnDurationMs },
@@ -86,8 +69,18 @@ export const turnMachine = setup({
       (event.output.calls.length > context.limits.stepCallsMax ||
         context.callsTotal + event.output.calls.length > context.limits.turnCallsMax),
     answered: ({ event }) => event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered',
-    stepsSpent: ({ context }) => context.next >= context.calls.length && context.step >= context.limits.turnStepsMax,
+    tokensSpent: ({ context: { usage, limits } }) =>
+      usage !== null && usage.promptTokens + usage.completionTokens >= limits.turnTokensMax,
+    stepsSpent: ({ context }) => context.step >= context.limits.turnStepsMax,
+    goesInCircles: ({ context }) => repeats(marked(context)) >= context.limits.turnRepeatsMax,
     callsDone: ({ context }) => context.next >= context.calls.length,
+    isFlying: ({ context }) => context.flight.length > 0,
+    isFlight: ({ event }) => 'actorId' in event && event.actorId.startsWith(FLYING),
+    isAloft: ({ context, event }) => 'callId' in event && context.flight.some(({ call }) => call.id === event.callId),
+    /** Its turn has come, but not while these others run. */
+    mustLand: ({ context: { current: call, flight, limits } }) =>
+      call !== null && flight.length > 0 && (!shares(call) || flight.length >= limits.turnParallelMax),
+    callShares: ({ context }) => context.current !== null && shares(context.current),
     nextIsRefused: ({ context }) => context.refused.includes(context.calls[context.next]?.id ?? ''),
     isEnding: ({ context }) => context.outcome !== null,
     callInvalid: ({ context }) => context.current?.verdict.action === 'invalid',
@@ -96,7 +89,14 @@ export const turnMachine = setup({
     isCurrent: ({ context, event }) => 'callId' in event && event.callId === context.current?.call.id,
   },
   actions: {
-    nextStep: assign({ step: ({ context }) => context.step + 1, calls: [], next: 0, current: null }),
+    nextStep: assign({
+      step: ({ context }) => context.step + 1,
+      marks: ({ context }) => marked(context),
+      calls: [],
+      next: 0,
+      current: null,
+      results: {},
+    }),
     reportReady: sendParent(({ context }) =>
       report({ type: 'step.ready', turnId: context.turnId, step: context.step }),
     ),
@@ -172,59 +172,85 @@ export const turnMachine = setup({
       afterSeq: ({ event, context }) => (event.type === 'call.granted' ? event.afterSeq : context.afterSeq),
       toolStartedAtMs: ({ context }) => context.now(),
     }),
-    reportResult: sendParent(({ context, event }) => {
-      const { call } = current(context);
-      const end =
-        event.type === 'xstate.done.actor.job'
-          ? event.output
-          : { result: { result: 'The call ended without a result.', isError: true }, ran: false, killed: false };
-      const elapsedMs = context.now() - context.toolStartedAtMs;
-      const at = { turnId: context.turnId, callId: call.id, elapsedMs };
-      const { cancelledBy } = context;
-      // A result that was quicker than the kill is the call's own.
-      if (cancelledBy === null || !end.killed) return report({ type: 'call.result', ...at, result: end.result });
-      const result = { result: cancelledText(cancelledBy, end.ran ? 'running' : 'waiting'), isError: true };
-      return report({ type: 'call.result', ...at, result, cancelledBy });
+    reportResult: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'xstate.done.actor.job') return;
+      const { toolStartedAtMs: startedAtMs, cancelledBy } = context;
+      const fact = resultReport(context, { call: current(context).call, startedAtMs, cancelledBy }, event.output);
+      enqueue.sendTo(context.session, fact);
+      enqueue.assign({ results: { ...context.results, [fact.callId]: fact.result.result } });
     }),
-    done: assign({ outcome: ({ context }) => ({ kind: 'done', usage: context.usage }) }),
+    launch: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'call.granted') return;
+      const flying: FlyingCall = { call: current(context).call, startedAtMs: context.now(), cancelledBy: null };
+      enqueue.spawnChild('toolJob', { id: `${FLYING}${flying.call.id}`, input: jobInput(context, event.afterSeq) });
+      enqueue.assign({ flight: [...context.flight, flying] });
+    }),
+    land: enqueueActions(({ context, event, enqueue }) => {
+      if (!('actorId' in event)) return;
+      const callId = event.actorId.slice(FLYING.length);
+      const flying = context.flight.find(({ call }) => call.id === callId);
+      if (!flying) return;
+      enqueue.stopChild(event.actorId);
+      enqueue.assign({ flight: context.flight.filter((one) => one !== flying) });
+      if (context.outcome !== null) return;
+      const fact = resultReport(context, flying, event.output);
+      enqueue.sendTo(context.session, fact);
+      enqueue.assign({ results: { ...context.results, [callId]: fact.result.result } });
+    }),
+    killFlying: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'call.cancel') return;
+      const { callId, by } = event;
+      const flight = context.flight.map((one) => (one.call.id === callId ? { ...one, cancelledBy: by } : one));
+      enqueue.assign({ flight });
+      enqueue.sendTo(`${FLYING}${callId}`, { type: 'kill' });
+    }),
+    killFlight: enqueueActions(({ context, enqueue }) => {
+      for (const { call } of context.flight) enqueue.sendTo(`${FLYING}${call.id}`, { type: 'kill' });
+    }),
+    done: assign({
+      outcome: ({ context, event }) => {
+        const isCut =
+          event.type === 'xstate.done.actor.stream' &&
+          event.output.kind === 'answered' &&
+          event.output.finishReason === 'length';
+        return { kind: 'done', usage: context.usage, stop: isCut ? 'length' : 'completed' };
+      },
+    }),
     failed: assign({
       outcome: ({ context, event }) =>
         event.type === 'xstate.done.actor.stream' && event.output.kind === 'failed'
           ? failure(context, event.output.code, event.output.message)
           : failure(context, 'internal', 'The turn ended without an answer.'),
     }),
-    overBudget: assign({
-      outcome: ({ context }) => failure(context, 'budget-exceeded', 'The turn used up its steps, calls or time.'),
-    }),
+    overCalls: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.calls, 'calls') }),
+    overSteps: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.steps, 'steps') }),
+    overTokens: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.tokens, 'tokens') }),
+    overTime: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.time, 'time') }),
+    inCircles: assign({ outcome: ({ context }) => failure(context, 'stagnation', CIRCLES, 'stagnation') }),
     stopped: assign({ outcome: { kind: 'stopped' } }),
     killJob: sendTo('job', { type: 'kill' }),
   },
 }).createMachine({
   id: 'turn',
-  context: ({ input }) => ({
-    ...input,
-    step: 0,
-    calls: [],
-    next: 0,
-    callsTotal: 0,
-    callIds: [],
-    current: null,
-    refused: [],
-    cancelledBy: null,
-    afterSeq: 0,
-    toolStartedAtMs: 0,
-    usage: null,
-    outcome: null,
-  }),
+  context: ({ input }) => newTurn(input),
   initial: 'working',
   states: {
     working: {
       initial: 'preparing',
       after: { turnDeadline: { actions: raise({ type: 'deadline' }) } },
       on: {
-        stop: { target: 'over', actions: 'stopped' },
-        deadline: { target: 'over', actions: 'overBudget' },
+        stop: [
+          { guard: 'isFlying', target: '.ending', actions: 'stopped' },
+          { target: 'over', actions: 'stopped' },
+        ],
+        deadline: [
+          { guard: 'isFlying', target: '.ending', actions: 'overTime' },
+          { target: 'over', actions: 'overTime' },
+        ],
         'call.refused': { actions: 'noteRefused' },
+        // XState names the end of a child after it.
+        'xstate.done.actor.*': { guard: 'isFlight', actions: 'land' },
+        'call.cancel': { guard: 'isAloft', actions: 'killFlying' },
       },
       states: {
         preparing: {
@@ -248,7 +274,7 @@ export const turnMachine = setup({
               },
             }),
             onDone: [
-              { guard: 'tooManyCalls', target: '#turn.over', actions: ['takeUsage', 'overBudget'] },
+              { guard: 'tooManyCalls', target: '#turn.over', actions: ['takeUsage', 'overCalls'] },
               { guard: 'answeredWithCalls', target: 'deciding', actions: ['takeUsage', 'takeCalls'] },
               { guard: 'answered', target: '#turn.over', actions: ['takeUsage', 'done'] },
               { target: '#turn.over', actions: 'failed' },
@@ -257,7 +283,10 @@ export const turnMachine = setup({
         },
         deciding: {
           always: [
-            { guard: 'stepsSpent', target: '#turn.over', actions: 'overBudget' },
+            { guard: and(['callsDone', 'isFlying']), target: 'finishing' },
+            { guard: and(['callsDone', 'goesInCircles']), target: '#turn.over', actions: 'inCircles' },
+            { guard: and(['callsDone', 'stepsSpent']), target: '#turn.over', actions: 'overSteps' },
+            { guard: and(['callsDone', 'tokensSpent']), target: '#turn.over', actions: 'overTokens' },
             { guard: 'callsDone', target: 'preparing' },
             { guard: 'nextIsRefused', target: 'deciding', reenter: true, actions: 'passNext' },
             { target: 'judged', actions: 'judgeNext' },
@@ -267,14 +296,28 @@ export const turnMachine = setup({
           always: [
             { guard: 'callInvalid', target: 'deciding', actions: 'reportRefusal' },
             { guard: 'callDenied', target: 'deciding', actions: 'reportRefusal' },
+            { guard: 'mustLand', target: 'landing' },
             { guard: 'callAsks', target: 'asking' },
             { target: 'granting' },
           ],
         },
+        // The next call waits until it may run beside, or after, those that run.
+        landing: { always: { guard: not('mustLand'), target: 'judged' } },
+        // All calls of the step are decided; some still run.
+        finishing: { always: { guard: not('isFlying'), target: 'deciding' } },
+        // Nothing more is begun; what runs is ended and waited for ([CX4]).
+        ending: {
+          entry: 'killFlight',
+          always: { guard: not('isFlying'), target: '#turn.over' },
+          on: { stop: {}, deadline: {} },
+        },
         granting: {
           entry: 'reportAllow',
           on: {
-            'call.granted': { guard: 'isCurrent', target: 'acting', actions: 'takeTicket' },
+            'call.granted': [
+              { guard: and(['isCurrent', 'callShares']), target: 'deciding', actions: 'launch' },
+              { guard: 'isCurrent', target: 'acting', actions: 'takeTicket' },
+            ],
             'call.refused': { guard: 'isCurrent', target: 'deciding' },
           },
         },
@@ -299,20 +342,7 @@ export const turnMachine = setup({
           invoke: {
             id: 'job',
             src: 'toolJob',
-            input: ({ context }) => ({
-              afterSeq: context.afterSeq,
-              killDeadlineMs: context.limits.toolKillDeadlineMs,
-              run: {
-                sessionId: context.sessionId,
-                turnId: context.turnId,
-                callId: current(context).call.id,
-                name: current(context).call.name,
-                args: current(context).plan?.args ?? {},
-                workspace: context.workspace ?? '',
-                deniedPaths: deniedPaths(context.policy, current(context).call.name),
-                deadlineMs: context.limits.toolDeadlineMs,
-              },
-            }),
+            input: ({ context }) => jobInput(context, context.afterSeq),
             onDone: [
               { guard: 'isEnding', target: '#turn.over' },
               { target: 'deciding', actions: 'reportResult' },
@@ -324,7 +354,7 @@ export const turnMachine = setup({
             running: {
               on: {
                 stop: { target: 'dying', actions: 'stopped' },
-                deadline: { target: 'dying', actions: 'overBudget' },
+                deadline: { target: 'dying', actions: 'overTime' },
                 'call.cancel': { guard: 'isCurrent', target: 'cancelling', actions: 'noteCanceller' },
               },
             },
@@ -333,7 +363,7 @@ export const turnMachine = setup({
               entry: 'killJob',
               on: {
                 stop: { target: 'dying', actions: 'stopped' },
-                deadline: { target: 'dying', actions: 'overBudget' },
+                deadline: { target: 'dying', actions: 'overTime' },
               },
             },
             dying: { entry: 'killJob', on: { stop: {}, deadline: {} } },
@@ -346,34 +376,10 @@ export const turnMachine = setup({
   output: ({ context }) => context.outcome ?? { kind: 'stopped' },
 });
 
-const current = (c: TurnContext): CurrentCall => {
-  if (!c.current) throw new Error('no current call');
-  return c.current;
-};
-
-const failure = (c: TurnContext, code: string, message: string): TurnOutcome => ({
-  kind: 'error',
-  code,
-  message,
-  usage: c.usage,
-});
-
-const judgeCall = (c: TurnContext): CurrentCall => {
-  const call = c.calls[c.next];
-  if (!call) throw new Error('no call to judge');
-  const requestId = `perm_${c.turnId}_${c.step}_${c.next}`;
-  const plan = c.tools.plan(call.name, call.args, c);
-  if (typeof plan === 'string') return { call, plan: null, verdict: { action: 'invalid', message: plan }, requestId };
-  const path = typeof plan.args.path === 'string' ? rulePath(plan.args.path, c.workspace) : undefined;
-  return { call, plan, verdict: judge(c.policy, call.name, plan.toolClass, path), requestId };
-};
-
-/** Servers repeat or omit call ids; ours must name one call of one turn. */
-const distinct = (calls: RequestedCall[], taken: string[], step: number): RequestedCall[] => {
-  const seen = new Set(taken);
-  return calls.map((call, i) => {
-    const id = call.id === '' || seen.has(call.id) ? `call_${step}_${i}` : call.id;
-    seen.add(id);
-    return { ...call, id };
-  });
-};
+const SPENT = {
+  calls: 'The turn used up its tool calls.',
+  steps: 'The turn used up its model calls.',
+  tokens: 'The turn used up its tokens.',
+  time: 'The turn used up its time.',
+} as const;
+const CIRCLES = 'The turn made the same calls with the same results again and again, so it was ended.';
