@@ -25,6 +25,7 @@ import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { openLmdbStore } from './storage/lmdb-store.ts';
 import { createProcesses } from './tools/background.ts';
+import { createBriefing } from './tools/brief.ts';
 import { createTools } from './tools/runner.ts';
 import { chooseTransport } from './transport/choose.ts';
 import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
@@ -90,6 +91,7 @@ const run = async (): Promise<void> => {
     inference: engine,
     tools,
     processes: createProcesses({ clock: realClock, log, identityOf }),
+    briefing: createBriefing({ clock: realClock, platform: process.platform, inference: engine }),
     rules: config.permissions.rules,
     workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,
@@ -180,12 +182,15 @@ const run = async (): Promise<void> => {
 };
 
 /** The bounds that a person may set, in place of those of `limits.ts`. */
-const limitsOf = ({ connection, permissions, safety, daemon, background }: Config): Limits => ({
+const limitsOf = ({ connection, permissions, safety, daemon, background, model }: Config): Limits => ({
   ...LIMITS,
   firstDeltaDeadlineMs: connection.inferenceTimeout,
   streamRetriesMax: connection.retry.maxRetries,
   streamRetryBaseMs: connection.retry.backoffMs,
   permissionDeadlineMs: permissions.deadlineMs,
+  turnParallelMax: safety.maxParallelTools,
+  contextTokensMax: model.contextLimit,
+  contextCompactPercent: Math.round(Math.min(0.95, Math.max(0.2, safety.compactAt)) * 100),
   diskFreeBytesMin: safety.diskHeadroomMb * (1 << 20),
   sessionsLiveMax: daemon.maxSessions,
   toolJobsMax: daemon.workerPoolSize,

@@ -1,6 +1,7 @@
 import type { Asks } from './effects/asks.ts';
 import { backgroundEffect } from './effects/background-run.ts';
 import { barrierEffect } from './effects/barrier.ts';
+import { briefEffect } from './effects/brief.ts';
 import { type Gates, inferenceEffect } from './effects/inference-stream.ts';
 import type { Journal } from './effects/journal.ts';
 import { toolEffect } from './effects/tool-run.ts';
@@ -10,12 +11,12 @@ import { sessionMachine } from './machines/session.ts';
 import { streamMachine } from './machines/stream.ts';
 import { toolJobMachine } from './machines/tool-job.ts';
 import { turnMachine } from './machines/turn.ts';
-import type { Inference, Processes, Tools } from './ports.ts';
+import type { Briefing, Inference, Processes, Tools } from './ports.ts';
 import type { Registry } from './registry.ts';
 
 /** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
 export const bindSession = (
-  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes },
+  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes; briefing?: Briefing },
   journal: Journal,
   asks: Asks,
   gates: Gates,
@@ -36,6 +37,7 @@ export const bindSession = (
       }),
       turn: turnMachine.provide({
         actors: {
+          ...(p.briefing ? { brief: briefEffect(p.briefing) } : {}),
           stream: streamMachine.provide({
             actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
           }),

@@ -12,7 +12,16 @@ export const LIMITS = {
   /** So often in a row may the same step, or cycle of steps, come with the same results. */
   turnRepeatsMax: 5,
   /** Calls of one turn that run at once; only those that change nothing do. */
-  turnParallelMax: 4,
+  turnParallelMax: 8,
+  /** How long a turn waits for what its workspace brings. */
+  turnOpenMs: 10_000,
+  /** Context of a model, in tokens, whose server does not say it; and the most that is used of any. */
+  contextTokensMax: 32_768,
+  contextTokensCeiling: 1_000_000,
+  /** From this share of it on, the conversation is shortened. */
+  contextCompactPercent: 70,
+  /** How often in one turn the older part of it is summarised. */
+  turnCompactionsMax: 20,
   stepCallsMax: 32,
   turnDurationMs: 60 * 60_000,
   contentBytesMax: 4 << 20,
@@ -32,6 +41,9 @@ export const LIMITS = {
 
   // Permissions
   permissionDeadlineMs: 120_000,
+
+  /** One file of rules of a workspace; more of it is cut. */
+  ruleFileBytesMax: 32 * 1024,
 
   // Streams
   firstDeltaDeadlineMs: 120_000,

@@ -4,7 +4,8 @@ import type { ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
 import type { CancelTarget, EditQueued, Question, StopReason, SubmitTurn, Usage } from '../protocol/turn.ts';
-import type { RequestedCall, ToolResult } from './ports.ts';
+import type { Compaction } from './domain/context-window.ts';
+import type { RequestedCall, ToolResult, TurnBrief } from './ports.ts';
 
 /**
  * What the actors say to each other. Commands are imperative and may be refused; reports are facts from below.
@@ -35,6 +36,16 @@ export type TurnReport =
   | { type: 'step.ready'; turnId: string; step: number }
   | { type: 'step.accepted'; turnId: string; step: number; model: string; provider: string }
   | { type: 'delta'; turnId: string; step: number; kind: 'text' | 'thinking'; texts: string[] }
+  | {
+      type: 'step.compacted';
+      turnId: string;
+      step: number;
+      upTo: number;
+      summary: string;
+      by: 'model' | 'digest';
+      tokensBefore: number;
+      tokensAfter: number;
+    }
   | { type: 'step.calls'; turnId: string; step: number; calls: RequestedCall[]; usage: Usage | null }
   | { type: 'call.allow'; turnId: string; callId: string; by: string }
   | {
@@ -90,9 +101,21 @@ export type BackgroundEvent =
   | { type: 'go'; afterSeq: number }
   | { type: 'kill'; how: BackgroundEnd['how']; signal: Signal; graceMs: number };
 
-/** What a session tells its turn. */
+/** The conversation that a step begins with. */
+export interface Given {
+  messages: Message[];
+  /** What stands for its beginning, once that was summarised. */
+  compaction?: Compaction;
+  /** Turns whose changes of files were taken back. */
+  undone?: string[];
+}
+
+/** What a session, and a child of its own, tell a turn. */
 export type TurnEvent =
-  | { type: 'step.go'; messages: Message[] }
+  | ({ type: 'step.go' } & Given)
+  | { type: 'briefed'; brief: TurnBrief }
+  /** Of a model call whose text is for the turn itself. */
+  | Extract<TurnReport, { type: 'delta' | 'step.accepted' }>
   /** The call's `tool.start` has this `seq`: the tool may run once it is committed ([PM4]). */
   | { type: 'call.granted'; callId: string; afterSeq: number }
   /** Also of one whose place has not come: it is then passed over. */

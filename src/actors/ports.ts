@@ -184,6 +184,8 @@ export interface InferenceStream {
 
 export interface Inference {
   stream(request: InferenceRequest, on: InferenceEvents): InferenceStream;
+  /** Context of a model in tokens, as far as its server has said so; asks nobody. */
+  contextTokens?(model: string): number | null;
 }
 
 // --- administration of the inference host ---------------------------------------------------------------------------
@@ -255,6 +257,26 @@ export interface ToolJobHandle {
 export interface ToolScope {
   mode: string;
   workspace: string | undefined;
+}
+
+/** What a turn is told when it begins; read once. */
+export interface TurnBrief {
+  /** Files of rules that the workspace brings. */
+  rules: { file: string; text: string }[];
+  /** One line each: the system, the day, and what else the model needs to know of where it is. */
+  environment: string[];
+  /** One line each: what of the workspace could not be had. */
+  notes: string[];
+  /** The context of the model in tokens, when its server says so. */
+  contextTokens?: number;
+}
+
+export interface Briefing {
+  /**
+   * Gathers what a turn begins with, and gets ready what its workspace brings. Calls back once, soon or late: the turn waits for
+   * `turnOpenMs` at most. The answer gives up.
+   */
+  brief(scope: ToolScope & { model: string }, done: (brief: TurnBrief) => void): () => void;
 }
 
 export interface Tools {

@@ -20,7 +20,7 @@ import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
 import type { SessionEnv } from './machines/session-context.ts';
 import type { Ask, SessionCommand } from './messages.ts';
-import type { Clock, Done, Ids, Inference, Log, LogStore, Processes, StoreStatus, Tools } from './ports.ts';
+import type { Briefing, Clock, Done, Ids, Inference, Log, LogStore, Processes, StoreStatus, Tools } from './ports.ts';
 import { createRegistry, type Registry, recovered } from './registry.ts';
 import type { ForkAt, Runtime, RuntimeHealth } from './runtime.ts';
 import { createInspectionFeed, type InspectionFeed } from './watch/inspection-feed.ts';
@@ -40,6 +40,8 @@ export interface SystemParts {
   inference: Inference;
   tools: Tools;
   processes: Processes;
+  /** What turns are told when they begin; nothing without it. */
+  briefing?: Briefing;
   rules: PermissionRule[];
   workspaceRules?: SessionEnv['workspaceRules'];
   permissionDeadlineMs: number;

@@ -76,7 +76,6 @@ export const KEPT: readonly KeptRow[] = [
   ),
   ...section('connection.retry', [['backoffMultiplier', number(1, 10), 2]], 'each pause is twice the one before'),
   ...section('model', [
-    ['contextLimit', whole(1), 32_768],
     ['favourites', list, []],
     ['groups', z.array(z.unknown()).max(1_000)],
   ]),
@@ -93,11 +92,7 @@ export const KEPT: readonly KeptRow[] = [
   ...provider('gemini', 'gemini-2.5-pro'),
   ...provider('openai', 'gpt-4o'),
   ...provider('opencode_zen', 'opencode-zen-1'),
-  ...section('safety', [
-    ['maxToolCalls', whole(0), 30],
-    ['maxParallelTools', whole(1, 16), 8],
-    ['compactAt', number(0, 1), 0.7],
-  ]),
+  ...section('safety', [['maxToolCalls', whole(0), 30]]),
   ...section(
     'safety.circuitBreaker',
     [
@@ -108,7 +103,7 @@ export const KEPT: readonly KeptRow[] = [
       ['maxDuration', whole(0), 0],
       ['silentBehavior', z.enum(['stop', 'warn-and-continue', 'error'])],
     ],
-    'a turn is bounded by itself: 100 tool calls, one hour',
+    'a turn is bounded by itself: 400 tool calls, one hour',
   ),
   ...section(
     'autonomy',

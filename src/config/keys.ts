@@ -77,6 +77,10 @@ const REAL: readonly KeyRow[] = [
   }),
   row('model.embeddingModel', 'Model of opta embed when the command names none.'),
   row('model.rerankerModel', 'Model of opta rerank when the command names none.'),
+  row(
+    'model.contextLimit',
+    'Tokens that a model can read, prompt and answer together, when its server does not say it.',
+  ),
   row('engine', 'Where answers come from.', { env: 'OPTA_ENGINE' }),
   row('defaultMode', 'What opta do and opta chat do when no flag says it: auto allows edits, ci asks nobody.'),
   row('permissions.deadlineMs', 'How long a permission request waits for an answer, in milliseconds.', {
@@ -86,6 +90,8 @@ const REAL: readonly KeyRow[] = [
   row('permissions.rules', 'What tools may do: {tool, path?, action}. The last match wins, but a deny is final.', {
     project: 'narrows',
   }),
+  row('safety.maxParallelTools', 'Calls of one message that run at once; only those that change nothing do.'),
+  row('safety.compactAt', 'From this share of what the model can read on, a conversation is shortened.'),
   row(
     'safety.diskHeadroomMb',
     'Nothing is taken on while less than this is free on the disk of the event log, in MiB.',

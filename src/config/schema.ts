@@ -127,6 +127,8 @@ export const ConfigSchema = section('', {
     default: z.string().max(256).default(''),
     embeddingModel: z.string().max(256).default(''),
     rerankerModel: z.string().max(256).default(''),
+    /** Tokens that a model can read whose server does not say so. */
+    contextLimit: z.number().int().min(1).max(1_000_000_000).default(32_768),
   }).prefault({}),
   engine: EngineSchema.default('lmx'),
   defaultMode: DefaultModeSchema.default('safe'),
@@ -143,7 +145,13 @@ export const ConfigSchema = section('', {
           issue.addIssue({ code: 'custom', path: [name], message: 'must be the name of a tool' });
     })
     .prefault({}),
-  safety: section('safety', { diskHeadroomMb: z.number().int().min(1).max(1_048_576).default(64) }).prefault({}),
+  safety: section('safety', {
+    diskHeadroomMb: z.number().int().min(1).max(1_048_576).default(64),
+    /** Calls of one message that only read, at once. */
+    maxParallelTools: z.number().int().min(1).max(16).default(8),
+    /** From this share of the model's context on, a conversation is shortened. */
+    compactAt: z.number().min(0).max(1).default(0.7),
+  }).prefault({}),
   daemon: section('daemon', {
     host: z
       .string()

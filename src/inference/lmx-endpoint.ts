@@ -62,6 +62,8 @@ export class LmxEndpoint {
   readonly #look: typeof probe;
   readonly #identity: Kept<Discovery>;
   readonly #models: Kept<{ ids: string[] | null }>;
+  /** As the server listed them last; kept beyond the list, since a model's context does not change. */
+  #contexts = new Map<string, number>();
   #wsOffUntil = 0;
 
   constructor(server: LmxServer, clock: Clock, look: typeof probe = probe) {
@@ -101,6 +103,13 @@ export class LmxEndpoint {
     this.#wsOffUntil = this.#clock.now() + LIMITS.inferenceWsRetestMs;
   }
 
+  /** Context of a model in tokens; null when the server did not say, or was not asked. Of no name: of the first model. */
+  contextTokens(model: string): number | null {
+    const listed = this.#contexts;
+    const [first] = listed.values();
+    return (model === '' ? first : listed.get(model)) ?? null;
+  }
+
   forget(): void {
     this.#identity.drop();
     this.#models.drop();
@@ -130,6 +139,7 @@ export class LmxEndpoint {
       // A wrong key is a wrong key, not a missing model.
       if (answer?.status === 401 || answer?.status === 403)
         return done(fromServer(failureOf(answer.body, answer.status)), null);
+      if (answer?.status === 200) this.#contexts = contextsOf(answer.body);
       done(null, { ids: answer?.status === 200 ? idsOf(answer.body) : null });
     });
   }
@@ -148,5 +158,22 @@ const idsOf = (body: unknown): string[] | null => {
   if (!Array.isArray(data)) return null;
   return data.flatMap((m: { id?: unknown; owned_by?: unknown } | null) =>
     typeof m?.id === 'string' && m.owned_by !== 'local-embedding' ? [m.id] : [],
+  );
+};
+
+/** What servers call it: LMX and most gateways, vLLM, LM Studio, llama-server. */
+const CONTEXT_MEMBERS = ['context_length', 'max_model_len', 'max_context_length', 'n_ctx'];
+
+const contextsOf = (body: unknown): Map<string, number> => {
+  const data = (body as { data?: unknown } | null | undefined)?.data;
+  const rows = (Array.isArray(data) ? data : []) as ({ [member: string]: unknown } | null)[];
+  return new Map(
+    rows.flatMap((row): [string, number][] => {
+      const meta = row?.meta as { [member: string]: unknown } | null | undefined;
+      const said = CONTEXT_MEMBERS.map((name) => row?.[name] ?? meta?.[name]).find(
+        (n) => Number.isInteger(n) && Number(n) > 0,
+      );
+      return typeof row?.id === 'string' && said !== undefined ? [[row.id, Number(said)]] : [];
+    }),
   );
 };

@@ -35,6 +35,7 @@ export interface LmxStatus {
 }
 
 export interface Lmx extends Inference {
+  contextTokens(model: string): number | null;
   /** Ends every stream with `shutting-down`, and refuses new ones. */
   close(): void;
   status(): LmxStatus;
@@ -65,6 +66,7 @@ export const createLmx = (config: LmxConfig): Lmx => {
   const engine = new LmxEngine(config);
   return {
     stream: (request, on) => engine.stream(request, on),
+    contextTokens: (model) => engine.contextTokens(model),
     close: () => engine.close(),
     status: () => engine.status(),
   };
@@ -113,6 +115,10 @@ class LmxEngine implements Lmx {
     this.#closed = true;
     for (const { answer } of this.#live) this.#clock.soon(() => answer.fail(shuttingDown()));
     this.#clock.soon(() => this.#hosts.close());
+  }
+
+  contextTokens(model: string): number | null {
+    return this.#hosts.selected.endpoint.contextTokens(model);
   }
 
   status(): LmxStatus {

@@ -92,6 +92,16 @@ export const EVENTS = {
     calls: z.array(z.object(call)).optional(),
     usage: UsageSchema.optional(),
   }),
+  /** Added: what the model is sent in place of the first `upTo` messages from now on. The log keeps those. Tokens are estimates. */
+  'context.compacted': turn.extend({
+    step: z.number().int(),
+    upTo: z.number().int(),
+    summary: z.string(),
+    /** Who wrote it: the model, or the daemon out of the beginnings of the messages. */
+    by: z.enum(['model', 'digest']),
+    tokensBefore: z.number().int(),
+    tokensAfter: z.number().int(),
+  }),
   'turn.token': turn.extend({ text: z.string(), step: z.number().int() }),
   'turn.thinking': turn.extend({ text: z.string(), step: z.number().int() }),
 

@@ -73,6 +73,8 @@ export interface SessionState {
   /** Put away: nothing is taken on until it is restored. */
   deletedAt?: string;
   messages: Message[];
+  /** What the model is sent in place of the first `upTo` messages, since all of them would not fit. */
+  compaction?: { upTo: number; summary: string };
   toolCallCount: number;
   queue: QueuedTurn[];
   active: ActiveTurn | null;
@@ -126,6 +128,8 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
       return r.payload.phase === 'model.request'
         ? onActive(s, r, r.payload, (a) => ({ ...a, step: r.payload.step, ...model(r.payload.model) }))
         : answered(s, r);
+    case 'context.compacted':
+      return { ...s, seq: r.seq, compaction: { upTo: r.payload.upTo, summary: r.payload.summary } };
     case 'permission.request':
       return onCall(s, r, r.payload.turnId, r.payload.callId, {
         state: 'asked',

@@ -37,6 +37,7 @@ const COMMANDS = [
 const REPORTS = [
   'step.ready',
   'step.accepted',
+  'step.compacted',
   'delta',
   'step.calls',
   'call.allow',

@@ -1,6 +1,6 @@
 import type { PermissionRule } from '../../src/actors/domain/permission-policy.ts';
 import type { Limits } from '../../src/actors/limits.ts';
-import type { Inference, Reader, Tools } from '../../src/actors/ports.ts';
+import type { Briefing, Inference, InferenceRequest, Reader, Tools } from '../../src/actors/ports.ts';
 import { createSystem, type System } from '../../src/actors/system.ts';
 import { decodeEnvelope } from '../../src/protocol/envelope.ts';
 import { OptaError } from '../../src/protocol/errors.ts';
@@ -27,10 +27,14 @@ export class Harness {
   /** Background processes, and those whose command has begun. */
   readonly table = new ProcessTable();
   readonly began: string[] = [];
+  /** What the model was asked, newest last. */
+  readonly requests: InferenceRequest[] = [];
+  readonly #briefing: Briefing | undefined;
   system: System;
   #ids = 0;
 
-  constructor(limits: Partial<Limits> = {}) {
+  constructor(limits: Partial<Limits> = {}, briefing?: Briefing) {
+    this.#briefing = briefing;
     this.system = this.boot(limits);
   }
 
@@ -40,7 +44,9 @@ export class Harness {
     const random = new Random(7);
     const inference: Inference = {
       stream: (request, on) => {
-        const content = request.messages.findLast((m) => m.role === 'user')?.content ?? '';
+        this.requests.push(request);
+        const content =
+          request.messages.findLast((m) => m.role === 'user' && !m.content.startsWith('[Note]'))?.content ?? '';
         const [verb, ...rest] = content.split(' ');
         let over = false;
         clock.setTimeout(() => {
@@ -116,6 +122,7 @@ export class Harness {
       tools,
       processes: this.table.mount(life, clock, random, (run) => this.began.push(run.processId)),
       rules: this.rules,
+      ...(this.#briefing ? { briefing: this.#briefing } : {}),
       permissionDeadlineMs: 200,
       defaultModel: 'm',
     });

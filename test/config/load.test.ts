@@ -25,11 +25,11 @@ describe('precedence', () => {
   test('[CF1] without anything, the defaults stand', () => {
     expect(load()).toEqual({
       connection: { host: INFERENCE_HOST_DEFAULT, port: 1234, ...PATIENCE },
-      model: { default: '', embeddingModel: '', rerankerModel: '' },
+      model: { default: '', embeddingModel: '', rerankerModel: '', contextLimit: 32_768 },
       engine: 'lmx',
       defaultMode: 'safe',
       permissions: { deadlineMs: 120_000, rules: [] },
-      safety: { diskHeadroomMb: 64 },
+      safety: { diskHeadroomMb: 64, maxParallelTools: 8, compactAt: 0.7 },
       daemon: {
         host: '127.0.0.1',
         port: DAEMON_PORT_DEFAULT,

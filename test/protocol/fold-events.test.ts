@@ -195,6 +195,19 @@ describe('event by event', () => {
       ],
     ],
     [
+      'context.compacted',
+      'says what is sent in place of the beginning, and leaves the conversation as it is',
+      [
+        ...running,
+        {
+          event: 'context.compacted',
+          payload: { turnId: 't', step: 1, upTo: 1, summary: 's', by: 'digest', tokensBefore: 9, tokensAfter: 2 },
+        },
+      ],
+      (s) => [said(s), s.compaction],
+      [['user: do t'], { upTo: 1, summary: 's' }],
+    ],
+    [
       'turn.token',
       'appends, byte for byte',
       [...running, token('t', 'a\u0000'), token('t', '\ud83d'), token('t', '\ude00')],

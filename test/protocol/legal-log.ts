@@ -214,6 +214,10 @@ class Writer {
       this.#takeSteering(turnId);
       run.step += 1;
       run.asking = true;
+      if (n % 5 === 4) {
+        const payload = { turnId, step: run.step, upTo: 1, summary: `s${n}`, by: 'digest' } as const;
+        this.#put({ event: 'context.compacted', payload: { ...payload, tokensBefore: 9, tokensAfter: 1 } });
+      }
       this.#put({
         event: 'turn.progress',
         payload: { turnId, phase: 'model.request', message: null, provider: 'x', step: run.step, model: 'm' },

@@ -115,6 +115,15 @@ export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
     },
     ['model', 'calls', 'usage'],
   ) as never,
+  'context.compacted': fc.record({
+    turnId,
+    step,
+    upTo: count,
+    summary: text,
+    by: fc.constantFrom('model' as const, 'digest' as const),
+    tokensBefore: count,
+    tokensAfter: count,
+  }),
   'turn.token': fc.record({ turnId, text, step }),
   'turn.thinking': fc.record({ turnId, text, step }),
   'permission.request': some(

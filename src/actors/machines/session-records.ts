@@ -46,8 +46,15 @@ export const endTurn = ({ context, event, enqueue }: Act): void => {
   settle(context, enqueue, f);
 };
 
-export const goStep = ({ context, enqueue }: Act): void =>
-  tell(enqueue, { type: 'step.go', messages: context.f.messages });
+export const goStep = ({ context, enqueue }: Act): void => {
+  const { messages, compaction } = context.f;
+  tell(enqueue, { type: 'step.go', messages, ...(compaction === undefined ? {} : { compaction }) });
+};
+
+export const recordCompacted = ({ context, event, enqueue }: Act): void => {
+  const { type: _, ...payload } = event as Command<'step.compacted'>;
+  commit(context, enqueue, [{ event: 'context.compacted', payload }]);
+};
 
 export const recordAccepted = ({ context, event, enqueue }: Act): void => {
   const { turnId, step, model, provider } = event as Command<'step.accepted'>;

@@ -130,6 +130,7 @@ export const sessionMachine = setup({
     endTurn: enqueueActions(records.endTurn),
     goStep: enqueueActions(records.goStep),
     recordAccepted: enqueueActions(records.recordAccepted),
+    recordCompacted: enqueueActions(records.recordCompacted),
     recordDelta: enqueueActions(records.recordDelta),
     recordCalls: enqueueActions(records.recordCalls),
     recordAllow: enqueueActions(records.recordAllow),
@@ -314,6 +315,7 @@ export const sessionMachine = setup({
               { guard: 'isCurrent', actions: 'goStep' },
             ],
             'step.accepted': { guard: 'isCurrent', actions: 'recordAccepted' },
+            'step.compacted': { guard: 'isCurrent', actions: 'recordCompacted' },
             delta: { guard: 'isCurrent', actions: 'recordDelta' },
             'step.calls': { guard: 'isCurrent', actions: 'recordCalls' },
             // Its cancel was quicker than the turn ([CX5]): the turn is told, and nothing of it is recorded.

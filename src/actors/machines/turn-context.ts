@@ -1,12 +1,12 @@
 import type { AnyActorRef } from 'xstate';
 import type { Mode, StopReason, Usage } from '../../protocol/turn.ts';
-import { cancelledText } from '../domain/call-cancel.ts';
 import { claimOf } from '../domain/claims.ts';
+import { type Fit, TOKENS_PER_CHAR } from '../domain/context-window.ts';
 import { deniedPaths, judge, rulePath, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
 import { MARKS_KEPT_MAX, stepMark } from '../domain/stagnation.ts';
 import type { Limits } from '../limits.ts';
-import type { ToolJobOutcome, TurnOutcome, TurnReport } from '../messages.ts';
-import type { RequestedCall, ToolPlan, Tools } from '../ports.ts';
+import type { Given, StreamOutcome, ToolJobOutcome, TurnOutcome } from '../messages.ts';
+import type { RequestedCall, ToolPlan, Tools, TurnBrief } from '../ports.ts';
 import type { ToolJobInput } from './tool-job.ts';
 
 export interface TurnInput {
@@ -60,8 +60,32 @@ export interface TurnContext extends TurnInput {
   results: { [callId: string]: string };
   /** The steps so far, as marks that are equal when the steps are. */
   marks: string[];
+  brief: TurnBrief;
+  /** The conversation as it stands before this step. */
+  given: Given;
+  /** What of it is sent, or why it is not. */
+  fit: Fit | null;
+  /** As counted by the server for the last request. */
+  tokensPerChar: number;
+  sentChars: number;
+  /** The step that was made room for last, and how often that was done. */
+  compactedStep: number;
+  compactions: number;
+  /** What the model wrote so far of a summary. */
+  summary: string;
   outcome: TurnOutcome | null;
 }
+
+export const NO_BRIEF: TurnBrief = { rules: [], environment: [], notes: [] };
+
+/** What its children tell it when they end. */
+export type Done =
+  | { type: 'deadline' }
+  | { type: 'xstate.done.actor.stream'; output: StreamOutcome }
+  | { type: 'xstate.done.actor.summary'; output: StreamOutcome }
+  | { type: 'xstate.done.actor.job'; output: ToolJobOutcome }
+  | { type: 'xstate.done.actor.flying'; actorId: string; output: ToolJobOutcome }
+  | { type: 'xstate.done.actor.permission'; output: { requestId: string } };
 
 export const newTurn = (input: TurnInput): TurnContext => ({
   ...input,
@@ -79,6 +103,14 @@ export const newTurn = (input: TurnInput): TurnContext => ({
   usage: null,
   results: {},
   marks: [],
+  brief: NO_BRIEF,
+  given: { messages: [] },
+  fit: null,
+  tokensPerChar: TOKENS_PER_CHAR,
+  sentChars: 0,
+  compactedStep: 0,
+  compactions: 0,
+  summary: '',
   outcome: null,
 });
 
@@ -138,20 +170,40 @@ export const jobInput = (c: TurnContext, afterSeq: number): ToolJobInput => {
   };
 };
 
-/** A result that was quicker than the kill is the call's own. */
-export const resultReport = (
-  c: TurnContext,
-  { call, startedAtMs, cancelledBy }: FlyingCall,
-  { result, ran, killed }: ToolJobOutcome,
-): TurnReport & { type: 'call.result' } => {
-  const at = { type: 'call.result', turnId: c.turnId, callId: call.id, elapsedMs: c.now() - startedAtMs } as const;
-  if (cancelledBy === null || !killed) return { ...at, result };
-  const text = cancelledText(cancelledBy, ran ? 'running' : 'waiting');
-  return { ...at, result: { result: text, isError: true }, cancelledBy };
-};
-
 /** The marks with the step that is over. */
 export const marked = (c: TurnContext): string[] => {
   const calls = c.calls.map(({ id, name, args }) => ({ name, args, result: c.results[id] }));
   return calls.length === 0 ? c.marks : [...c.marks.slice(1 - MARKS_KEPT_MAX), stepMark(calls)];
 };
+
+export const add = (a: Usage | null, b: Usage | null): Usage | null =>
+  a && b
+    ? { promptTokens: a.promptTokens + b.promptTokens, completionTokens: a.completionTokens + b.completionTokens }
+    : (a ?? b);
+
+export const isAnswered = ({ output }: { output: StreamOutcome }): boolean => output.kind === 'answered';
+
+export const usageOf = (event: { type: string; output?: unknown }): Usage | null => {
+  const output = event.output as StreamOutcome | undefined;
+  return output?.kind === 'answered' ? output.usage : null;
+};
+
+const SPENT = {
+  calls: ['budget-exceeded', 'The turn used up its tool calls.'],
+  steps: ['budget-exceeded', 'The turn used up its model calls.'],
+  tokens: ['budget-exceeded', 'The turn used up its tokens.'],
+  time: ['budget-exceeded', 'The turn used up its time.'],
+  context: [
+    'context-exhausted',
+    'The conversation does not fit into what the model can read, also after it was shortened.',
+  ],
+  stagnation: ['stagnation', 'The turn made the same calls with the same results again and again, so it was ended.'],
+} as const;
+
+/** The end of a turn that reached one of its bounds. */
+export const spent = (c: TurnContext, stop: keyof typeof SPENT): TurnOutcome =>
+  failure(c, SPENT[stop][0], SPENT[stop][1], stop);
+
+export const UNBRIEFED = 'What the workspace brings, rules and tools, was not ready in time.';
+/** A summary is cut to its share of the context anyway. */
+export const SUMMARY_CHARS_MAX = 256 * 1024;

@@ -1,39 +1,48 @@
-import { and, assign, enqueueActions, not, raise, sendParent, sendTo, setup } from 'xstate';
-import type { Usage } from '../../protocol/turn.ts';
-import { promptFor } from '../domain/prompt.ts';
+import {
+  and,
+  assign,
+  type CallbackActorLogic,
+  enqueueActions,
+  fromCallback,
+  not,
+  raise,
+  sendParent,
+  sendTo,
+  setup,
+} from 'xstate';
 import { repeats } from '../domain/stagnation.ts';
-import type { StreamOutcome, ToolJobOutcome, TurnEvent, TurnOutcome, TurnReport } from '../messages.ts';
+import type { TurnEvent, TurnOutcome, TurnReport } from '../messages.ts';
 import { permissionMachine } from './permission.ts';
 import { streamMachine } from './stream.ts';
 import { toolJobMachine } from './tool-job.ts';
 import {
+  add,
   current,
+  type Done,
   distinct,
   type FlyingCall,
   failure,
+  isAnswered,
   jobInput,
   judgeCall,
   marked,
+  NO_BRIEF,
   newTurn,
-  resultReport,
+  SUMMARY_CHARS_MAX,
   shares,
+  spent,
   type TurnContext,
   type TurnInput,
+  UNBRIEFED,
+  usageOf,
 } from './turn-context.ts';
+import { allowReport, askReport, expiryReport, refusalReport, resultReport } from './turn-reports.ts';
+import { compactedReport, fitted, measured, requestOf, sentChars, summaryInput } from './turn-window.ts';
+
+/** What is gathered for it when it begins. */
+export type BriefInput = Pick<TurnInput, 'sessionId' | 'mode' | 'model' | 'workspace'>;
 
 export type { TurnInput } from './turn-context.ts';
-
-type Done =
-  | { type: 'deadline' }
-  | { type: 'xstate.done.actor.stream'; output: StreamOutcome }
-  | { type: 'xstate.done.actor.job'; output: ToolJobOutcome }
-  | { type: 'xstate.done.actor.flying'; actorId: string; output: ToolJobOutcome }
-  | { type: 'xstate.done.actor.permission'; output: { requestId: string } };
-
-const add = (a: Usage | null, b: Usage | null): Usage | null =>
-  a && b
-    ? { promptTokens: a.promptTokens + b.promptTokens, completionTokens: a.completionTokens + b.completionTokens }
-    : (a ?? b);
 
 const report = (fact: TurnReport): TurnReport => fact;
 
@@ -45,6 +54,10 @@ const FLYING = 'flying:';
  * calls. Calls are judged one after another; those that only read run beside each other (`flight`), every other one alone
  * (`acting`). It decides and reports; the session records. Nothing here survives a crash: recovery closes the turn from the log.
  */
+const briefing: CallbackActorLogic<{ type: 'none' }, BriefInput> = fromCallback(({ sendBack }) =>
+  sendBack({ type: 'briefed', brief: NO_BRIEF } satisfies TurnEvent),
+);
+
 export const turnMachine = setup({
   types: {
     input: {} as TurnInput,
@@ -52,14 +65,19 @@ export const turnMachine = setup({
     events: {} as TurnEvent | Done,
     output: {} as TurnOutcome,
     children: {} as {
+      brief: 'brief';
       stream: 'stream';
+      summary: 'stream';
       job: 'toolJob';
       permission: 'permission';
       [flying: `flying:${string}`]: 'toolJob';
     },
   },
-  actors: { stream: streamMachine, toolJob: toolJobMachine, permission: permissionMachine },
-  delays: { turnDeadline: ({ context }) => context.limits.turnDurationMs },
+  actors: { brief: briefing, stream: streamMachine, toolJob: toolJobMachine, permission: permissionMachine },
+  delays: {
+    openDeadline: ({ context }) => context.limits.turnOpenMs,
+    turnDeadline: ({ context }) => context.limits.turnDurationMs,
+  },
   guards: {
     answeredWithCalls: ({ event }) =>
       event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered' && event.output.calls.length > 0,
@@ -69,6 +87,8 @@ export const turnMachine = setup({
       (event.output.calls.length > context.limits.stepCallsMax ||
         context.callsTotal + event.output.calls.length > context.limits.turnCallsMax),
     answered: ({ event }) => event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered',
+    mustCompact: ({ context }) => context.fit?.kind === 'compact',
+    isExhausted: ({ context }) => context.fit?.kind === 'exhausted',
     tokensSpent: ({ context: { usage, limits } }) =>
       usage !== null && usage.promptTokens + usage.completionTokens >= limits.turnTokensMax,
     stepsSpent: ({ context }) => context.step >= context.limits.turnStepsMax,
@@ -100,11 +120,29 @@ export const turnMachine = setup({
     reportReady: sendParent(({ context }) =>
       report({ type: 'step.ready', turnId: context.turnId, step: context.step }),
     ),
+    takeBrief: assign({ brief: ({ context, event }) => (event.type === 'briefed' ? event.brief : context.brief) }),
+    noBrief: assign({ brief: { ...NO_BRIEF, notes: [UNBRIEFED] } }),
+    takeGiven: assign({ given: ({ context, event }) => (event.type === 'step.go' ? event : context.given) }),
+    fitIn: assign({ fit: ({ context }) => fitted(context), summary: '' }),
+    noteSent: assign({ sentChars: ({ context }) => sentChars(context) }),
+    gather: assign({
+      summary: ({ context, event }) =>
+        event.type === 'delta' && event.kind === 'text'
+          ? (context.summary + event.texts.join('')).slice(0, SUMMARY_CHARS_MAX)
+          : context.summary,
+    }),
+    compact: enqueueActions(({ context, event, enqueue }) => {
+      const fact = compactedReport(context, event.type === 'xstate.done.actor.summary' && isAnswered(event));
+      enqueue.sendTo(context.session, fact);
+      const { upTo, summary } = fact;
+      const { step, compactions, given } = context;
+      enqueue.assign({ given: { ...given, compaction: { upTo, summary } }, compactedStep: step });
+      enqueue.assign({ compactions: compactions + 1 });
+    }),
     takeUsage: assign({
-      usage: ({ context, event }) =>
-        event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered'
-          ? add(context.usage, event.output.usage)
-          : context.usage,
+      usage: ({ context, event }) => add(context.usage, usageOf(event)),
+      tokensPerChar: ({ context, event }) =>
+        event.type === 'xstate.done.actor.stream' ? measured(context, usageOf(event)) : context.tokensPerChar,
     }),
     takeCalls: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'xstate.done.actor.stream' || event.output.kind !== 'answered') return;
@@ -127,47 +165,14 @@ export const turnMachine = setup({
     noteCanceller: assign({
       cancelledBy: ({ context, event }) => (event.type === 'call.cancel' ? event.by : context.cancelledBy),
     }),
-    reportAllow: sendParent(({ context }) => {
-      const { call, verdict } = current(context);
-      return report({
-        type: 'call.allow',
-        turnId: context.turnId,
-        callId: call.id,
-        by: verdict.action === 'invalid' ? 'daemon' : verdict.by,
-      });
+    reportAllow: sendParent(({ context }) => allowReport(context)),
+    reportAsk: sendParent(({ context }) => askReport(context)),
+    reportRefusal: enqueueActions(({ context, enqueue }) => {
+      const fact = refusalReport(context);
+      enqueue.sendTo(context.session, fact);
+      enqueue.assign({ results: { ...context.results, [fact.callId]: fact.message } });
     }),
-    reportAsk: sendParent(({ context }) => {
-      const { call, plan, requestId } = current(context);
-      const { args, summary, question } = plan ?? { args: {}, summary: call.name };
-      const preview = plan?.preview?.();
-      const asked = { args, summary, ...(question ? { question } : {}), ...(preview === undefined ? {} : { preview }) };
-      return report({ type: 'call.ask', turnId: context.turnId, callId: call.id, requestId, ...asked });
-    }),
-    reportRefusal: sendParent(({ context }) => {
-      const { call, verdict } = current(context);
-      const { turnId } = context;
-      return verdict.action === 'invalid'
-        ? report({
-            type: 'call.refuse',
-            turnId,
-            callId: call.id,
-            reason: 'invalid',
-            by: 'daemon',
-            message: verdict.message,
-          })
-        : report({
-            type: 'call.refuse',
-            turnId,
-            callId: call.id,
-            reason: 'rule',
-            by: verdict.by,
-            message: `Not allowed here (${verdict.by.replace('rule:', '')}). Go on without it.`,
-          });
-    }),
-    reportExpiry: sendParent(({ context }) => {
-      const { call, requestId } = current(context);
-      return report({ type: 'call.expire', turnId: context.turnId, callId: call.id, requestId });
-    }),
+    reportExpiry: sendParent(({ context }) => expiryReport(context)),
     takeTicket: assign({
       afterSeq: ({ event, context }) => (event.type === 'call.granted' ? event.afterSeq : context.afterSeq),
       toolStartedAtMs: ({ context }) => context.now(),
@@ -222,11 +227,12 @@ export const turnMachine = setup({
           ? failure(context, event.output.code, event.output.message)
           : failure(context, 'internal', 'The turn ended without an answer.'),
     }),
-    overCalls: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.calls, 'calls') }),
-    overSteps: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.steps, 'steps') }),
-    overTokens: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.tokens, 'tokens') }),
-    overTime: assign({ outcome: ({ context }) => failure(context, 'budget-exceeded', SPENT.time, 'time') }),
-    inCircles: assign({ outcome: ({ context }) => failure(context, 'stagnation', CIRCLES, 'stagnation') }),
+    overCalls: assign({ outcome: ({ context }) => spent(context, 'calls') }),
+    overSteps: assign({ outcome: ({ context }) => spent(context, 'steps') }),
+    overTokens: assign({ outcome: ({ context }) => spent(context, 'tokens') }),
+    overTime: assign({ outcome: ({ context }) => spent(context, 'time') }),
+    overContext: assign({ outcome: ({ context }) => spent(context, 'context') }),
+    inCircles: assign({ outcome: ({ context }) => spent(context, 'stagnation') }),
     stopped: assign({ outcome: { kind: 'stopped' } }),
     killJob: sendTo('job', { type: 'kill' }),
   },
@@ -236,7 +242,7 @@ export const turnMachine = setup({
   initial: 'working',
   states: {
     working: {
-      initial: 'preparing',
+      initial: 'opening',
       after: { turnDeadline: { actions: raise({ type: 'deadline' }) } },
       on: {
         stop: [
@@ -253,26 +259,42 @@ export const turnMachine = setup({
         'call.cancel': { guard: 'isAloft', actions: 'killFlying' },
       },
       states: {
+        // What the workspace brings is made ready; what is not by then is left out, and the model is told.
+        opening: {
+          invoke: { id: 'brief', src: 'brief', input: ({ context }) => context },
+          after: { openDeadline: { target: 'preparing', actions: 'noBrief' } },
+          on: { briefed: { target: 'preparing', actions: 'takeBrief' } },
+        },
         preparing: {
           entry: ['nextStep', 'reportReady'],
-          on: { 'step.go': 'generating' },
+          on: { 'step.go': { target: 'fitting', actions: 'takeGiven' } },
+        },
+        fitting: {
+          entry: 'fitIn',
+          always: [
+            { guard: 'isExhausted', target: '#turn.over', actions: 'overContext' },
+            { guard: 'mustCompact', target: 'compacting' },
+            { target: 'generating', actions: 'noteSent' },
+          ],
+        },
+        // At most once a step: the next look at the same step sends it or ends the turn ([TB3]).
+        compacting: {
+          invoke: {
+            id: 'summary',
+            src: 'stream',
+            input: ({ context, self }) => summaryInput(context, self),
+            onDone: { target: 'fitting', actions: ['takeUsage', 'compact'] },
+          },
+          on: { delta: { actions: 'gather' } },
         },
         generating: {
           invoke: {
             id: 'stream',
             src: 'stream',
-            input: ({ context, event }) => ({
-              session: context.session,
-              limits: context.limits,
-              request: {
-                sessionId: context.sessionId,
-                turnId: context.turnId,
-                step: context.step,
-                model: context.model,
-                messages: promptFor(event.type === 'step.go' ? event.messages : [], context),
-                tools: context.tools.offered(context),
-              },
-            }),
+            input: ({ context }) => {
+              const { session, limits } = context;
+              return { session, limits, request: requestOf(context) };
+            },
             onDone: [
               { guard: 'tooManyCalls', target: '#turn.over', actions: ['takeUsage', 'overCalls'] },
               { guard: 'answeredWithCalls', target: 'deciding', actions: ['takeUsage', 'takeCalls'] },
@@ -375,11 +397,3 @@ export const turnMachine = setup({
   },
   output: ({ context }) => context.outcome ?? { kind: 'stopped' },
 });
-
-const SPENT = {
-  calls: 'The turn used up its tool calls.',
-  steps: 'The turn used up its model calls.',
-  tokens: 'The turn used up its tokens.',
-  time: 'The turn used up its time.',
-} as const;
-const CIRCLES = 'The turn made the same calls with the same results again and again, so it was ended.';

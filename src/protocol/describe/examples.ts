@@ -71,6 +71,10 @@ export const EVENT_NOTES: { readonly [name in EventName]: readonly [summary: str
     'The model was asked, or answered with tool calls',
     { turnId, phase: 'model.request', message: null, provider: 'lmx', step: 1, model: 'org/model' },
   ],
+  'context.compacted': [
+    'From now on the model is sent a summary in place of the oldest messages',
+    { turnId, step: 4, upTo: 12, summary: 'The user wants …', by: 'model', tokensBefore: 24_000, tokensAfter: 9_000 },
+  ],
   'turn.token': ['The next piece of the answer', { turnId, text: 'Beans want warmth.', step: 1 }],
   'turn.thinking': ['The next piece of what the model thinks', { turnId, text: 'What do beans want?', step: 1 }],
   'permission.request': [
