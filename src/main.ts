@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LIMITS, type Limits } from './actors/limits.ts';
@@ -27,6 +28,7 @@ import { openLmdbStore } from './storage/lmdb-store.ts';
 import { createProcesses } from './tools/background.ts';
 import { createBriefing } from './tools/brief.ts';
 import { createTools } from './tools/runner.ts';
+import { findSandbox, type Sandbox } from './tools/sandbox/sandbox.ts';
 import { chooseTransport } from './transport/choose.ts';
 import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
 
@@ -74,7 +76,16 @@ const run = async (): Promise<void> => {
   guardProcess(log);
 
   const store = privately(() => openLmdbStore({ path: paths.dataDir, diskFreeBytesMin: limits.diskFreeBytesMin }));
-  const tools = createTools({ clock: realClock, log, jobsMax: limits.toolJobsMax });
+  const sandbox = sandboxOf(config, paths);
+  log.info(sandbox.kind === 'none' ? 'commands are unconfined' : 'commands are confined', { why: sandbox.why });
+  const processes = createProcesses({ clock: realClock, log, identityOf, sandbox });
+  const tools = createTools({
+    clock: realClock,
+    log,
+    jobsMax: limits.toolJobsMax,
+    commands: { processes, sandbox },
+    outputsDir: join(paths.dataDir, 'outputs'),
+  });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
   const connection = engineOf(settings, stored);
@@ -90,8 +101,13 @@ const run = async (): Promise<void> => {
     store,
     inference: engine,
     tools,
-    processes: createProcesses({ clock: realClock, log, identityOf }),
-    briefing: createBriefing({ clock: realClock, platform: process.platform, inference: engine }),
+    processes,
+    briefing: createBriefing({
+      clock: realClock,
+      platform: process.platform,
+      inference: engine,
+      facts: () => (sandbox.kind === 'none' ? [] : [CONFINED]),
+    }),
     rules: config.permissions.rules,
     workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,
@@ -181,6 +197,13 @@ const run = async (): Promise<void> => {
   purge();
 };
 
+/** [TL5] Our own folders hold tokens and the log; no command sees them. */
+const sandboxOf = ({ sandbox }: Config, paths: OptaPaths): Sandbox =>
+  findSandbox({ ...sandbox, home: homedir(), own: [paths.configDir, paths.daemonDir, paths.dataDir] });
+
+const CONFINED =
+  'Commands run in a sandbox: they can write in the workspace and in /tmp, home folders are hidden, and there is no network unless a call asks for it.';
+
 /** The bounds that a person may set, in place of those of `limits.ts`. */
 const limitsOf = ({ connection, permissions, safety, daemon, background, model }: Config): Limits => ({
   ...LIMITS,
@@ -218,7 +241,8 @@ const selfCheck = async (settings: Resolved): Promise<SelfCheck> => {
   const { name: adapter, why } = chooseTransport(config.daemon.transport);
   const stored = await keychainKey(settings, () => undefined);
   const inference = await checkInference(engineOf(settings, stored), config.model.default);
-  return { transport: { adapter, why }, inference };
+  const { kind, why: held } = sandboxOf(config, optaPaths());
+  return { transport: { adapter, why }, sandbox: { kind, why: held }, inference };
 };
 
 /** What the named operations ask of the daemon. The CLI's part is loaded when it is asked for. */

@@ -121,6 +121,21 @@ export const LIMITS = {
   toolHitsMax: 20_000,
   toolMatchCharsMax: 400,
   toolSearchMs: 20_000,
+  /** One try of the sandbox, when the daemon starts. */
+  sandboxProbeMs: 3_000,
+  /** Commands of the model, over all sessions; one more waits. */
+  commandsMax: 16,
+  commandCharsMax: 64 * 1024,
+  commandDefaultMs: 120_000,
+  commandDeadlineMs: 600_000,
+  /** From SIGTERM to SIGKILL, for a cancel or a time-out. */
+  commandGraceMs: 1_000,
+  /** Of a command's output the model is shown the first and the last half of this. */
+  commandShownBytesMax: 48 * 1024,
+  /** All of it is kept in a file up to this, for a day, and of all commands together up to the sum. */
+  commandOutputBytesMax: 16 << 20,
+  outputsBytesMax: 256 << 20,
+  outputsKeptMs: 24 * 3_600_000,
 
   // Background processes
   backgroundSessionMax: 5,

@@ -225,6 +225,10 @@ export interface ToolPlan {
   args: { [key: string]: unknown };
   /** Of the class `question`, and of no other. */
   question?: Question;
+  /** Of the class `exec`: it can do no more than write in the workspace, since it runs in a sandbox without a network. */
+  confined?: boolean;
+  /** Its own deadline, in place of `toolDeadlineMs`. */
+  deadlineMs?: number;
   /** What it would write, line by line, for whoever is asked. Made when somebody is; undefined when `summary` says it all. */
   preview?(): string | undefined;
 }
@@ -240,6 +244,8 @@ export interface ToolRun {
   /** Globs of paths below the workspace that this tool may not touch, whatever name leads there ([PM5]). */
   deniedPaths: string[];
   deadlineMs: number;
+  /** As its plan said, and as it was judged: a call that was allowed for the sandbox runs in it, or not at all. */
+  confined?: boolean;
 }
 
 export interface ToolResult {
@@ -296,6 +302,11 @@ export interface ProcessRun {
   argv: string[];
   /** Absolute. */
   cwd: string;
+  /** A model's: its environment holds what a command needs and nothing else; without it a person's, who runs it as themselves. */
+  model?: {
+    /** Null: as the daemon's user, with everything that user may. */
+    confine: { workspace: string; network: boolean } | null;
+  };
 }
 
 export interface ProcessEvents {

@@ -87,9 +87,13 @@ const REAL: readonly KeyRow[] = [
     env: 'OPTA_PERMISSION_DEADLINE_MS',
     as: 'number',
   }),
-  row('permissions.rules', 'What tools may do: {tool, path?, action}. The last match wins, but a deny is final.', {
-    project: 'narrows',
-  }),
+  row(
+    'permissions.rules',
+    'What tools may do: {tool, path?, command?, action}. The last match wins, but a deny is final.',
+    {
+      project: 'narrows',
+    },
+  ),
   row('safety.maxParallelTools', 'Calls of one message that run at once; only those that change nothing do.'),
   row('safety.compactAt', 'From this share of what the model can read on, a conversation is shortened.'),
   row(
@@ -109,6 +113,15 @@ const REAL: readonly KeyRow[] = [
   row('background.maxConcurrent', 'Background processes of one session at one moment.'),
   row('background.defaultTimeout', 'How long one may run when nobody said, in milliseconds; 0: no bound.'),
   row('background.maxBufferSize', 'Characters that are kept of the output of one.'),
+  row(
+    'sandbox.mode',
+    'Commands of the model run confined where the system can do it; off: unconfined, and each is asked about.',
+  ),
+  row('sandbox.readable', 'Absolute paths in home folders that confined commands may read, besides the tool chains.'),
+  row(
+    'sandbox.writable',
+    'Absolute paths that confined commands may write, besides the workspace and a /tmp of their own.',
+  ),
   row('tui.default', 'Whether opta chat opens the full screen where no flag says it.'),
   row('hostPolicy.role', 'What this machine may do, whatever the table of hosts says.'),
   row('hostPolicy.hosts', 'Roles by host name: {"Name": {"role": …}}. Case and domain do not count.', {

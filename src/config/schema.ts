@@ -26,11 +26,15 @@ export type HostRole = z.infer<typeof HostRoleSchema>;
 
 const Action = z.enum(['allow', 'ask', 'deny']);
 
+const AbsolutePath = z.string().min(1).max(4_096).startsWith('/', 'must be an absolute path');
+
 const PermissionRuleSchema = z.strictObject({
   /** Tool name, `*` matches any run of characters. */
   tool: z.string().min(1).max(128),
   /** The same on the call's path, for tools that have one. */
   path: z.string().min(1).max(1_024).optional(),
+  /** The same on the command of a call that runs one. An `allow` is for a single program with its arguments alone. */
+  command: z.string().min(1).max(8_192).optional(),
   action: Action,
 });
 export type PermissionRule = z.infer<typeof PermissionRuleSchema>;
@@ -168,6 +172,13 @@ export const ConfigSchema = section('', {
     defaultTimeout: z.number().int().min(0).max(86_400_000).default(300_000),
     maxBufferSize: z.number().int().min(1_024).max(67_108_864).default(8_388_608),
   }).prefault({}),
+  sandbox: z
+    .strictObject({
+      mode: z.enum(['auto', 'off']).default('auto'),
+      readable: z.array(AbsolutePath).max(100).default([]),
+      writable: z.array(AbsolutePath).max(100).default([]),
+    })
+    .prefault({}),
   tui: section('tui', { default: z.boolean().default(false) }).prefault({}),
   hostPolicy: z
     .strictObject({

@@ -30,14 +30,10 @@ export const fail = (name: string, message: string, detail: string): Check => ({
   detail,
 });
 
-const SANDBOX =
-  'unconfined: background processes run as you do; the file tools are held to the workspace of their session';
-
 export const machineChecks = (paths: OptaPaths): Check[] => [
   pass('Operating System', `${process.platform} ${release()}, ${process.arch}`),
   nodeCheck(process.versions.node),
   ...folderChecks(paths),
-  pass('Sandbox', SANDBOX),
 ];
 
 const NODE_MIN = [20, 19] as const;

@@ -97,16 +97,21 @@ const engineChecks = async (world: DoctorWorld, settings: Resolved): Promise<Che
   } catch (cause) {
     return [fail('Transport', `the daemon's program does not run: ${(cause as Error).message}`, 'opta daemon run')];
   }
-  const { transport, inference } = said;
+  const { transport, sandbox, inference } = said;
   const answer = `${inference.place}: ${inference.message}`;
   return [
     pass('Transport', `${transport.adapter}: ${transport.why}`),
+    sandbox.kind === 'none'
+      ? warn('Sandbox', `unconfined (${sandbox.why}): every command of the model is asked about`, CONFINE)
+      : pass('Sandbox', `commands are confined by ${sandbox.why}; processes that you start yourself run as you do`),
     inference.ok
       ? pass('LMX Connection', answer)
       : fail('LMX Connection', answer, NEXT[inference.code ?? ''] ?? 'opta config explain connection.host'),
     modelCheck(settings, inference),
   ];
 };
+
+const CONFINE = 'install bubblewrap (bwrap), or see docs/TOOLS.md';
 
 const NEXT: { [code: string]: string } = {
   'no-model-loaded': 'load a model there, or choose a loaded one: opta config set model.default NAME',

@@ -35,6 +35,8 @@ export type Shell = (typeof SHELLS)[number];
 /** What carries the planes, and what the inference server answered. */
 export interface SelfCheck {
   transport: { adapter: string; why: string };
+  /** How commands of the model are confined. */
+  sandbox: { kind: string; why: string };
   inference: { place: string; ok: boolean; message: string; code?: string; models?: string[] | null };
 }
 

@@ -4,7 +4,8 @@ import type { Writable } from 'node:stream';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Log, ProcessEvents, Processes, ProcessHandle, ProcessRun } from '../actors/ports.ts';
 import { OptaError, toOptaError } from '../protocol/errors.ts';
-import { groupMembers, isGroupAlive, killGroup, signalOne } from './process-group.ts';
+import { groupMembers, isGroupAlive, killGroup, nameOf, signalOne } from './process-group.ts';
+import { type Sandbox, WRAPPERS } from './sandbox/sandbox.ts';
 
 /**
  * Background processes, each the leader of a group of its own.
@@ -12,18 +13,24 @@ import { groupMembers, isGroupAlive, killGroup, signalOne } from './process-grou
  * 1. The leader is a shell that looks for the program, says so on a pipe to the daemon, waits there for `go`, and then becomes the
  *    command: same pid, same start time, both known before the command begins. If the daemon dies first, nothing begins.
  * 2. Before that it leaves a guard in its group, which reads the same pipe and ends the group when the daemon dies, however it
- *    dies. The guard also keeps the group's id taken until the group was ended by us.
+ *    dies, and on Linux first what left the group with the mark in its environment. The guard also keeps the group's id taken until
+ *    the group was ended by us.
  * 3. The end of the leader is the end of the process: what it started is ended with it, in its group or, on Linux, wherever it
  *    went with the mark in its environment.
  */
+const SWEEP =
+  'read -r me _ </proc/self/stat; for pass in 1 2 3 4 5; do for p in /proc/[0-9]*; do p=${p#/proc/}; ' +
+  '[ "$p" = "$me" ] || ! grep -qzxF "OPTA_BACKGROUND=$OPTA_BACKGROUND" "/proc/$p/environ" || kill -9 "$p"; done; sleep 0.1; done';
 const LAUNCHER =
   'command -v "$1" >/dev/null 2>&1 || exit 127; echo >&3; read -r _ <&3 || exit 125; ' +
-  '( (trap "" TERM INT HUP; read -r _ <&3; kill -9 0) >/dev/null 2>&1 & ); exec "$@" 3<&-';
+  '( (trap "" TERM INT HUP; read -r _ <&3; ' +
+  SWEEP +
+  '; kill -9 0) >/dev/null 2>&1 & ); exec "$@" 3<&-';
 const PIPE_FD = 3;
 const POLL_MS = 5;
 
 /** `identityOf`: what proves that a pid still means the same process. */
-type ProcessWorld = { clock: Clock; log: Log; identityOf: (pid: number) => string | null };
+type ProcessWorld = { clock: Clock; log: Log; identityOf: (pid: number) => string | null; sandbox?: Sandbox };
 
 export const createProcesses = (world: ProcessWorld): Processes => ({
   home: homedir(),
@@ -39,9 +46,23 @@ export const createProcesses = (world: ProcessWorld): Processes => ({
 /** The daemon's secrets reach no command; everything else does, as from a terminal. */
 const SECRET = /^OPTA_\w*(?:KEY|TOKEN|SECRET|PASSWORD)$/;
 const MARK = 'OPTA_BACKGROUND';
-const environment = (processId: string): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !SECRET.test(name))),
+const environment = ({ processId, model }: ProcessRun): NodeJS.ProcessEnv => ({
+  ...(model
+    ? commandEnvironment(model.confine !== null)
+    : Object.fromEntries(Object.entries(process.env).filter(([name]) => !SECRET.test(name)))),
   [MARK]: processId,
+});
+
+/** [TL5] What a program needs to run and nothing that says who somebody is: no keys, tokens, agents or sockets. */
+const NEEDED =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|JAVA_HOME|GOPATH|GOROOT|NVM_DIR|CARGO_HOME|RUSTUP_HOME)$/;
+export const commandEnvironment = (confined: boolean, from: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(from).filter(([name]) => NEEDED.test(name))),
+  TERM: 'dumb',
+  NO_COLOR: '1',
+  GIT_TERMINAL_PROMPT: '0',
+  CI: '1',
+  ...(confined ? { TMPDIR: '/tmp' } : {}),
 });
 
 /** A process by its mark, and by its group where that is certainly its own. */
@@ -64,7 +85,16 @@ const endAll = (world: ProcessWorld, family: Family, done: () => void, pollMs = 
   world.clock.setTimeout(() => endAll(world, family, done, 2 * pollMs), pollMs);
 };
 
-const start = (world: ProcessWorld, { processId, argv, cwd }: ProcessRun, events: ProcessEvents): ProcessHandle => {
+/** Throws when it is to be confined and cannot be: what was allowed for a sandbox never runs without one. */
+const confined = ({ sandbox }: ProcessWorld, { argv, cwd, model }: ProcessRun): string[] => {
+  if (!model?.confine) return argv;
+  const wrapped = sandbox?.wrap(argv, { ...model.confine, cwd });
+  if (!wrapped) throw new OptaError('tool-failed', `the command cannot be confined to ${model.confine.workspace}`);
+  return wrapped;
+};
+
+const start = (world: ProcessWorld, run: ProcessRun, events: ProcessEvents): ProcessHandle => {
+  const { processId, cwd } = run;
   let on: ProcessEvents | null = events;
   let child: ChildProcess | null = null;
   let isReady = false;
@@ -77,7 +107,8 @@ const start = (world: ProcessWorld, { processId, argv, cwd }: ProcessRun, events
   };
   const begin = (): ChildProcess => {
     const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'pipe'];
-    const options = { cwd, detached: true, env: environment(processId), stdio };
+    const argv = confined(world, run);
+    const options = { cwd, detached: true, env: environment(run), stdio };
     const made = spawn('/bin/sh', ['-c', LAUNCHER, 'opta', ...argv], options);
     // Of the shell itself: what is missing then is the folder.
     made.on('error', (error) => fail(`${cwd}: ${error.message}`));
@@ -85,7 +116,7 @@ const start = (world: ProcessWorld, { processId, argv, cwd }: ProcessRun, events
     if (pid === undefined) return made;
     made.on('exit', (exitCode, signal) => {
       exited = true;
-      if (!isReady) fail(argv[0]);
+      if (!isReady) fail(run.argv[0]);
       const end = { exitCode, signal };
       endAll(world, { processId, groupId: pid }, () => settle(made, end, LIMITS.backgroundSettleMs));
     });
@@ -111,7 +142,9 @@ const start = (world: ProcessWorld, { processId, argv, cwd }: ProcessRun, events
   // Until it is waited for, its group is certainly its own.
   const signal = (name: NodeJS.Signals): void => {
     if (child?.pid === undefined || exited) return;
-    for (const id of members({ processId, groupId: child.pid })) signalOne(id, name);
+    // A wrapper ends when what it holds does; if it went first, that would be killed without having been asked.
+    for (const id of members({ processId, groupId: child.pid }))
+      if (name === 'SIGKILL' || !run.model?.confine || !WRAPPERS.has(nameOf(id))) signalOne(id, name);
   };
   const flow = (how: 'pause' | 'resume'): void => {
     paused = how === 'pause';

@@ -15,6 +15,8 @@ export interface Bounds {
   outputBytesMax: number;
   /** What is left of the job's deadline when it starts. */
   deadlineMs: number;
+  /** Where the outputs of this session's commands are kept; null or absent: nowhere. */
+  outputsDir?: string | null;
 }
 
 export interface JobAnswer extends ToolResult {

@@ -51,3 +51,12 @@ const isMember = (pid: string, groupId: number | null, mark: string | undefined)
     return false;
   }
 };
+
+/** Name of a process's program, as Linux has it; '' where that is not to be had. */
+export const nameOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+};

@@ -8,7 +8,7 @@ import { previewOf } from './preview.ts';
 
 /** The table of tools: everything that the model, the policy and people are told about one. */
 interface Tool {
-  name: ToolName | typeof ASK_USER;
+  name: ToolName | typeof ASK_USER | typeof RUN_COMMAND;
   toolClass: ToolClass;
   description: string;
   schema: z.ZodObject;
@@ -17,6 +17,8 @@ interface Tool {
 
 /** The one tool that is no job: people are its answer ([PM7]). */
 const ASK_USER = 'ask_user';
+/** It runs beside the tool processes, as a process of its own. */
+export const RUN_COMMAND = 'run_command';
 
 /** A half of a surrogate pair has no bytes: it would be written as something else than what was asked for. */
 const text = (what: string) =>
@@ -131,6 +133,25 @@ const TOOLS: readonly Tool[] = [
     'Deletes one file. Folders are not deleted.',
     z.strictObject({ path: path('File, relative to the workspace.') }),
     (a) => `Delete ${a.path}`,
+  ),
+  tool(
+    RUN_COMMAND,
+    'exec',
+    'Runs a command with bash, without a terminal and without input, in the workspace; answers what it wrote and its exit code. It can write in the workspace and in /tmp only, and has no network unless that is asked for. For what goes on running, such as a server, use bg_start.',
+    z.strictObject({
+      command: text('The command.')
+        .min(1)
+        .max(LIMITS.commandCharsMax)
+        .refine((s) => !s.includes('\0'), 'contains a NUL character'),
+      timeout: z
+        .int()
+        .min(1)
+        .max(LIMITS.commandDeadlineMs)
+        .optional()
+        .describe(`Milliseconds after which it is ended. Default ${LIMITS.commandDefaultMs}.`),
+      network: z.boolean().optional().describe('It needs the network; people are asked.'),
+    }),
+    (a) => `Run ${a.command}${a.network ? ' (with network)' : ''}`,
   ),
   tool(
     ASK_USER,

@@ -1,9 +1,22 @@
 import { LIMITS } from '../actors/limits.ts';
-import type { Clock, Log, ToolJobHandle, ToolResult, ToolRun, Tools } from '../actors/ports.ts';
+import type {
+  Clock,
+  Log,
+  Processes,
+  ToolJobHandle,
+  ToolPlan,
+  ToolResult,
+  ToolRun,
+  ToolScope,
+  Tools,
+} from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
+import { createCommands } from './command.ts';
+import { outputFolder } from './command-output.ts';
 import type { JobAnswer, ToolName } from './jobs.ts';
 import { failure } from './outcome.ts';
-import { check, offered, plan } from './registry.ts';
+import { check, offered, plan, RUN_COMMAND } from './registry.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
 import { Worker } from './worker.ts';
 
 /**
@@ -38,18 +51,57 @@ export interface ToolRunner extends Tools {
   /** Ends every process. Jobs that were open get an error. Resolves when nothing of them runs. */
   close(): Promise<void>;
   status(): { workers: number; busy: number; queued: number };
+  readonly commandsRunning: number;
 }
 
-/** `jobsMax` is `LIMITS.toolJobsMax` unless said. */
-export const createTools = (world: { clock: Clock; log: Log; jobsMax?: number }): ToolRunner => {
-  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax);
+interface ToolWorld {
+  clock: Clock;
+  log: Log;
+  /** `LIMITS.toolJobsMax` unless said. */
+  jobsMax?: number;
+  /** What commands run through; without it there are none. */
+  commands?: { processes: Processes; sandbox: Sandbox };
+  /** Where long outputs of commands are kept. */
+  outputsDir?: string;
+}
+
+export const createTools = (world: ToolWorld): ToolRunner => {
+  const { outputsDir = null } = world;
+  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, outputsDir);
+  const commands = world.commands && createCommands({ ...world, ...world.commands, outputsDir });
+  const sandbox = world.commands?.sandbox;
+  const isHere = (name: string): boolean => name !== RUN_COMMAND || commands !== undefined;
   return {
-    offered,
-    plan,
-    start: (run, done) => pool.start(run, done),
-    close: () => pool.close(),
+    offered: (scope) => offered(scope).filter(({ name }) => isHere(name)),
+    plan(name, argsText, scope) {
+      if (!isHere(name)) return plan(`${name} here`, argsText);
+      const planned = plan(name, argsText);
+      return name === RUN_COMMAND && typeof planned !== 'string' ? commandPlan(planned, scope, sandbox) : planned;
+    },
+    start: (run, done) => {
+      if (run.name === RUN_COMMAND && commands) return commands.start(run, done);
+      return pool.start(run, done);
+    },
+    close: async () => void (await Promise.all([pool.close(), commands?.close()])),
     status: () => pool.status(),
+    get commandsRunning() {
+      return commands?.running ?? 0;
+    },
   };
+};
+
+/** [TL5] Confined, where that can be done; only without a network it may run unasked. Who is asked is told which. */
+const commandPlan = (planned: ToolPlan, { workspace }: ToolScope, sandbox: Sandbox | undefined): ToolPlan | string => {
+  if (workspace === undefined) return 'Error (tool-failed): this session has no workspace to run commands in';
+  const { network = false, timeout = LIMITS.commandDefaultMs } = planned.args as {
+    network?: boolean;
+    timeout?: number;
+  };
+  const isHeld = sandbox !== undefined && sandbox.wrap([], { workspace, cwd: workspace, network }) !== null;
+  const confined = isHeld && !network;
+  const deadlineMs = timeout + LIMITS.toolKillDeadlineMs;
+  const summary = isHeld ? planned.summary : `${planned.summary} (unconfined)`;
+  return { ...planned, summary, confined, deadlineMs };
 };
 
 const shuttingDown = (): ToolResult => failure(new OptaError('shutting-down', 'the daemon is shutting down'));
@@ -66,7 +118,10 @@ class Pool {
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
-  constructor(clock: Clock, log: Log, jobsMax: number) {
+  readonly #outputsDir: string | null;
+
+  constructor(clock: Clock, log: Log, jobsMax: number, outputsDir: string | null) {
+    this.#outputsDir = outputsDir;
     this.#clock = clock;
     this.#log = log;
     this.#jobsMax = jobsMax;
@@ -137,6 +192,7 @@ class Pool {
         bounds: {
           outputBytesMax: LIMITS.toolOutputBytesMax,
           deadlineMs: Math.max(0, job.deadlineAt - this.#clock.now()),
+          outputsDir: this.#outputsDir && outputFolder(this.#outputsDir, job.run.sessionId),
         },
       });
     }

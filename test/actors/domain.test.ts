@@ -21,9 +21,7 @@ describe('permission policy', () => {
       ['research', {}, 'read', 'allow'],
     ] as const;
     for (const [mode, overrides, toolClass, action] of table) {
-      expect(judge(turnPolicy(mode, overrides, []), 't', toolClass, undefined).action, `${mode} ${toolClass}`).toBe(
-        action,
-      );
+      expect(judge(turnPolicy(mode, overrides, []), 't', { toolClass }).action, `${mode} ${toolClass}`).toBe(action);
     }
   });
 
@@ -43,7 +41,10 @@ describe('permission policy', () => {
         fc.boolean(),
         (before, after, mode, auto, dangerous) => {
           const all = [...before, rule('write_file', 'deny'), ...after];
-          return judge(turnPolicy(mode, { auto, dangerous }, all), 'write_file', 'write', 'a').action === 'deny';
+          return (
+            judge(turnPolicy(mode, { auto, dangerous }, all), 'write_file', { toolClass: 'write', path: 'a' })
+              .action === 'deny'
+          );
         },
       ),
     );
@@ -59,17 +60,18 @@ describe('permission policy', () => {
         fc.constantFrom('plan', 'review', 'research'),
         fc.constantFrom('write', 'exec', 'network', 'delegate'),
         (all, mode, cls) =>
-          judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', cls, undefined).action === 'deny',
+          judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', { toolClass: cls }).action === 'deny',
       ),
     );
   });
 
   test('[PM5] rules match by glob on tool and path, last match wins, and no pattern is slow', () => {
     const rules = [rule('*', 'allow'), rule('write_*', 'ask', 'src/*'), rule('write_file', 'deny', 'src/secret*')];
-    const at = (path: string | undefined) => judge(turnPolicy('do', {}, rules), 'write_file', 'write', path).action;
+    const at = (path: string | undefined) =>
+      judge(turnPolicy('do', {}, rules), 'write_file', { toolClass: 'write', path }).action;
     expect([at('docs/a'), at('src/a'), at('src/secrets'), at(undefined)]).toEqual(['allow', 'ask', 'deny', 'allow']);
     const hostile = turnPolicy('do', {}, [rule(`${'*a'.repeat(200)}b`, 'deny')]);
-    expect(judge(hostile, 'a'.repeat(2_000), 'read', undefined).action).toBe('allow');
+    expect(judge(hostile, 'a'.repeat(2_000), { toolClass: 'read' }).action).toBe('allow');
   });
 });
 

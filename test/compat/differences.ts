@@ -119,11 +119,6 @@ export const DIFFERENCES = {
     what: 'GET of a session shows what the running turn has said so far.',
     why: '[CR2] The answer is the fold of the log. The old conversation grew when a turn had ended.',
   },
-  'no-run-command': {
-    plane: 'sessions',
-    what: 'There is no tool run_command: a model that asks for it is told so, and the turn goes on.',
-    why: 'Commands need a sandbox, which is a later milestone. The recordings are played with write_file in its place.',
-  },
   'lmx-key-refused': {
     plane: 'lmx',
     what: '401 of LMX is passed on as 403, with its code.',

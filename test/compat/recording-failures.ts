@@ -58,7 +58,7 @@ const refusedCall = (turnId: string, toolName: string): Frame => ({
 });
 const NO_TURN = 'activeTurnId: is missing';
 
-/** A question that is asked after a step, and that the person of the recording does not answer. */
+/** What is asked after a step, and declined by the person of the recording. */
 const declined =
   (after: number, sessionId: string, toolName: string) =>
   (steps: Step[]): Step[] =>
@@ -70,7 +70,15 @@ const declined =
       const ack = { type: 'ack', action: 'permission.resolve', result: { ok: true, conflict: false } };
       const frames = [request, said, ack, refusedCall('', toolName)] as Frame[];
       const dirs = ['s2c', 'c2s', 's2c', 's2c'] as const;
-      return [step, ...frames.map((f, n) => ({ ...step, i: after + (n + 1) / 1000, dir: dirs[n] ?? 's2c', frame: f }))];
+      return [
+        step,
+        ...frames.map((f, n) => ({
+          ...step,
+          i: Number((after + (n + 1) / 1000).toFixed(3)),
+          dir: dirs[n] ?? 's2c',
+          frame: f,
+        })),
+      ];
     });
 
 export const FAILURES: { [recording: string]: Scenario } = {
@@ -117,12 +125,9 @@ export const FAILURES: { [recording: string]: Scenario } = {
             payload: { ...f.payload, toolName: 'edit_file', args: { path: '', old_text: '', new_text: '' } },
           })),
         ),
-        edit(
-          'unknown-tool',
-          without(14, 16, 20, 21),
-          more(19, ...['run_command', 'no_such_tool'].map((name) => refusedCall('', name))),
-        ),
-        edit('questions-asked', without(15, 17), declined(19.01, 'lvl4', 'ask_user')),
+        edit('levels-noted', without(14, 20), declined(19, 'lvl4', 'run_command')),
+        edit('questions-asked', without(15, 17), declined(19.004, 'lvl4', 'ask_user')),
+        edit('unknown-tool', without(16, 21), more(19.008, refusedCall('', 'no_such_tool'))),
         edit('one-call-at-a-time', inOrder(12, 18, 8, 9, 10, 11, 13, 19)),
         edit('no-supervisor', without(23, 24, 25, 26, 27, 31, 32, 33, 34, 35, 36, 37)),
       ],
@@ -135,8 +140,7 @@ export const FAILURES: { [recording: string]: Scenario } = {
       before: { 0: () => writeFileSync(join(world.workspace, 'hello.txt'), 'line one\nline two\n') },
       edits: [
         edit('reads-free', without(8, 9, 10, 11)),
-        edit('no-run-command', without(16, 17, 18, 19, 22, 25), more(24, refusedCall('', 'run_command'))),
-        edit('one-call-at-a-time', inOrder(20, 23, 12, 13, 14, 15, 21, 24)),
+        edit('one-call-at-a-time', inOrder(20, 23, 12, 13, 14, 15, 21, 24, 16, 17, 18, 19, 22, 25)),
       ],
     }),
   },

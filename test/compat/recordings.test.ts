@@ -17,15 +17,6 @@ const absent = present ? '' : ' (skipped: no recordings beside the repository)';
 // The reporter counts what was skipped; the reason is told here.
 if (!present) process.stderr.write(`recordings.test.ts${absent}\n`);
 
-/** The old daemon's command tool is not ours: the file tool is asked for in its place (`no-run-command`). */
-const asFileTool = (steps: Step[]): Step[] =>
-  JSON.parse(
-    JSON.stringify(steps)
-      .replaceAll('run_command', 'write_file')
-      .replaceAll('"command":"echo hi-from-tool"', '"path":"hi.txt","content":"hi"')
-      .replaceAll('\\"command\\":\\"echo hi-from-tool\\"', '\\"path\\":\\"hi.txt\\",\\"content\\":\\"hi\\"'),
-  ) as Step[];
-
 const AFTER_THE_TURN = ['activeTurnId: is missing'];
 const permission = (asking: number, after: number): Scenario => ({
   accepted: [
@@ -33,7 +24,6 @@ const permission = (asking: number, after: number): Scenario => ({
     { step: after, why: 'updated-after-end', status: 200, only: AFTER_THE_TURN },
   ],
   script: ({ workspace }) => ({ trimmed: true, session: { metadata: { workspace } } }),
-  steps: asFileTool,
 });
 
 /** What deliberately differs, by recording and step. Everything else must agree. */

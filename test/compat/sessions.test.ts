@@ -144,22 +144,23 @@ describe('08 permissions', () => {
     });
   }
 
-  test('[PM4] a command is asked for in vain: the model is told, nobody is asked, and the turn goes on', async () => {
-    differs('no-run-command');
-    const client = await opened(world.daemon, 'commands');
-    const script = { tools: [{ name: 'run_command', args: { command: 'echo hi' } }], text: 'without it then' };
+  test('[PM4] a command is asked about, and runs when it is allowed', async () => {
+    await world.daemon.post('/v3/sessions', { sessionId: 'commands', metadata: { workspace } });
+    const client = await world.daemon.connect(path('commands'));
+    const script = { tools: [{ name: 'run_command', args: { command: 'echo hi; exit 3' } }], text: 'seen' };
     client.send(submit('commands', `run @@${JSON.stringify(script)}@@`));
+    const request = await client.frame(isEvent('permission.request'), 'the question');
+    expect(request.payload).toMatchObject({ toolName: 'run_command', args: { command: 'echo hi; exit 3' } });
+    resolve(client, 'commands', request, 'allow', 'desk');
     const done = await client.frame(isEvent('turn.done'), 'the end');
     const events = await settled(world.daemon, 'commands', done.payload?.turnId);
-    expect(events.some(isEvent('permission.request'))).toBe(false);
-    expect(events.some(isEvent('tool.start'))).toBe(false);
-    const answer = events.find(isEvent('permission.resolved'))?.payload;
-    expect(answer).toMatchObject({
-      decision: 'deny',
-      reason: 'invalid',
-      message: expect.stringMatching(/run_command/),
+    const end = events.find(isEvent('tool.end'))?.payload;
+    expect(end).toMatchObject({
+      name: 'run_command',
+      isError: true,
+      result: expect.stringMatching(/^hi\n\[exit code 3;/),
     });
-    expect(textOf(events)).toBe('without it then');
+    expect(textOf(events)).toBe('seen');
     await client.close();
   });
 });

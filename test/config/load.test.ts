@@ -29,6 +29,7 @@ describe('precedence', () => {
       engine: 'lmx',
       defaultMode: 'safe',
       permissions: { deadlineMs: 120_000, rules: [] },
+      sandbox: { mode: 'auto', readable: [], writable: [] },
       safety: { diskHeadroomMb: 64, maxParallelTools: 8, compactAt: 0.7 },
       daemon: {
         host: '127.0.0.1',
@@ -142,7 +143,7 @@ test('[CF6][PM5] permissions by tool stand before the rules, which may say more 
   ]);
   expect(sourceOf('permissions.write_file')).toMatchObject({ kind: 'user' });
   const judged = (tool: string, path: string) =>
-    judge(turnPolicy('do', { dangerous: true }, config.permissions.rules), tool, 'write', path).action;
+    judge(turnPolicy('do', { dangerous: true }, config.permissions.rules), tool, { toolClass: 'write', path }).action;
   expect([judged('write_file', 'a'), judged('write_file', 'tmp/a'), judged('run_command', 'a')]).toEqual([
     'ask',
     'allow',

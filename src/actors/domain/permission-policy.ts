@@ -1,6 +1,7 @@
 import { glob } from '../../protocol/glob.ts';
 import type { Mode, Overrides } from '../../protocol/turn.ts';
 import type { ToolClass } from '../ports.ts';
+import { matchesCommand } from './command-match.ts';
 
 /**
  * May this call run? One pure function, asked in the turn for every call. The policy is frozen when the turn starts, so that a
@@ -15,6 +16,10 @@ export interface PermissionRule {
   tool: string;
   /** Glob on the call's path, when it has one. */
   path?: string | undefined;
+  /** Glob on the command of a call that runs one. */
+  command?: string | undefined;
+  /** Whose rule it is; the user's own when absent. */
+  from?: string | undefined;
   action: 'allow' | 'ask' | 'deny';
 }
 
@@ -23,6 +28,16 @@ export interface TurnPolicy {
   auto: boolean;
   dangerous: boolean;
   rules: PermissionRule[];
+}
+
+/** What of a call the rules look at. */
+export interface Judged {
+  toolClass: ToolClass;
+  /** `rulePath` of the file that it names. */
+  path?: string | undefined;
+  command?: string | undefined;
+  /** It runs in the sandbox, without a network. */
+  confined?: boolean | undefined;
 }
 
 export interface Verdict {
@@ -40,16 +55,20 @@ export const turnPolicy = (mode: Mode, overrides: Overrides | undefined, rules: 
 
 const READ_ONLY: ReadonlySet<Mode> = new Set(['plan', 'review', 'research']);
 
-export const judge = (policy: TurnPolicy, tool: string, toolClass: ToolClass, path: string | undefined): Verdict => {
-  const matching = policy.rules.filter((rule) => applies(rule, tool, path));
-  if (matching.some((rule) => rule.action === 'deny')) return { action: 'deny', by: `rule:user:${tool}` };
+export const judge = (policy: TurnPolicy, tool: string, call: Judged): Verdict => {
+  const { toolClass } = call;
+  const matching = policy.rules.filter((rule) => applies(rule, tool, call));
+  const denied = matching.find((rule) => rule.action === 'deny');
+  if (denied) return { action: 'deny', by: `rule:${denied.from ?? 'user'}:${tool}` };
   if (toolClass === 'question') return { action: 'ask', by: 'rule:question' };
   if (READ_ONLY.has(policy.mode) && toolClass !== 'read') return { action: 'deny', by: `rule:mode:${policy.mode}` };
   const last = matching.at(-1);
-  if (last) return { action: last.action, by: `rule:user:${last.tool}` };
+  if (last) return { action: last.action, by: `rule:${last.from ?? 'user'}:${last.tool}` };
   if (policy.dangerous) return { action: 'allow', by: 'rule:dangerous' };
   if (toolClass === 'read') return { action: 'allow', by: 'rule:read' };
   if (toolClass === 'write' && policy.auto) return { action: 'allow', by: 'rule:auto' };
+  // It can do no more than a write could: see docs/decisions/0013.
+  if (toolClass === 'exec' && call.confined && policy.auto) return { action: 'allow', by: 'rule:auto' };
   return { action: 'ask', by: `rule:${toolClass}` };
 };
 
@@ -79,5 +98,7 @@ export const deniedPaths = (policy: TurnPolicy, tool: string): string[] =>
     rule.action === 'deny' && rule.path !== undefined && glob(rule.tool, tool) ? [rule.path] : [],
   );
 
-const applies = (rule: PermissionRule, tool: string, path: string | undefined): boolean =>
-  glob(rule.tool, tool) && (rule.path === undefined || (path !== undefined && glob(rule.path, path)));
+const applies = (rule: PermissionRule, tool: string, { path, command }: Judged): boolean =>
+  glob(rule.tool, tool) &&
+  (rule.path === undefined || (path !== undefined && glob(rule.path, path))) &&
+  (rule.command === undefined || (command !== undefined && matchesCommand(rule.command, command, rule.action)));

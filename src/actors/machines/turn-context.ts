@@ -134,8 +134,14 @@ export const judgeCall = (c: TurnContext): CurrentCall => {
   const requestId = `perm_${c.turnId}_${c.step}_${c.next}`;
   const plan = c.tools.plan(call.name, call.args, c);
   if (typeof plan === 'string') return { call, plan: null, verdict: { action: 'invalid', message: plan }, requestId };
-  const path = typeof plan.args.path === 'string' ? rulePath(plan.args.path, c.workspace) : undefined;
-  return { call, plan, verdict: judge(c.policy, call.name, plan.toolClass, path), requestId };
+  const { path, command } = plan.args;
+  const judged = {
+    toolClass: plan.toolClass,
+    confined: plan.confined,
+    path: typeof path === 'string' ? rulePath(path, c.workspace) : undefined,
+    command: typeof command === 'string' ? command : undefined,
+  };
+  return { call, plan, verdict: judge(c.policy, call.name, judged), requestId };
 };
 
 /** It is allowed without a question and changes nothing: others may run beside it ([TL2]). */
@@ -165,7 +171,8 @@ export const jobInput = (c: TurnContext, afterSeq: number): ToolJobInput => {
       args: plan?.args ?? {},
       workspace: c.workspace ?? '',
       deniedPaths: deniedPaths(c.policy, call.name),
-      deadlineMs: c.limits.toolDeadlineMs,
+      ...(plan?.confined === undefined ? {} : { confined: plan.confined }),
+      deadlineMs: plan?.deadlineMs ?? c.limits.toolDeadlineMs,
     },
   };
 };

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { LIMITS } from '../../actors/limits.ts';
 import type { ToolResult } from '../../actors/ports.ts';
 import { OptaError } from '../../protocol/errors.ts';
@@ -17,12 +18,32 @@ const SNIFF_BYTES = 8 * 1024;
 
 /** Numbered lines, `n<TAB>text`. The file passes through one chunk at a time, however long its lines are. */
 export const readFile = (ws: Workspace, args: ReadArgs, bounds: Bounds): ToolResult => {
+  const kept = OUTPUT.exec(args.path)?.[1];
+  if (kept !== undefined) return readOutput(kept, args, bounds);
   const entry = ws.entry(args.path);
   const fd = ws.open(entry);
   try {
     return read(fd, entry.rel, args, bounds);
   } catch (error) {
     throw fromSystem(error, entry.rel);
+  } finally {
+    fs.closeSync(fd);
+  }
+};
+
+/** The whole output of a command of the same session, which was too long to be shown ([TL6]). */
+const OUTPUT = /^output:([0-9a-f]{12})$/;
+
+const readOutput = (name: string, args: ReadArgs, bounds: Bounds): ToolResult => {
+  let fd: number;
+  try {
+    if (!bounds.outputsDir) throw new OptaError('not-found', 'no output is kept here');
+    fd = fs.openSync(join(bounds.outputsDir, name), fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+  } catch {
+    throw new OptaError('not-found', `${args.path} is not kept, or not any more; run the command again`);
+  }
+  try {
+    return read(fd, args.path, args, bounds);
   } finally {
     fs.closeSync(fd);
   }

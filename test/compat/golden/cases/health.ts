@@ -6,11 +6,11 @@ import type { Case, Family, Rule } from '../case.ts';
 /** Of the machine and not of the command: the system, Node, the disk, other servers, the adapter of the network. */
 const MACHINE: readonly Rule[] = [
   [
-    /("name": "(?:Operating System|Node\.js|Disk Headroom|LMX Discovery|Transport)",\n\s+"status": )"\w+"(,\n\s+"message": )"(?:[^"\\]|\\.)*"(?:(,\n\s+"detail": )"(?:[^"\\]|\\.)*")?/g,
+    /("name": "(?:Operating System|Node\.js|Disk Headroom|LMX Discovery|Sandbox|Transport)",\n\s+"status": )"\w+"(,\n\s+"message": )"(?:[^"\\]|\\.)*"(?:(,\n\s+"detail": )"(?:[^"\\]|\\.)*")?/g,
     '$1<status>$2<machine>',
   ],
   [
-    /^\S (Operating System|Node\.js|Disk Headroom|LMX Discovery|Transport)( +).*(?:\n +→ .*)?$/gm,
+    /^\S (Operating System|Node\.js|Disk Headroom|LMX Discovery|Sandbox|Transport)( +).*(?:\n +→ .*)?$/gm,
     '<status> $1$2<machine>',
   ],
   [/planes over \w+/g, 'planes over <adapter>'],
