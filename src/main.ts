@@ -74,7 +74,8 @@ const run = async (): Promise<void> => {
   guardProcess(log);
 
   const store = privately(() => openLmdbStore({ path: paths.dataDir, diskFreeBytesMin: limits.diskFreeBytesMin }));
-  const tools = createTools({ clock: realClock, log, jobsMax: limits.toolJobsMax });
+  const online = !(config.connection.loopbackOnly ?? false);
+  const tools = createTools({ clock: realClock, log, jobsMax: limits.toolJobsMax, online });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
   const connection = engineOf(settings, stored);

@@ -121,6 +121,14 @@ export const LIMITS = {
   toolHitsMax: 20_000,
   toolMatchCharsMax: 400,
   toolSearchMs: 20_000,
+  /** What git says in answer to one question, and what of the workspace it is given to compare. */
+  toolGitBytesMax: 16 << 20,
+  /** One page of the web, unpacked; and how long all its redirects may take together. */
+  toolFetchBytesMax: 2 << 20,
+  toolFetchMs: 30_000,
+  toolFetchRedirectsMax: 5,
+  /** What is remembered of one workspace; more is refused. */
+  memoryBytesMax: 64 * 1024,
 
   // Background processes
   backgroundSessionMax: 5,

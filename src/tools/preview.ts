@@ -1,3 +1,5 @@
+import { type Memory, memoryText } from './memory-line.ts';
+
 /**
  * What a call would write, line by line, for whoever is asked whether it may: `-` goes, `+` comes, a space stays. It is made of the
  * arguments alone, since no file is read before a call is allowed; so a file that is written whole is shown as what it will be.
@@ -14,6 +16,7 @@ const AROUND = 3;
 export const previewOf = (name: string, args: { [key: string]: unknown }): string | undefined => {
   const text = (key: string): string => (typeof args[key] === 'string' ? (args[key] as string) : '');
   if (name === 'write_file') return bounded(signed('+', linesOf(text('content'))));
+  if (name === 'save_memory') return bounded(signed('+', [memoryText(args as unknown as Memory)]));
   if (name === 'edit_file') return bounded(changeOf(linesOf(text('old_text')), linesOf(text('new_text'))));
   if (name === 'multi_edit') {
     const edits = (Array.isArray(args.edits) ? args.edits : []) as { old_text: string; new_text: string }[];

@@ -3,7 +3,7 @@ import type { Clock, Log, ToolJobHandle, ToolResult, ToolRun, Tools } from '../a
 import { OptaError } from '../protocol/errors.ts';
 import type { JobAnswer, ToolName } from './jobs.ts';
 import { failure } from './outcome.ts';
-import { check, offered, plan } from './registry.ts';
+import { check, offered, plan, type Reach } from './registry.ts';
 import { Worker } from './worker.ts';
 
 /**
@@ -40,12 +40,13 @@ export interface ToolRunner extends Tools {
   status(): { workers: number; busy: number; queued: number };
 }
 
-/** `jobsMax` is `LIMITS.toolJobsMax` unless said. */
-export const createTools = (world: { clock: Clock; log: Log; jobsMax?: number }): ToolRunner => {
-  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax);
+/** `jobsMax` is `LIMITS.toolJobsMax` unless said; nothing but this machine is reached unless it is `online` ([TL8]). */
+export const createTools = (world: { clock: Clock; log: Log; jobsMax?: number; online?: boolean }): ToolRunner => {
+  const reach = { online: world.online ?? false };
+  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, reach);
   return {
-    offered,
-    plan,
+    offered: (scope) => offered(scope, reach),
+    plan: (name, argsText) => plan(name, argsText, reach),
     start: (run, done) => pool.start(run, done),
     close: () => pool.close(),
     status: () => pool.status(),
@@ -60,20 +61,22 @@ class Pool {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #jobsMax: number;
+  readonly #reach: Reach;
   readonly #slots = new Set<Slot>();
   #queue: Job[] = [];
   #nextId = 1;
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
-  constructor(clock: Clock, log: Log, jobsMax: number) {
+  constructor(clock: Clock, log: Log, jobsMax: number, reach: Reach) {
+    this.#reach = reach;
     this.#clock = clock;
     this.#log = log;
     this.#jobsMax = jobsMax;
   }
 
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle {
-    const checked = check(run.name, run.args);
+    const checked = check(run.name, run.args, this.#reach);
     const job: Job = {
       id: this.#nextId++,
       run,
