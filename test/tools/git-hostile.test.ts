@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -195,6 +195,20 @@ const LIVE: [what: string, set: () => void, falls: string[][]][] = [
   ],
 ];
 
+/** `sub` is a folder and a link out in turn, for some ten milliseconds each, so that git may meet either. */
+const SWAPPER = `
+  const fs = require('node:fs');
+  const [ws, outside] = process.argv.slice(1);
+  const nap = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 20);
+  fs.symlinkSync(outside, ws + '/.git/away');
+  process.send('ready');
+  for (;;) {
+    fs.renameSync(ws + '/sub', ws + '/.git/aside'); fs.renameSync(ws + '/.git/away', ws + '/sub');
+    nap();
+    fs.renameSync(ws + '/sub', ws + '/.git/away'); fs.renameSync(ws + '/.git/aside', ws + '/sub');
+    nap();
+  }`;
+
 describe.skipIf(!hasGit)('a hostile repository (skipped where git is not installed)', () => {
   test.each(LIVE)('[TL7] runs nothing: %s', async (_what, set, falls) => {
     set();
@@ -333,10 +347,35 @@ describe.skipIf(!hasGit)('a hostile repository (skipped where git is not install
     fs.writeFileSync(join(at.outside, 'sub', 'b.txt'), `${CANARY} three\n`);
     const said = await toolsIn(at.ws).diff();
     expect(said).toContain(`+${join(at.outside, 'secret.txt')}`);
-    expect(said).toContain('deleted file mode 100644');
+    expect(said).toMatch(/^diff --git a\/sub\/b.txt b\/sub\/b.txt\ndeleted file mode 100644$/m);
     expect(said).not.toContain(`${CANARY} `);
     expect(await toolsIn(at.ws).status()).not.toContain(CANARY);
   });
+
+  test('[TL1, TL7] nothing from outside is shown while somebody swaps a tracked folder for a link out', async () => {
+    fs.writeFileSync(join(at.outside, 'sub', 'b.txt'), `${CANARY} three\n`);
+    put('sub/b.txt', 'changed\n');
+    const swapper = spawn(process.execPath, ['-e', SWAPPER, at.ws, join(at.outside, 'sub')], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    try {
+      await new Promise((resolve) => swapper.once('message', resolve));
+      const tools = toolsIn(at.ws);
+      const seen = new Set<string>();
+      const end = Date.now() + 10_000;
+      // Both sides of the race have to be met, else this test shows nothing.
+      while (Date.now() < end && !(seen.has('changed') && seen.has('gone'))) {
+        const said = await tools.diff();
+        expect(said).not.toContain(CANARY);
+        if (said.includes('+changed')) seen.add('changed');
+        if (said.includes('deleted file')) seen.add('gone');
+        expect(await tools.status()).not.toContain(CANARY);
+      }
+      expect([...seen].sort()).toEqual(['changed', 'gone']);
+    } finally {
+      swapper.kill('SIGKILL');
+    }
+  }, 20_000);
 
   test.skipIf(process.platform !== 'linux')(
     '[TL7, CX4] a git that waits for ever is ended with its call (skipped outside Linux)',

@@ -102,7 +102,8 @@ const copy = (ws: Workspace, repository: Repository, path: string, tree: string,
   } catch (error) {
     const known = fromSystem(error, rel);
     if (known.code === 'internal') throw known;
-    return known.code === 'not-found' ? 0 : known.message;
+    // As git has it: behind a link nothing is tracked, wherever it leads.
+    return known.code === 'not-found' || known.code === 'outside-workspace' ? 0 : known.message;
   } finally {
     if (dir !== null) ws.release(dir.node);
   }
