@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { programFolders } from '../../src/tools/git/process.ts';
+import { gitFailed, programFolders } from '../../src/tools/git/process.ts';
 import { gitIn, hasGit, putIn, toolsIn } from './git.support.ts';
 import { CANARY, fingerprint, processes, runner, type Site, site, starter } from './support.ts';
 
@@ -350,6 +350,24 @@ describe.skipIf(!hasGit)('a hostile repository (skipped where git is not install
     expect(said).toMatch(/^diff --git a\/sub\/b.txt b\/sub\/b.txt\ndeleted file mode 100644$/m);
     expect(said).not.toContain(`${CANARY} `);
     expect(await toolsIn(at.ws).status()).not.toContain(CANARY);
+  });
+
+  test('[TL1, TL7] a repository inside that stands for one outside shows nothing of it, in complaints neither', async () => {
+    const { folder } = elsewhere();
+    fs.writeFileSync(join(folder, '.git', 'config'), `${CANARY} is no setting\n`);
+    put('mod/.git', `gitdir: ${folder}/.git\n`);
+    git('update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},mod`);
+    put('new/.git', `gitdir: ${folder}/.git\n`);
+    const said = await everything();
+    expect(said).not.toContain(CANARY);
+    expect(said).not.toContain(at.outside);
+    expect(await toolsIn(at.ws).status({ path: 'mod' })).toMatch(
+      /^Error \(outside-workspace\): its .git folder is outside/,
+    );
+    const complaint = `fatal: bad line in file ${folder}/config: 'x'`;
+    expect(gitFailed('status', { exit: 128, complaint }).message).toBe(
+      "git status failed (exit 128): fatal: bad line in file …: 'x'",
+    );
   });
 
   test('[TL1, TL7] nothing from outside is shown while somebody swaps a tracked folder for a link out', async () => {

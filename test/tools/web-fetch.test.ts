@@ -5,10 +5,12 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { isText, webFetch } from '../../src/tools/builtin/web-fetch.ts';
 import { failureOf } from '../../src/tools/outcome.ts';
+import { plan } from '../../src/tools/registry.ts';
+import { createTools } from '../../src/tools/runner.ts';
 import { type Net, systemResolve } from '../../src/tools/web/get.ts';
 import { isPublicAddress } from '../../src/tools/web/public-address.ts';
 import { PUBLIC, targetOf } from '../../src/tools/web/target.ts';
-import { BOUNDS } from './support.ts';
+import { BOUNDS, clock, recordingLog, starter } from './support.ts';
 
 // --- addresses: numbers are put together here, as no private address stands in a file -----------------------------------------
 
@@ -328,6 +330,38 @@ describe('web_fetch', () => {
     expect((await fetched(at())).result).toMatch(/€$/);
     body('', 'text/html');
     expect((await fetched(at())).result).toMatch(/\[the page holds no text\]$/);
+  });
+
+  test('[TL8] a tool process refuses what is not public by itself', async () => {
+    const tools = createTools({ clock, log: recordingLog(), online: true });
+    try {
+      const start = starter(tools, '/');
+      for (const url of [
+        'http://127.0.0.1/',
+        'http://[::1]/',
+        'http://localhost/',
+        'http://0/',
+        `http://1.1.1.1:${port}/`,
+      ])
+        expect((await start('web_fetch', { url }).result).result, url).toMatch(
+          /^Error \(tool-failed\): .*(?:internet|form|ports)/,
+        );
+    } finally {
+      await tools.close();
+    }
+    expect(asked).toEqual([]);
+  });
+
+  test('[PM1, TL8] whoever is asked sees all of the URL, as it will be asked for', () => {
+    const asked = (url: string) => {
+      const planned = plan('web_fetch', JSON.stringify({ url }), { online: true });
+      return typeof planned === 'string' ? planned : [planned.summary, planned.preview?.()];
+    };
+    expect(asked('https://ex\u0430mple.com/a b')).toEqual(['Fetch https://xn--exmple-4nf.com/a%20b', undefined]);
+    expect(asked('http://0x7f.1/')).toEqual(['Fetch http://127.0.0.1/', undefined]);
+    const long = `https://example.com/?q=${'x'.repeat(1_500)}end`;
+    expect(asked(long)[1]).toBe(` ${long}`);
+    expect(asked(`https://example.com/${'x'.repeat(2_000)}`)).toMatch(/^Error \(invalid-request\)/);
   });
 
   test('[TL8] the resolver of the system is asked for every address', async () => {

@@ -120,8 +120,11 @@ export const gitText = async (place: GitPlace, args: readonly string[], asked: G
   return said.stdout.toString();
 };
 
-export const gitFailed = (command: string, { exit, complaint }: GitSaid): OptaError =>
-  new OptaError('tool-failed', `git ${command} failed (exit ${exit}): ${printable(complaint.trim().slice(0, 300))}`);
+/** A complaint may name a file of a place that was only come across, such as another repository: paths are left out of it ([TL1]). */
+export const gitFailed = (command: string, { exit, complaint }: Pick<GitSaid, 'exit' | 'complaint'>): OptaError => {
+  const said = complaint.replace(/\/[^\s'":]*/g, '…').trim();
+  return new OptaError('tool-failed', `git ${command} failed (exit ${exit}): ${printable(said.slice(0, 300))}`);
+};
 
 /** NUL ends every record. */
 export const records = (text: string): string[] => text.split('\0').slice(0, -1);
