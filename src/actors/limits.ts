@@ -127,8 +127,6 @@ export const LIMITS = {
   toolFetchBytesMax: 2 << 20,
   toolFetchMs: 30_000,
   toolFetchRedirectsMax: 5,
-  /** What is remembered of one workspace; more is refused. */
-  memoryBytesMax: 64 * 1024,
 
   // Background processes
   backgroundSessionMax: 5,

@@ -2,6 +2,8 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { LIMITS } from '../../src/actors/limits.ts';
+import { rulesOf } from '../../src/tools/brief.ts';
 import { saveMemory } from '../../src/tools/builtin/save-memory.ts';
 import type { Memory } from '../../src/tools/memory-line.ts';
 import { plan } from '../../src/tools/registry.ts';
@@ -67,9 +69,9 @@ test('[TL9] no content makes more than one line, or hides in one', () => {
 
 test('[TL9] a memory that is full is refused and stays as it is; so is one that is a link out, or denied', () => {
   fs.mkdirSync(join(at.ws, '.opta'));
-  const full = `${'x'.repeat(64 * 1024 - 20)}\n`;
+  const full = `${'x'.repeat(LIMITS.ruleFileBytesMax - 20)}\n`;
   fs.writeFileSync(file(), full);
-  expect(save({ content: 'one too many' })).toMatch(/would exceed 65536 bytes/);
+  expect(save({ content: 'one too many' })).toMatch(/would exceed 32768 bytes/);
   expect(text()).toBe(full);
   expect(save({ content: 'a' }, ['.opta/*'])).toMatch(/denied by the user's rules/);
   fs.rmSync(file());
@@ -81,4 +83,11 @@ test('[TL9] people see the line before it is written', () => {
   const planned = plan('save_memory', JSON.stringify({ content: 'a\nb', category: 'c' }));
   if (typeof planned === 'string') return expect.fail(planned);
   expect([planned.toolClass, planned.summary, planned.preview?.()]).toEqual(['write', 'Remember: [c] a b', '+[c] a b']);
+});
+
+test('[TL9] what was remembered is what the next turn is told', async () => {
+  save({ content: 'Answers are short.' });
+  expect(await rulesOf(at.ws)).toEqual([
+    { file: '.opta/memory.md', text: '# Memory\n\n- 2026-03-04 Answers are short.\n' },
+  ]);
 });

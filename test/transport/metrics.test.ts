@@ -43,7 +43,6 @@ const OF_ONE_THING = new Set([
   'toolGitBytesMax',
   'toolFetchBytesMax',
   'toolFetchRedirectsMax',
-  'memoryBytesMax',
   'readPageRecordsMax',
   'readPageBytesMax',
   'requestBytesMax',

@@ -18,10 +18,11 @@ export const saveMemory = (ws: Workspace, args: Memory, _bounds?: unknown, now =
     return { result: `${MEMORY_FILE} says so already`, isError: false };
   const start = before === '' ? HEAD : before.endsWith('\n') ? before : `${before}\n`;
   const after = Buffer.from(`${start}- ${now.toISOString().slice(0, 10)} ${bytes}\n`, 'latin1');
-  if (after.length > LIMITS.memoryBytesMax)
+  // A turn is told no more of it: the newest lines would be the ones that are missing.
+  if (after.length > LIMITS.ruleFileBytesMax)
     throw new OptaError(
       'tool-failed',
-      `${MEMORY_FILE} would exceed ${LIMITS.memoryBytesMax} bytes; what no longer matters can be taken out of it`,
+      `${MEMORY_FILE} would exceed ${LIMITS.ruleFileBytesMax} bytes; what no longer matters can be taken out of it`,
     );
   replaceFile(ws, slot, after, true);
   return { result: `Added a line to ${MEMORY_FILE} (${after.length} bytes)`, isError: false };
