@@ -83,7 +83,8 @@ const run = async (): Promise<void> => {
     clock: realClock,
     log,
     jobsMax: limits.toolJobsMax,
-    commands: { processes, sandbox },
+    commands: processes,
+    online: !(config.connection.loopbackOnly ?? false),
     outputsDir: join(paths.dataDir, 'outputs'),
   });
   const stored = await storedKey;

@@ -21,6 +21,7 @@ export const bindSession = (
   asks: Asks,
   gates: Gates,
   registry: () => Registry,
+  ofSession: ReadonlyMap<string, Tools['start']>,
 ): typeof sessionMachine =>
   sessionMachine.provide({
     actions: {
@@ -41,7 +42,9 @@ export const bindSession = (
           stream: streamMachine.provide({
             actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
           }),
-          toolJob: toolJobMachine.provide({ actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools) } }),
+          toolJob: toolJobMachine.provide({
+            actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools, ofSession) },
+          }),
         },
       }),
     },

@@ -136,6 +136,12 @@ export const LIMITS = {
   commandOutputBytesMax: 16 << 20,
   outputsBytesMax: 256 << 20,
   outputsKeptMs: 24 * 3_600_000,
+  /** What git says in answer to one question, and what of the workspace it is given to compare. */
+  toolGitBytesMax: 16 << 20,
+  /** One page of the web, unpacked; and how long all its redirects may take together. */
+  toolFetchBytesMax: 2 << 20,
+  toolFetchMs: 30_000,
+  toolFetchRedirectsMax: 5,
 
   // Background processes
   backgroundSessionMax: 5,

@@ -5,7 +5,7 @@ import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
 import type { CancelTarget, EditQueued, Question, StopReason, SubmitTurn, Usage } from '../protocol/turn.ts';
 import type { Compaction } from './domain/context-window.ts';
-import type { RequestedCall, ToolResult, TurnBrief } from './ports.ts';
+import type { ProcessRun, RequestedCall, ToolResult, TurnBrief } from './ports.ts';
 
 /**
  * What the actors say to each other. Commands are imperative and may be refused; reports are facts from below.
@@ -24,7 +24,15 @@ export type SessionCommand =
   | { type: 'session.patch'; ask: Ask; patch: PatchSession }
   | { type: 'session.delete'; ask: Ask }
   | { type: 'session.undelete'; ask: Ask }
-  | { type: 'background.start'; ask: Ask; processId: string; input: StartBackground; argv: string[] }
+  | {
+      type: 'background.start';
+      ask: Ask;
+      processId: string;
+      input: StartBackground;
+      argv: string[];
+      /** A model's, and how it is confined; else a person's. */
+      model?: ProcessRun['model'];
+    }
   | { type: 'background.kill'; ask: Ask; processId: string; signal: Signal }
   /** The daemon stops: the running turn may end by itself, the queue stays for the next start. */
   | { type: 'session.drain' }

@@ -337,6 +337,10 @@ export type LeftProcess = Pick<Background, 'processId' | 'pid' | 'identity'>;
 export interface Processes {
   /** The folder of commands in a session without a workspace. */
   readonly home: string;
+  /** What stands before a command that is a script for a shell. */
+  readonly shell: readonly string[];
+  /** Whether a command there can be confined. */
+  confine(at: { workspace: string; network: boolean }): boolean;
   start(run: ProcessRun, on: ProcessEvents): ProcessHandle;
   /** Ends what is left of it, as far as that is provably its own: a pid alone proves nothing. */
   reap(left: LeftProcess): void;

@@ -38,6 +38,8 @@ export interface Visitor {
 
 export interface Registry {
   readonly slots: ReadonlyMap<string, Slot>;
+  /** Of a session that is loaded. */
+  stateOf(sessionId: string): SessionState | null;
   visit(sessionId: string, visitor: Visitor): void;
   deliver(sessionId: string, command: SessionCommand & { ask: number }): void;
   /** Until `work` releases it nobody loads the session; who comes waits. False when it is loaded, or the daemon stops. */
@@ -215,6 +217,10 @@ export const createRegistry = (parts: RegistryParts): Registry => {
 
   return {
     slots,
+    stateOf(sessionId) {
+      const slot = slots.get(sessionId);
+      return slot?.state === 'live' ? slot.actor.getSnapshot().context.f : null;
+    },
     visit,
     deliver(sessionId, command) {
       visit(sessionId, {

@@ -15,6 +15,7 @@ import { foldUntil } from './effects/fold-until.ts';
 import type { Gates } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { purgeExpired } from './effects/purge.ts';
+import { sessionTools } from './effects/session-tools.ts';
 import { gauges } from './gauges.ts';
 import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
@@ -99,8 +100,14 @@ export const createSystem = (p: SystemParts): System => {
     home: p.processes.home,
   };
 
+  const ofSession = sessionTools({
+    ...p,
+    stateOf: (id) => registry.stateOf(id),
+    command: (id, done, make) => deliver(id, done, make),
+  });
+
   const registry: Registry = createRegistry({
-    logic: bindSession(p, journal, asks, gates, () => registry),
+    logic: bindSession(p, journal, asks, gates, () => registry, ofSession),
     env,
     store,
     clock,

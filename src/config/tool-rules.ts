@@ -13,7 +13,7 @@ export const toolRules = (permissions: Config['permissions']): PermissionRule[] 
   );
 
 /** Tools whose calls run unasked when no rule speaks of them: those that only read. */
-const READING = ['read_file', 'list_dir', 'search_files', 'find_files'];
+const READING = ['read_file', 'list_dir', 'search_files', 'find_files', 'git_status', 'git_diff', 'git_log'];
 /** Tools, of this program or the older one, whose calls are asked about. */
 const ASKED = [
   'write_file',
@@ -27,6 +27,8 @@ const ASKED = [
   'delegate_task',
   'lsp_rename',
   'git_commit',
+  'save_memory',
+  'web_fetch',
   'ask_user',
 ];
 

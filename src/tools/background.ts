@@ -1,4 +1,5 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import type { Writable } from 'node:stream';
 import { LIMITS } from '../actors/limits.ts';
@@ -29,11 +30,16 @@ const LAUNCHER =
 const PIPE_FD = 3;
 const POLL_MS = 5;
 
+/** bash where there is one, since that is what models write; without the files that a person's bash reads. */
+const SHELL = existsSync('/bin/bash') ? ['/bin/bash', '--noprofile', '--norc', '-c'] : ['/bin/sh', '-c'];
+
 /** `identityOf`: what proves that a pid still means the same process. */
 type ProcessWorld = { clock: Clock; log: Log; identityOf: (pid: number) => string | null; sandbox?: Sandbox };
 
 export const createProcesses = (world: ProcessWorld): Processes => ({
   home: homedir(),
+  shell: SHELL,
+  confine: (at) => (world.sandbox?.wrap([], { ...at, cwd: at.workspace }) ?? null) !== null,
   start: (run, on) => start(world, run, on),
   // The group is ours only while its leader is the very process of then; what carries the mark is ours anyway.
   reap: ({ processId, pid, identity }) =>

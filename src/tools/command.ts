@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Log, Processes, ToolJobHandle, ToolResult, ToolRun } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import { commandOutput } from './command-output.ts';
 import { failure } from './outcome.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
 
 /**
  * Commands of the model. Each is a process group of its own, like a background process, that the call waits for ([TL5], [CX4]): a
@@ -21,13 +19,9 @@ interface CommandWorld {
   clock: Clock;
   log: Log;
   processes: Processes;
-  sandbox: Sandbox;
   /** Where output lies that is too long to be shown; null: nowhere. */
   outputsDir: string | null;
 }
-
-/** bash where there is one, since that is what models write; without the files that a person's bash reads. */
-const SHELL = existsSync('/bin/bash') ? ['/bin/bash', '--noprofile', '--norc', '-c'] : ['/bin/sh', '-c'];
 
 interface Live {
   stop(why: 'cancelled' | 'timeout'): void;
@@ -40,7 +34,7 @@ export const createCommands = (world: CommandWorld): Commands => {
   let onEmpty: (() => void) | null = null;
 
   const begin = (run: ToolRun, done: (result: ToolResult) => void): Live => {
-    const { clock, processes, sandbox } = world;
+    const { clock, processes } = world;
     const { command, timeout = LIMITS.commandDefaultMs, network = false } = run.args as unknown as CommandArgs;
     const output = commandOutput(world.outputsDir, run.sessionId);
     let ended: 'cancelled' | 'timeout' | null = null;
@@ -58,11 +52,11 @@ export const createCommands = (world: CommandWorld): Commands => {
     };
     const at = { workspace: run.workspace, network };
     // Allowed by a person or a rule, it still runs confined where that can be done; allowed for the sandbox, it runs nowhere else.
-    const isHeld = run.confined === true || sandbox.wrap([], { ...at, cwd: run.workspace }) !== null;
+    const isHeld = run.confined === true || processes.confine(at);
     const handle = processes.start(
       {
         processId: `cmd_${randomBytes(9).toString('base64url')}`,
-        argv: [...SHELL, command],
+        argv: [...processes.shell, command],
         cwd: run.workspace,
         model: { confine: isHeld ? at : null },
       },

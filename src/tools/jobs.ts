@@ -31,7 +31,12 @@ export type ToolName =
   | 'write_file'
   | 'edit_file'
   | 'multi_edit'
-  | 'delete_file';
+  | 'delete_file'
+  | 'git_status'
+  | 'git_diff'
+  | 'git_log'
+  | 'web_fetch'
+  | 'save_memory';
 
 /** One tool, carried out. Throws an `OptaError` for what the model should hear as an error. */
 export type Builtin = (ws: Workspace, args: never, bounds: Bounds) => ToolResult | Promise<ToolResult>;

@@ -1,3 +1,6 @@
+import { type Memory, memoryText } from './memory-line.ts';
+import { printable } from './outcome.ts';
+
 /**
  * What a call would write, line by line, for whoever is asked whether it may: `-` goes, `+` comes, a space stays. It is made of the
  * arguments alone, since no file is read before a call is allowed; so a file that is written whole is shown as what it will be.
@@ -7,6 +10,8 @@
 const LINES_MAX = 400;
 const CHARS_MAX = 64 * 1024;
 const LINE_CHARS_MAX = 2_000;
+/** A longer URL does not fit into a summary. */
+const URL_CHARS = 250;
 /** Unchanged lines around a change. */
 const AROUND = 3;
 
@@ -14,6 +19,8 @@ const AROUND = 3;
 export const previewOf = (name: string, args: { [key: string]: unknown }): string | undefined => {
   const text = (key: string): string => (typeof args[key] === 'string' ? (args[key] as string) : '');
   if (name === 'write_file') return bounded(signed('+', linesOf(text('content'))));
+  if (name === 'save_memory') return bounded(signed('+', [memoryText(args as unknown as Memory)]));
+  if (name === 'web_fetch') return plainUrl(text('url')).length > URL_CHARS ? ` ${plainUrl(text('url'))}` : undefined;
   if (name === 'edit_file') return bounded(changeOf(linesOf(text('old_text')), linesOf(text('new_text'))));
   if (name === 'multi_edit') {
     const edits = (Array.isArray(args.edits) ? args.edits : []) as { old_text: string; new_text: string }[];
@@ -22,6 +29,9 @@ export const previewOf = (name: string, args: { [key: string]: unknown }): strin
   }
   return undefined;
 };
+
+/** A URL as it will be asked for: letters that look like others, and numbers in place of addresses, become visible. */
+export const plainUrl = (url: string): string => printable(URL.canParse(url) ? new URL(url).href : url);
 
 /** A line end at the end begins no further line. */
 const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));

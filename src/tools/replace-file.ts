@@ -74,7 +74,7 @@ const takeOver = (fd: number, { existing }: Slot): void => {
 
 const assertUnchanged = ({ existing, rel }: Slot, target: string): void => {
   const now = fs.lstatSync(target, { bigint: true, throwIfNoEntry: false });
-  if (existing && now && sameVersion(existing.node.stat, now)) return;
+  if (existing === null ? now === undefined : now && sameVersion(existing.node.stat, now)) return;
   throw new OptaError('tool-failed', `${printable(rel)} was changed by somebody else meanwhile; read it again`);
 };
 

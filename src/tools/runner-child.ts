@@ -31,6 +31,11 @@ const BUILTINS: { [name in ToolName]: () => Promise<Builtin> } = {
   edit_file: async () => (await import('./builtin/edit-file.ts')).editFile,
   multi_edit: async () => (await import('./builtin/multi-edit.ts')).multiEdit,
   delete_file: async () => (await import('./builtin/delete-file.ts')).deleteFile,
+  git_status: async () => (await import('./builtin/git-status.ts')).gitStatus,
+  git_diff: async () => (await import('./builtin/git-diff.ts')).gitDiff,
+  git_log: async () => (await import('./builtin/git-log.ts')).gitLog,
+  web_fetch: async () => (await import('./builtin/web-fetch.ts')).webFetch,
+  save_memory: async () => (await import('./builtin/save-memory.ts')).saveMemory,
 };
 
 const run = async (message: JobMessage): Promise<JobAnswer> => {

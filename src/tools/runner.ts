@@ -15,8 +15,7 @@ import { createCommands } from './command.ts';
 import { outputFolder } from './command-output.ts';
 import type { JobAnswer, ToolName } from './jobs.ts';
 import { failure } from './outcome.ts';
-import { check, offered, plan, RUN_COMMAND } from './registry.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
+import { check, offered, plan, type Reach, RUN_COMMAND } from './registry.ts';
 import { Worker } from './worker.ts';
 
 /**
@@ -59,24 +58,27 @@ interface ToolWorld {
   log: Log;
   /** `LIMITS.toolJobsMax` unless said. */
   jobsMax?: number;
+  /** Nothing but this machine is reached unless it is said ([TL8]). */
+  online?: boolean;
   /** What commands run through; without it there are none. */
-  commands?: { processes: Processes; sandbox: Sandbox };
+  commands?: Processes;
   /** Where long outputs of commands are kept. */
   outputsDir?: string;
 }
 
 export const createTools = (world: ToolWorld): ToolRunner => {
   const { outputsDir = null } = world;
-  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, outputsDir);
-  const commands = world.commands && createCommands({ ...world, ...world.commands, outputsDir });
-  const sandbox = world.commands?.sandbox;
-  const isHere = (name: string): boolean => name !== RUN_COMMAND || commands !== undefined;
+  const reach = { online: world.online ?? false, commands: world.commands !== undefined };
+  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, reach, outputsDir);
+  const processes = world.commands;
+  const commands = processes && createCommands({ ...world, processes, outputsDir });
   return {
-    offered: (scope) => offered(scope).filter(({ name }) => isHere(name)),
+    offered: (scope) => offered(scope, reach),
     plan(name, argsText, scope) {
-      if (!isHere(name)) return plan(`${name} here`, argsText);
-      const planned = plan(name, argsText);
-      return name === RUN_COMMAND && typeof planned !== 'string' ? commandPlan(planned, scope, sandbox) : planned;
+      const planned = plan(name, argsText, reach);
+      return processes && typeof planned !== 'string' && planned.toolClass === 'exec'
+        ? commandPlan(name, planned, scope, processes)
+        : planned;
     },
     start: (run, done) => {
       if (run.name === RUN_COMMAND && commands) return commands.start(run, done);
@@ -91,16 +93,21 @@ export const createTools = (world: ToolWorld): ToolRunner => {
 };
 
 /** [TL5] Confined, where that can be done; only without a network it may run unasked. Who is asked is told which. */
-const commandPlan = (planned: ToolPlan, { workspace }: ToolScope, sandbox: Sandbox | undefined): ToolPlan | string => {
+const commandPlan = (
+  name: string,
+  planned: ToolPlan,
+  { workspace }: ToolScope,
+  processes: Processes,
+): ToolPlan | string => {
+  // It ends what was allowed before.
+  if (name === 'bg_kill') return { ...planned, confined: true };
   if (workspace === undefined) return 'Error (tool-failed): this session has no workspace to run commands in';
-  const { network = false, timeout = LIMITS.commandDefaultMs } = planned.args as {
-    network?: boolean;
-    timeout?: number;
-  };
-  const isHeld = sandbox !== undefined && sandbox.wrap([], { workspace, cwd: workspace, network }) !== null;
+  const { network = false, timeout } = planned.args as { network?: boolean; timeout?: number };
+  const isHeld = processes.confine({ workspace, network });
   const confined = isHeld && !network;
-  const deadlineMs = timeout + LIMITS.toolKillDeadlineMs;
   const summary = isHeld ? planned.summary : `${planned.summary} (unconfined)`;
+  if (name !== RUN_COMMAND) return { ...planned, summary, confined };
+  const deadlineMs = (timeout ?? LIMITS.commandDefaultMs) + LIMITS.toolKillDeadlineMs;
   return { ...planned, summary, confined, deadlineMs };
 };
 
@@ -112,6 +119,7 @@ class Pool {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #jobsMax: number;
+  readonly #reach: Reach;
   readonly #slots = new Set<Slot>();
   #queue: Job[] = [];
   #nextId = 1;
@@ -120,7 +128,8 @@ class Pool {
 
   readonly #outputsDir: string | null;
 
-  constructor(clock: Clock, log: Log, jobsMax: number, outputsDir: string | null) {
+  constructor(clock: Clock, log: Log, jobsMax: number, reach: Reach, outputsDir: string | null) {
+    this.#reach = reach;
     this.#outputsDir = outputsDir;
     this.#clock = clock;
     this.#log = log;
@@ -128,7 +137,7 @@ class Pool {
   }
 
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle {
-    const checked = check(run.name, run.args);
+    const checked = check(run.name, run.args, this.#reach);
     const job: Job = {
       id: this.#nextId++,
       run,

@@ -162,6 +162,11 @@ export class Workspace {
     }
   }
 
+  /** [PM5] Whether the user's rules deny what is, or was, at a canonical path. */
+  denies(rel: string): boolean {
+    return this.#denied.some((pattern) => glob(pattern, rel));
+  }
+
   release(node: Node): void {
     if (node !== this.rootNode && this.#held.delete(node) && node.fd !== null) fs.closeSync(node.fd);
   }
@@ -173,8 +178,7 @@ export class Workspace {
 
   /** [PM5] The user's deny holds for the file, whatever name or link leads to it. */
   #permitted(rel: string): string {
-    if (this.#denied.some((pattern) => glob(pattern, rel)))
-      throw refused(`${printable(rel)} is denied by the user's rules`);
+    if (this.denies(rel)) throw refused(`${printable(rel)} is denied by the user's rules`);
     return rel;
   }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deltaGate, split } from '../../src/actors/domain/delta-gate.ts';
-import { judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
+import { deniedPaths, judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
 import { mayRestart, restartDelayMs, withCrash } from '../../src/actors/domain/restart-policy.ts';
 import { ModeSchema } from '../../src/protocol/turn.ts';
 
@@ -59,10 +59,62 @@ describe('permission policy', () => {
         rules,
         fc.constantFrom('plan', 'review', 'research'),
         fc.constantFrom('write', 'exec', 'network', 'delegate'),
-        (all, mode, cls) =>
-          judge(turnPolicy(mode, { auto: true, dangerous: true }, all), 'w', { toolClass: cls }).action === 'deny',
+        fc.boolean(),
+        (all, mode, toolClass, confined) => {
+          const policy = turnPolicy(mode, { auto: true, dangerous: true }, all);
+          const isReadingTheWeb = mode === 'research' && toolClass === 'network';
+          return isReadingTheWeb || judge(policy, 'w', { toolClass, confined }).action === 'deny';
+        },
       ),
     );
+    const research = turnPolicy('research', {}, []);
+    expect(judge(research, 'web_fetch', { toolClass: 'network' }).action).toBe('ask');
+  });
+
+  test('[TL5] --auto allows a command in the sandbox, and nothing that is not in it', () => {
+    const auto = turnPolicy('do', { auto: true }, []);
+    expect(judge(auto, 'run_command', { toolClass: 'exec', confined: true })).toEqual({
+      action: 'allow',
+      by: 'rule:auto',
+    });
+    expect(judge(auto, 'run_command', { toolClass: 'exec', confined: false }).action).toBe('ask');
+    expect(judge(turnPolicy('do', {}, []), 'run_command', { toolClass: 'exec', confined: true }).action).toBe('ask');
+  });
+
+  test('[PM9] a rule for commands widens for one program alone, and narrows for every part', () => {
+    const rules = [
+      { tool: 'run_command', command: 'npm test*', action: 'allow', from: 'project' },
+      { tool: 'run_command', command: 'git push*', action: 'deny' },
+    ] as const;
+    const at = (command: string) =>
+      judge(turnPolicy('do', {}, [...rules]), 'run_command', { toolClass: 'exec', command });
+    expect(at('npm test -- --watch')).toEqual({ action: 'allow', by: 'rule:project:run_command' });
+    for (const more of ['; rm -rf .', ' && x', ' | sh', ' > f', ' $(x)', ' `x`', '\nx', ' & x'])
+      expect(at(`npm test${more}`).action, more).toBe('ask');
+    for (const hidden of [
+      'git push',
+      'cd a && git push -f',
+      'true; git push',
+      'echo $(git push)',
+      '(git push)',
+      'a|git push',
+    ])
+      expect(at(hidden), hidden).toEqual({ action: 'deny', by: 'rule:user:run_command' });
+    expect(at('git status').action).toBe('ask');
+    fc.assert(
+      fc.property(
+        fc.string({ maxLength: 20 }),
+        fc.constantFrom(';', '|', '&', '\n', '`', '$('),
+        (text, sign) => at(`npm test ${text}${sign}x${text}`).action !== 'allow',
+      ),
+    );
+  });
+
+  test('[PM5] what may not be read is not shown by a search or by git', () => {
+    const policy = turnPolicy('do', {}, [{ tool: 'read_file', path: '.env', action: 'deny' }]);
+    for (const tool of ['read_file', 'search_files', 'git_diff', 'git_status', 'git_log'])
+      expect(deniedPaths(policy, tool), tool).toEqual(['.env']);
+    expect(deniedPaths(policy, 'write_file')).toEqual([]);
   });
 
   test('[PM5] rules match by glob on tool and path, last match wins, and no pattern is slow', () => {

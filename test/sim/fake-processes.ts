@@ -33,6 +33,8 @@ export class ProcessTable {
   mount(life: Life, clock: Clock, random: Random, onGo: (run: ProcessRun) => void): Processes {
     return {
       home: '/home/sim',
+      shell: ['sh', '-c'],
+      confine: () => true,
       start: (run, on) => this.#start(life, clock, random.fork(), run, on, onGo),
       reap: ({ processId, identity }) =>
         clock.soon(() => {

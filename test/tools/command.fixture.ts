@@ -9,6 +9,6 @@ const [workspace = '', command = ''] = process.argv.slice(2);
 const log = { info: () => undefined, warn: console.error, error: console.error };
 const sandbox = findSandbox({ mode: 'auto', home: '/nowhere', own: [], readable: [], writable: [] });
 const processes = createProcesses({ clock: realClock, log, identityOf, sandbox });
-const tools = createTools({ clock: realClock, log, commands: { processes, sandbox } });
+const tools = createTools({ clock: realClock, log, commands: processes });
 const call = { sessionId: 's', turnId: 't', callId: 'c', name: 'run_command', args: { command }, workspace };
 tools.start({ ...call, deniedPaths: [], deadlineMs: 1e6, confined: true }, (result) => console.error(result));

@@ -16,6 +16,7 @@ import { bubblewrapArgs } from '../../src/tools/sandbox/bubblewrap.ts';
 import { confinementOf } from '../../src/tools/sandbox/confinement.ts';
 import { findSandbox, noSandbox, type Sandbox } from '../../src/tools/sandbox/sandbox.ts';
 import { seatbeltProfile } from '../../src/tools/sandbox/seatbelt.ts';
+import { hasSandbox, noSandboxHere } from './sandbox.support.ts';
 
 /** Commands as the daemon runs them: real processes, and the real sandbox where there is one. */
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -40,9 +41,7 @@ afterEach(async () => {
   fs.rmSync(top, { recursive: true, force: true });
 });
 
-const found = findSandbox({ mode: 'auto', home: '/nowhere', own: [], readable: [], writable: [] });
-const isHeld = found.kind !== 'none';
-const absent = isHeld ? '' : ` (skipped: ${found.why})`;
+const [isHeld, absent] = [hasSandbox, noSandboxHere];
 
 const sandboxHere = (more: { own?: string[]; readable?: string[]; writable?: string[] } = {}): Sandbox =>
   findSandbox({ mode: 'auto', home, own: [join(home, '.config', 'opta')], readable: [], writable: [], ...more });
@@ -52,7 +51,7 @@ const toolsWith = (sandbox: Sandbox): ToolRunner => {
   const tools = createTools({
     clock: realClock,
     log: quiet,
-    commands: { processes, sandbox },
+    commands: processes,
     outputsDir: join(top, 'outputs'),
   });
   open.push(tools);

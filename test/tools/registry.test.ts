@@ -1,21 +1,45 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { offered, plan } from '../../src/tools/registry.ts';
+import { offered, plan, type Reach } from '../../src/tools/registry.ts';
 
-const READERS = ['list_dir', 'read_file', 'search_files', 'find_files'];
-const WRITERS = ['write_file', 'edit_file', 'multi_edit', 'delete_file'];
+const READERS = ['list_dir', 'read_file', 'search_files', 'find_files', 'git_status', 'git_diff', 'git_log'];
+const WRITERS = ['write_file', 'edit_file', 'multi_edit', 'delete_file', 'save_memory'];
+const NETWORK = ['web_fetch'];
+const EXEC = ['run_command', 'bg_start', 'bg_kill'];
+const WATCH = ['bg_status', 'bg_output'];
 const QUESTIONS = ['ask_user'];
 
+const names = (mode: string, reach?: Reach): string[] =>
+  offered({ mode }, reach)
+    .map((t) => t.name)
+    .sort();
+
 test('[PM4] only chat and do offer writers; a mode that nobody knows offers none', () => {
+  for (const mode of ['chat', 'do']) expect(names(mode)).toEqual([...READERS, ...WRITERS, ...QUESTIONS].sort());
+  for (const mode of ['plan', 'review', 'research', '', 'DO', '__proto__'])
+    expect(names(mode)).toEqual([...READERS, ...QUESTIONS].sort());
+});
+
+test('[TL8] where only loopback is reached web_fetch is not offered, and refused; else chat, do and research have it', () => {
+  const online = { online: true, commands: true };
   for (const mode of ['chat', 'do'])
-    expect(offered({ mode }).map((t) => t.name)).toEqual([...READERS, ...WRITERS, ...QUESTIONS]);
-  for (const mode of ['plan', 'review', 'research', '', 'DO', '__proto__']) {
-    expect(offered({ mode }).map((t) => t.name)).toEqual([...READERS, ...QUESTIONS]);
-  }
+    expect(names(mode, online)).toEqual([...READERS, ...WATCH, ...WRITERS, ...EXEC, ...NETWORK, ...QUESTIONS].sort());
+  expect(names('research', online)).toEqual([...READERS, ...WATCH, ...NETWORK, ...QUESTIONS].sort());
+  expect(names('do', { online: false, commands: true })).toEqual(
+    [...READERS, ...WATCH, ...WRITERS, ...EXEC, ...QUESTIONS].sort(),
+  );
+  for (const mode of ['plan', 'review', '']) expect(names(mode, online)).not.toContain('web_fetch');
+  const call = '{"url":"https://example.com/"}';
+  expect(plan('web_fetch', call)).toMatch(/^Error \(loopback-only\): web_fetch is off here/);
+  expect(plan('nope', '{}')).not.toContain('web_fetch');
+  expect(plan('web_fetch', call, online)).toMatchObject({
+    toolClass: 'network',
+    summary: 'Fetch https://example.com/',
+  });
 });
 
 test('[PM4] every tool says its class, and takes no argument that it does not know', () => {
-  for (const { name, parameters } of offered({ mode: 'do' })) {
+  for (const { name, parameters } of offered({ mode: 'do' }, { online: true, commands: true })) {
     expect(parameters).toMatchObject({ type: 'object', additionalProperties: false });
     expect(JSON.stringify(parameters)).not.toContain('$schema');
     const args = {
@@ -25,14 +49,27 @@ test('[PM4] every tool says its class, and takes no argument that it does not kn
       old_text: 'o',
       new_text: 'n',
       question: 'q',
+      url: 'http://a.example/',
       edits: [{ old_text: 'o', new_text: 'n' }],
+      command: 'true',
+      id: 'p1',
     };
     const own = Object.keys((parameters as { properties: object }).properties);
     const picked = Object.fromEntries(Object.entries(args).filter(([k]) => own.includes(k)));
-    const planned = plan(name, JSON.stringify(picked));
-    const toolClass = WRITERS.includes(name) ? 'write' : QUESTIONS.includes(name) ? 'question' : 'read';
+    const planned = plan(name, JSON.stringify(picked), { online: true, commands: true });
+    const toolClass = WRITERS.includes(name)
+      ? 'write'
+      : EXEC.includes(name)
+        ? 'exec'
+        : QUESTIONS.includes(name)
+          ? 'question'
+          : NETWORK.includes(name)
+            ? 'network'
+            : 'read';
     expect(planned).toMatchObject({ toolClass, args: picked });
-    expect(plan(name, JSON.stringify({ ...picked, command: 'rm' }))).toMatch(/^Error \(invalid-request\).*command/);
+    expect(plan(name, JSON.stringify({ ...picked, sudo: 'rm' }), { online: true, commands: true })).toMatch(
+      /^Error \(invalid-request\).*sudo/,
+    );
   }
 });
 
@@ -54,6 +91,14 @@ test.each([
   ['write_file', '{"path":"a"}', 'invalid-request'],
   ['write_file', '{"path":"a","content":"\\ud83d"}', 'invalid-request'],
   ['edit_file', '{"path":"a","old_text":"","new_text":"x"}', 'invalid-request'],
+  ['git_diff', '{"base":"--output=x"}', 'invalid-request'],
+  ['git_diff', '{"base":""}', 'invalid-request'],
+  ['git_log', '{"limit":0}', 'invalid-request'],
+  ['git_log', '{"limit":501}', 'invalid-request'],
+  ['save_memory', '{"content":" \\n"}', 'invalid-request'],
+  ['save_memory', '{"content":"a","category":"a] b"}', 'invalid-request'],
+  ['save_memory', JSON.stringify({ content: 'x'.repeat(2_001) }), 'invalid-request'],
+  ['web_fetch', '{"url":"https://example.com/"}', 'loopback-only'],
   ['ask_user', '{}', 'invalid-request'],
   ['ask_user', '{"question":""}', 'invalid-request'],
   ['ask_user', '{"question":"q","options":[""]}', 'invalid-request'],
@@ -87,7 +132,7 @@ test('[PM1] what a person is asked is one short line, whatever the arguments hol
 test('[PM4] no text whatsoever makes plan throw', () => {
   fc.assert(
     fc.property(
-      fc.oneof(fc.constantFrom(...READERS, ...WRITERS), fc.string()),
+      fc.oneof(fc.constantFrom(...READERS, ...WRITERS, ...NETWORK), fc.string()),
       fc.oneof(fc.json(), fc.string()),
       (n, a) => {
         const planned = plan(n, a);

@@ -61,7 +61,8 @@ export const judge = (policy: TurnPolicy, tool: string, call: Judged): Verdict =
   const denied = matching.find((rule) => rule.action === 'deny');
   if (denied) return { action: 'deny', by: `rule:${denied.from ?? 'user'}:${tool}` };
   if (toolClass === 'question') return { action: 'ask', by: 'rule:question' };
-  if (READ_ONLY.has(policy.mode) && toolClass !== 'read') return { action: 'deny', by: `rule:mode:${policy.mode}` };
+  const mayRead = toolClass === 'read' || (toolClass === 'network' && policy.mode === 'research');
+  if (READ_ONLY.has(policy.mode) && !mayRead) return { action: 'deny', by: `rule:mode:${policy.mode}` };
   const last = matching.at(-1);
   if (last) return { action: last.action, by: `rule:${last.from ?? 'user'}:${last.tool}` };
   if (policy.dangerous) return { action: 'allow', by: 'rule:dangerous' };
@@ -94,9 +95,13 @@ export const rulePath = (path: string, workspace: string | undefined): string =>
  * means, links resolved, where the file is opened ([PM5]).
  */
 export const deniedPaths = (policy: TurnPolicy, tool: string): string[] =>
-  policy.rules.flatMap((rule) =>
-    rule.action === 'deny' && rule.path !== undefined && glob(rule.tool, tool) ? [rule.path] : [],
-  );
+  policy.rules.flatMap((rule) => {
+    const isFor = glob(rule.tool, tool) || (SHOWS_CONTENT.has(tool) && glob(rule.tool, 'read_file'));
+    return rule.action === 'deny' && rule.path !== undefined && isFor ? [rule.path] : [];
+  });
+
+/** What may not be read is not shown by these either. */
+const SHOWS_CONTENT: ReadonlySet<string> = new Set(['search_files', 'git_status', 'git_diff', 'git_log']);
 
 const applies = (rule: PermissionRule, tool: string, { path, command }: Judged): boolean =>
   glob(rule.tool, tool) &&

@@ -13,7 +13,7 @@ import type { Journal } from './journal.ts';
  * filling memory ([SV3]). Whatever stops the actor, a crash of its session too, ends what there is of the process ([CX4]).
  */
 export const backgroundEffect = (processes: Processes, journal: Journal, limits: Limits) =>
-  fromCallback<ProcessOrder, BackgroundInput>(({ input: { argv, draft }, sendBack, receive }) => {
+  fromCallback<ProcessOrder, BackgroundInput>(({ input: { argv, draft, model }, sendBack, receive }) => {
     const budget = outputBudget(limits);
     let waiting = false;
     let paused = false;
@@ -32,7 +32,7 @@ export const backgroundEffect = (processes: Processes, journal: Journal, limits:
       paused = false;
     };
     const handle = processes.start(
-      { ...draft, argv },
+      { ...draft, argv, ...(model ? { model } : {}) },
       {
         spawned: (facts) => tell({ type: 'background.spawned', ...facts }),
         output: (stream, text) => {

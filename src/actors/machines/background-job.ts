@@ -1,11 +1,13 @@
 import { assign, type CallbackActorLogic, fromCallback, raise, sendParent, sendTo, setup } from 'xstate';
 import type { Limits } from '../limits.ts';
 import type { Ask, BackgroundEvent, BackgroundReport, JobDraft, ProcessOrder } from '../messages.ts';
+import type { ProcessRun } from '../ports.ts';
 
 export interface BackgroundInput {
   ask: Ask;
   argv: string[];
   draft: JobDraft;
+  model?: ProcessRun['model'];
   limits: Limits;
 }
 export interface BackgroundContext extends BackgroundInput {

@@ -8,14 +8,14 @@ import { answer, commit, jobs, refusal, type SessionContext, setContext, settle 
 
 /** What a session does with background processes: each is a child of its own, and only what is recorded here begins. */
 export const startProcess = ({ context, event, enqueue }: Act): void => {
-  const { ask, processId, input, argv } = event as Command<'background.start'>;
+  const { ask, processId, input, argv, model } = event as Command<'background.start'>;
   const { f, env } = context;
   const { command, label, timeoutMs = env.limits.backgroundTimeoutMs } = input;
   const cwd = resolve(f.workspace ?? env.home, input.cwd ?? '');
   const named = label === undefined ? {} : { label };
   const draft = { processId, sessionId: f.sessionId, command, ...named, cwd, timeoutMs };
   setContext(enqueue, { jobs: [...context.jobs, processId] });
-  jobs(enqueue).start(processId, { ask, argv, draft, limits: env.limits });
+  jobs(enqueue).start(processId, { ask, argv, draft, limits: env.limits, ...(model ? { model } : {}) });
 };
 
 export const refuseProcesses = ({ context, event, enqueue }: Act): void => {

@@ -1,7 +1,6 @@
 import { LIMITS } from '../../actors/limits.ts';
-import type { LogPage } from '../../actors/ports.ts';
-import { type Background, type BackgroundChunk, MARK_EVERY, toProcess } from '../../protocol/background.ts';
-import { decodeEnvelope } from '../../protocol/envelope.ts';
+import { type Background, toProcess } from '../../protocol/background.ts';
+import { type OutputPage, readOutput } from '../../protocol/background-output.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import type { BACKGROUND_OPERATIONS } from '../../protocol/operations/background.ts';
 import type { OperationInput } from '../../protocol/operations.ts';
@@ -43,7 +42,7 @@ export const backgroundHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof B
     },
     'background.output': async ({ params, query }) => {
       const { f, p } = await find(params, query.sessionId);
-      return { body: { process: told(f, p), ...(await readOutput(deps, f.sessionId, p, query)) } };
+      return { body: { process: told(f, p), ...(await outputOf(deps, f.sessionId, p, query)) } };
     },
     'background.kill': async ({ params, query, body }) => {
       const { f, p } = await find(params, query.sessionId);
@@ -54,36 +53,18 @@ export const backgroundHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof B
   };
 };
 
-/** From the newest mark before the cursor on, a page of the log at a time, until the answer is full or there is no more. */
-const readOutput = async (
+const outputOf = (
   deps: HandlerDeps,
   sessionId: string,
-  { processId, chunks: newest, marks }: Background,
+  process: Background,
   { afterSeq = 0, limit = CHUNKS_PAGE, stream = 'both' }: OperationInput<'background.output'>['query'],
-) => {
-  const chunks: BackgroundChunk[] = [];
-  let [seen, chars] = [afterSeq, 0];
-  let cursor = (marks[Math.floor(afterSeq / MARK_EVERY)] ?? 1) - 1;
-  while (seen < newest) {
-    const { records } = await within<LogPage>(deps, (done) =>
-      deps.runtime.read(sessionId, cursor, LIMITS.readPageRecordsMax, done),
-    );
-    // Its session was purged meanwhile.
-    if (records.length === 0) throw new OptaError('background-not-found', 'Background process not found');
-    for (const { text } of records.filter((r) => r.text.includes('"event":"background.output"'))) {
-      const { record } = decodeEnvelope(text);
-      if (record.event !== 'background.output' || record.payload.processId !== processId) continue;
-      const { processId: _, sessionId: __, pid: ___, ...chunk } = record.payload;
-      if (chunk.seq <= seen) continue;
-      if (stream === 'both' || stream === chunk.stream) {
-        if (chunks.length >= limit || chars > LIMITS.eventsReplyBytesMax)
-          return { chunks, nextSeq: seen, hasMore: true };
-        chunks.push(chunk);
-        chars += chunk.text.length;
-      }
-      seen = chunk.seq;
-    }
-    cursor = records.at(-1)?.seq ?? cursor;
-  }
-  return { chunks, nextSeq: seen, hasMore: false };
-};
+): Promise<OutputPage> =>
+  within(deps, (done) =>
+    readOutput(
+      (cursor, then) => deps.runtime.read(sessionId, cursor, LIMITS.readPageRecordsMax, then),
+      process,
+      { afterSeq, limit, stream },
+      LIMITS.eventsReplyBytesMax,
+      done,
+    ),
+  );
