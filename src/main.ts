@@ -29,6 +29,7 @@ import { createProcesses } from './tools/background.ts';
 import { createBriefing } from './tools/brief.ts';
 import { createTools } from './tools/runner.ts';
 import { findSandbox, type Sandbox } from './tools/sandbox/sandbox.ts';
+import { sweepVersions } from './tools/versions.ts';
 import { chooseTransport } from './transport/choose.ts';
 import { DEFAULT_PORTS, type Server, startServer } from './transport/server.ts';
 
@@ -79,6 +80,7 @@ const run = async (): Promise<void> => {
   const sandbox = sandboxOf(config, paths);
   log.info(sandbox.kind === 'none' ? 'commands are unconfined' : 'commands are confined', { why: sandbox.why });
   const processes = createProcesses({ clock: realClock, log, identityOf, sandbox });
+  const versionsDir = join(paths.dataDir, 'versions');
   const tools = createTools({
     clock: realClock,
     log,
@@ -86,6 +88,7 @@ const run = async (): Promise<void> => {
     commands: processes,
     online: !(config.connection.loopbackOnly ?? false),
     outputsDir: join(paths.dataDir, 'outputs'),
+    versionsDir,
   });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
@@ -155,7 +158,11 @@ const run = async (): Promise<void> => {
     log,
   });
 
-  const purge = (): void =>
+  const purge = (): void => {
+    sweepVersions(versionsDir);
+    purgeSessions();
+  };
+  const purgeSessions = (): void =>
     system.purge((error, purged) => {
       if (error) log.warn('deleted sessions could not be purged', { reason: error.message });
       else if (purged > 0) log.info('purged deleted sessions', { purged });

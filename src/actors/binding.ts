@@ -4,6 +4,7 @@ import { barrierEffect } from './effects/barrier.ts';
 import { briefEffect } from './effects/brief.ts';
 import { type Gates, inferenceEffect } from './effects/inference-stream.ts';
 import type { Journal } from './effects/journal.ts';
+import { restoreEffect } from './effects/restore.ts';
 import { toolEffect } from './effects/tool-run.ts';
 import type { Limits } from './limits.ts';
 import { backgroundMachine } from './machines/background-job.ts';
@@ -33,6 +34,7 @@ export const bindSession = (
       reap: (_, left) => p.processes.reap(left),
     },
     actors: {
+      restore: restoreEffect(p.tools),
       backgroundJob: backgroundMachine.provide({
         actors: { process: backgroundEffect(p.processes, journal, p.limits) },
       }),

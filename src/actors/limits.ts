@@ -136,6 +136,9 @@ export const LIMITS = {
   commandOutputBytesMax: 16 << 20,
   outputsBytesMax: 256 << 20,
   outputsKeptMs: 24 * 3_600_000,
+  /** Earlier contents of files, for undo: all together, and how long one is kept after it was last needed. */
+  versionsBytesMax: 1 << 30,
+  versionsKeptMs: 30 * 24 * 3_600_000,
   /** What git says in answer to one question, and what of the workspace it is given to compare. */
   toolGitBytesMax: 16 << 20,
   /** One page of the web, unpacked; and how long all its redirects may take together. */

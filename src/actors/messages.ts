@@ -5,7 +5,7 @@ import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
 import type { CancelTarget, EditQueued, Question, StopReason, SubmitTurn, Usage } from '../protocol/turn.ts';
 import type { Compaction } from './domain/context-window.ts';
-import type { ProcessRun, RequestedCall, ToolResult, TurnBrief } from './ports.ts';
+import type { ProcessRun, RequestedCall, Restored, ToolResult, TurnBrief } from './ports.ts';
 
 /**
  * What the actors say to each other. Commands are imperative and may be refused; reports are facts from below.
@@ -24,6 +24,8 @@ export type SessionCommand =
   | { type: 'session.patch'; ask: Ask; patch: PatchSession }
   | { type: 'session.delete'; ask: Ask }
   | { type: 'session.undelete'; ask: Ask }
+  /** What a turn did to files is to be taken back; without a name, the newest that did anything. */
+  | { type: 'session.undo'; ask: Ask; turnId?: string; by: string; dryRun: boolean }
   | {
       type: 'background.start';
       ask: Ask;
@@ -84,7 +86,11 @@ export type BackgroundReport =
   | { type: 'background.wrote'; draft: JobDraft; pieces: OutputPiece[] }
   | ({ type: 'background.ended'; processId: string } & BackgroundEnd);
 
-export type SessionEvent = SessionCommand | TurnReport | BackgroundReport;
+export type RestoreOutcome = Restored;
+/** From the effect that takes changes of files back. */
+export type RestoreReport = { type: 'restore.done'; outcome: RestoreOutcome };
+
+export type SessionEvent = SessionCommand | TurnReport | BackgroundReport | RestoreReport;
 
 export type JobDraft = Pick<BackgroundProcess, 'processId' | 'sessionId' | 'command' | 'label' | 'cwd' | 'timeoutMs'>;
 

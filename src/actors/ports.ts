@@ -1,5 +1,6 @@
 import type { Background, OutputStream, Signal } from '../protocol/background.ts';
 import type { ErrorCode, OptaError } from '../protocol/errors.ts';
+import type { FileChange } from '../protocol/files.ts';
 import type { LmxOperationId } from '../protocol/operations/lmx.ts';
 import type { Message, PresenceEntry, Role } from '../protocol/session.ts';
 import type { SessionState } from '../protocol/session-state.ts';
@@ -212,6 +213,8 @@ export interface LmxAdmin {
   close(): void;
 }
 
+export type { FileChange, FileVersion } from '../protocol/files.ts';
+
 // --- tools ---------------------------------------------------------------------------------------------------------
 
 /** `question`: nothing runs; people answer it. */
@@ -244,6 +247,8 @@ export interface ToolRun {
   /** Globs of paths below the workspace that this tool may not touch, whatever name leads there ([PM5]). */
   deniedPaths: string[];
   deadlineMs: number;
+  /** Whether what it overwrites is kept, so that it can be taken back. */
+  keepVersions?: boolean;
   /** As its plan said, and as it was judged: a call that was allowed for the sandbox runs in it, or not at all. */
   confined?: boolean;
 }
@@ -252,6 +257,14 @@ export interface ToolResult {
   result: string;
   isError: boolean;
   truncatedFrom?: number;
+  /** What it wrote in files, in the order in which it did. */
+  changes?: FileChange[];
+}
+
+/** What was taken back, as `restore_files` answers it in JSON. */
+export interface Restored {
+  restored: string[];
+  kept: { path: string; why: string }[];
 }
 
 export interface ToolJobHandle {

@@ -7,6 +7,14 @@ import type { SessionState } from '../protocol/session-state.ts';
 import type { CancelTarget, EditQueued, SubmitTurn } from '../protocol/turn.ts';
 import type { Attachment, Done, IndexEntry, ListPage, LogPage, Reader, StoreStatus, Who } from './ports.ts';
 
+/** `undone` is false for a dry run. */
+export interface UndoResult {
+  turnId: string;
+  undone: boolean;
+  restored: string[];
+  kept: { path: string; why: string }[];
+}
+
 export type { InspectedActor, Why } from '../protocol/inspection.ts';
 export type { Attachment, Reader, Who } from './ports.ts';
 
@@ -34,6 +42,8 @@ export interface Runtime {
   withdraw(sessionId: string, turnId: string, writerId: string, done: Done<{ turnId: string; seq: number }>): void;
   /** Answered when every turn it hit is terminal ([CX2]). A target that matches nothing is not an error. */
   cancel(sessionId: string, target: CancelTarget, done: Done<CancelResult>): void;
+  /** What a turn did to files is taken back, whole or not at all ([TL4]); answered when it has been, or why not. */
+  undo(sessionId: string, undo: { turnId?: string; by: string; dryRun: boolean }, done: Done<UndoResult>): void;
   resolve(sessionId: string, decision: ResolvePermission, done: Done<ResolveResult>): void;
   /** Committed records after `afterSeq`; an unknown session has none. */
   read(sessionId: string, afterSeq: number, limit: number, done: Done<LogPage>): void;

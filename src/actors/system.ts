@@ -319,6 +319,7 @@ export const createSystem = (p: SystemParts): System => {
     delete: (sessionId, done) => command(sessionId, done, (ask) => ({ type: 'session.delete', ask })),
     undelete: (sessionId, done) => command(sessionId, done, (ask) => ({ type: 'session.undelete', ask })),
     fork: (sessionId, at, done) => fork(sessionId, at, done),
+    undo: (sessionId, undo, done) => command(sessionId, done, (ask) => ({ type: 'session.undo', ask, ...undo })),
     // A cancel and a decision are let in whatever the daemon's state: they only end what was begun.
     cancel: (sessionId, target, done) => deliver(sessionId, done, (ask) => ({ type: 'turn.cancel', ask, target })),
     resolve: (sessionId, decision, done) =>

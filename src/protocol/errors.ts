@@ -71,6 +71,8 @@ export const ERRORS = {
   'keyring-unavailable': { status: 503, retryable: true, exit: 1 },
   /** A server of tools could not be started, reached or understood. */
   'mcp-failed': { status: 502, retryable: true, exit: 1 },
+  'nothing-to-undo': { status: 404, retryable: false, exit: 1 },
+  'undo-conflict': { status: 409, retryable: false, exit: 1 },
   'budget-exceeded': { status: 500, retryable: false, exit: 1 },
   stagnation: { status: 500, retryable: false, exit: 1 },
   'context-exhausted': { status: 500, retryable: false, exit: 1 },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BACKGROUND_EVENTS } from './background.ts';
+import { FileChangeSchema } from './files.ts';
 import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
 import {
   DecisionSchema,
@@ -67,6 +68,8 @@ export const EVENTS = {
     writerId: z.string().optional(),
     /** Added: everything was cancelled, because the session was put away. */
     all: z.literal(true).optional(),
+    /** Added: what the running turn did to files is taken back when it has ended, for this writer. */
+    rollback: z.string().optional(),
   }),
 
   'turn.queued': authored.extend({
@@ -141,6 +144,8 @@ export const EVENTS = {
     isError: z.boolean(),
     /** Added: the result was cut to the output budget; how many bytes it had. */
     truncatedFrom: z.number().int().optional(),
+    /** Added: what it wrote in files, as far as versions are kept. */
+    changes: z.array(FileChangeSchema).optional(),
     elapsedMs: z.number(),
     ...cancelled,
   }),
@@ -163,6 +168,15 @@ export const EVENTS = {
     /** Partial text was kept in the conversation. */
     partial: z.boolean(),
     stats: StatsSchema.optional(),
+  }),
+
+  /** Added: what a turn did to files was taken back; files that somebody changed since are as they are. */
+  'files.restored': z.object({
+    ofTurn: z.string(),
+    how: z.enum(['undo', 'rollback']),
+    by: z.string(),
+    restored: z.array(z.string()),
+    kept: z.array(z.object({ path: z.string(), why: z.string() })),
   }),
 
   ...BACKGROUND_EVENTS,

@@ -1,8 +1,10 @@
 import { type Background, foldOutput, foldStatus } from './background.ts';
 import { type DecisionTaken, foldDecision, forgetting, remembering } from './decisions.ts';
 import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
+import { type FileChange, foldChanges, type TurnFiles } from './files.ts';
 import { withResult } from './results.ts';
 import type { Message, PatchSession, Remembered, SessionSnapshot } from './session.ts';
+import { cancelling, ended, restored } from './session-endings.ts';
 import type { Mode, OnBusy, Overrides, Question } from './turn.ts';
 
 /**
@@ -54,6 +56,8 @@ export interface ActiveTurn extends QueuedTurn {
   toolCalls: number;
   /** A cancel was accepted; only its terminal record is missing. */
   cancelling: boolean;
+  /** What it did to files is to be taken back, for this writer. */
+  rollback?: string;
   model?: string;
 }
 
@@ -75,6 +79,10 @@ export interface SessionState {
   messages: Message[];
   /** What the model is sent in place of the first `upTo` messages, since all of them would not fit. */
   compaction?: { upTo: number; summary: string };
+  /** What the last turns did to files; absent when there is nothing. */
+  files?: TurnFiles[];
+  /** A turn that has ended and whose changes of files are to be taken back before anything else runs. */
+  rollback?: { turnId: string; by: string };
   toolCallCount: number;
   queue: QueuedTurn[];
   active: ActiveTurn | null;
@@ -158,7 +166,10 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
         r.payload.turnId,
         r.payload.id,
         r.payload.result,
+        r.payload.changes,
       );
+    case 'files.restored':
+      return restored(s, r);
     case 'session.cancelled':
       return cancelling(s, r);
     case 'turn.done':
@@ -363,35 +374,15 @@ const resolved = (s: SessionState, r: LogRecord & { event: 'permission.resolved'
 const asked = (s: SessionState, requestId: string): boolean =>
   openRequests(s).some((open) => open.asked.requestId === requestId);
 
-const toolMessage = (s: SessionState, turnId: string, callId: string, content: string): SessionState =>
-  s.active?.turnId === turnId ? { ...s, messages: withResult(s.messages, s.active.calls, callId, content) } : s;
-
-const cancelling = (s: SessionState, r: LogRecord & { event: 'session.cancelled' }): SessionState => {
-  const { turnId, writerId, all } = r.payload;
-  const hit = s.active && (all || (turnId === undefined ? s.active.writerId === writerId : s.active.turnId === turnId));
-  return { ...s, seq: r.seq, active: s.active && hit ? { ...s.active, cancelling: true } : s.active };
-};
-
-const NOT_RUN = 'The call was not run: the turn ended before it.';
-
-const ended = (s: SessionState, r: LogRecord & { event: 'turn.done' | 'turn.error' }): SessionState => {
-  const { turnId } = r.payload;
-  const next = { ...s, seq: r.seq, revision: r.seq, updatedAt: r.ts };
-  if (s.active?.turnId !== turnId) {
-    const queue = s.queue.filter((t) => t.turnId !== turnId);
-    const steered = r.event === 'turn.done' ? s.queue.find((t) => t.turnId === turnId) : undefined;
-    // Taken into the running turn between two of its steps, where the conversation has no open call.
-    const messages = steered ? [...s.messages, { role: 'user' as const, content: steered.content }] : s.messages;
-    return { ...next, queue, messages };
-  }
-  const { calls } = s.active;
-  const open = calls.filter((c) => c.progress.state !== 'ended' && c.progress.state !== 'refused');
-  const messages = [
-    ...open.reduce((all, c) => withResult(all, calls, c.id, NOT_RUN), s.messages),
-    // A finished turn always leaves an answer; a broken one leaves what there was of it.
-    ...(s.active.text !== '' || r.event === 'turn.done'
-      ? [{ role: 'assistant' as const, content: s.active.text }]
-      : []),
-  ];
-  return { ...next, messages, active: null };
+const toolMessage = (
+  s: SessionState,
+  turnId: string,
+  callId: string,
+  content: string,
+  changes: FileChange[] = [],
+): SessionState => {
+  if (s.active?.turnId !== turnId) return s;
+  const files = foldChanges(s.files ?? [], turnId, changes);
+  const messages = withResult(s.messages, s.active.calls, callId, content);
+  return { ...s, messages, ...(files.length > 0 ? { files } : {}) };
 };

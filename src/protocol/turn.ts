@@ -25,7 +25,7 @@ export const StopReasonSchema = z.enum([
 export type StopReason = z.infer<typeof StopReasonSchema>;
 
 /** What a submit asks for while another turn runs or waits. Each is a transition of the session chart; rules in SPEC.md. */
-export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt', 'steer']);
+export const OnBusySchema = z.enum(['enqueue', 'reject', 'interrupt', 'rollback', 'steer']);
 export type OnBusy = z.infer<typeof OnBusySchema>;
 
 export const OverridesSchema = z.object({

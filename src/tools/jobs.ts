@@ -17,6 +17,8 @@ export interface Bounds {
   deadlineMs: number;
   /** Where the outputs of this session's commands are kept; null or absent: nowhere. */
   outputsDir?: string | null;
+  /** Where versions of files are kept; null or absent: nowhere. */
+  versionsDir?: string | null;
 }
 
 export interface JobAnswer extends ToolResult {
@@ -32,6 +34,7 @@ export type ToolName =
   | 'edit_file'
   | 'multi_edit'
   | 'delete_file'
+  | 'restore_files'
   | 'git_status'
   | 'git_diff'
   | 'git_log'

@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
+import { LIMITS } from '../actors/limits.ts';
+import type { FileVersion } from '../actors/ports.ts';
 import { OptaError } from '../protocol/errors.ts';
 import { printable } from './outcome.ts';
+import { readWhole } from './read-whole.ts';
+import { unkept } from './versions.ts';
 import { fromSystem, type Slot, sameVersion, type Workspace } from './workspace.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = fs.constants;
@@ -12,7 +16,8 @@ const LEFTOVER_AGE_MS = 60 * 60_000;
  * Puts `content` in the slot as one step: a reader, or a crash, sees the old file or the new one, never a mixture ([TL3]).
  * The content is on disk before the name points to it. Mode (and owner, where that is allowed) are the old file's.
  *
- * With `onlyIfUnchanged` the slot's file is compared with the walk's own look at it right before the swap.
+ * With `onlyIfUnchanged` the slot's file is compared with the walk's own look at it right before the swap. Where versions are kept
+ * it always is: what is replaced is then what was kept, and nothing else ([TL4]).
  */
 export const replaceFile = (ws: Workspace, slot: Slot, content: Buffer, onlyIfUnchanged: boolean): void => {
   const temp = `${slot.dir.ref}/.opta-write-${randomBytes(8).toString('hex')}.tmp`;
@@ -21,6 +26,8 @@ export const replaceFile = (ws: Workspace, slot: Slot, content: Buffer, onlyIfUn
     // The swap would go past the mode of a file that its owner made read-only.
     if (slot.existing) fs.accessSync(slot.existing.node.ref, fs.constants.W_OK);
     sweep(ws, slot);
+    const before = keepExisting(ws, slot);
+    const after = ws.versions?.keep(content, modeOf(slot));
     const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666);
     try {
       writeAll(fd, content);
@@ -29,8 +36,9 @@ export const replaceFile = (ws: Workspace, slot: Slot, content: Buffer, onlyIfUn
     } finally {
       fs.closeSync(fd);
     }
-    if (onlyIfUnchanged) assertUnchanged(slot, target);
+    if (onlyIfUnchanged || after) assertUnchanged(slot, target);
     fs.renameSync(temp, target);
+    if (after) ws.versions?.note(slot.rel, before, after);
     syncFolder(slot);
   } catch (error) {
     discard(temp);
@@ -39,18 +47,31 @@ export const replaceFile = (ws: Workspace, slot: Slot, content: Buffer, onlyIfUn
 };
 
 /** Takes the slot's file away, if it is still the one that was looked at. The folder is on disk without it when this returns. */
-export const removeFile = (slot: Slot): void => {
+export const removeFile = (ws: Workspace, slot: Slot): void => {
   const target = `${slot.dir.ref}/${slot.name}`;
   try {
     // As with a swap: taking the name away would go past the mode of a file that its owner made read-only.
     if (slot.existing) fs.accessSync(slot.existing.node.ref, fs.constants.W_OK);
+    const before = keepExisting(ws, slot);
     assertUnchanged(slot, target);
     fs.unlinkSync(target);
+    ws.versions?.note(slot.rel, before, null);
     syncFolder(slot);
   } catch (error) {
     throw fromSystem(error, slot.rel);
   }
 };
+
+/** What is there now, kept; null when nothing is, or nothing is kept at all. */
+const keepExisting = (ws: Workspace, { existing }: Slot): FileVersion | null => {
+  if (!existing || !ws.versions) return null;
+  const { size, mode } = existing.node.stat;
+  return size > LIMITS.toolEditBytesMax
+    ? unkept(Number(size), Number(mode))
+    : ws.versions.keep(readWhole(ws, existing), Number(mode));
+};
+
+const modeOf = ({ existing }: Slot): number => (existing ? Number(existing.node.stat.mode) : 0o666 & ~process.umask());
 
 const discard = (temp: string): void => {
   try {

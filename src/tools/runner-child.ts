@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Builtin, JobAnswer, JobMessage, ToolName } from './jobs.ts';
 import { failureOf } from './outcome.ts';
+import { Versions } from './versions.ts';
 import { Workspace } from './workspace.ts';
 
 /**
@@ -30,6 +31,7 @@ const BUILTINS: { [name in ToolName]: () => Promise<Builtin> } = {
   write_file: async () => (await import('./builtin/write-file.ts')).writeFile,
   edit_file: async () => (await import('./builtin/edit-file.ts')).editFile,
   multi_edit: async () => (await import('./builtin/multi-edit.ts')).multiEdit,
+  restore_files: async () => (await import('./builtin/restore-files.ts')).restoreFiles,
   delete_file: async () => (await import('./builtin/delete-file.ts')).deleteFile,
   git_status: async () => (await import('./builtin/git-status.ts')).gitStatus,
   git_diff: async () => (await import('./builtin/git-diff.ts')).gitDiff,
@@ -42,8 +44,13 @@ const run = async (message: JobMessage): Promise<JobAnswer> => {
   let ws: Workspace | null = null;
   try {
     const builtin = await BUILTINS[message.tool]();
-    ws = new Workspace(message.workspace, { denied: message.deniedPaths });
-    return { job: message.job, ...(await builtin(ws, message.args as never, message.bounds)) };
+    const { versionsDir = null } = message.bounds;
+    // What takes back keeps nothing: it can be taken back itself by nobody.
+    const versions = versionsDir !== null && message.tool !== 'restore_files' ? new Versions(versionsDir) : null;
+    ws = new Workspace(message.workspace, { denied: message.deniedPaths, versions });
+    const answer = await builtin(ws, message.args as never, message.bounds);
+    const changes = versions?.changes ?? [];
+    return { job: message.job, ...answer, ...(changes.length > 0 ? { changes } : {}) };
   } catch (error) {
     return { job: message.job, ...failureOf(error) };
   } finally {

@@ -64,12 +64,17 @@ interface ToolWorld {
   commands?: Processes;
   /** Where long outputs of commands are kept. */
   outputsDir?: string;
+  /** Where earlier contents of files are kept. */
+  versionsDir?: string;
 }
 
 export const createTools = (world: ToolWorld): ToolRunner => {
   const { outputsDir = null } = world;
   const reach = { online: world.online ?? false, commands: world.commands !== undefined };
-  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, reach, outputsDir);
+  const pool = new Pool(world.clock, world.log, world.jobsMax ?? LIMITS.toolJobsMax, reach, {
+    outputsDir,
+    versionsDir: world.versionsDir ?? null,
+  });
   const processes = world.commands;
   const commands = processes && createCommands({ ...world, processes, outputsDir });
   return {
@@ -111,9 +116,17 @@ const commandPlan = (
   return { ...planned, summary, confined, deadlineMs };
 };
 
+const RESTORE = 'restore_files';
+const RESTORING = { tool: { toolClass: 'write' } } as const;
+
 const shuttingDown = (): ToolResult => failure(new OptaError('shutting-down', 'the daemon is shutting down'));
 
 const noJob = (): ToolResult => failure(new OptaError('internal', 'a question is for people and is not run'));
+
+interface Dirs {
+  outputsDir: string | null;
+  versionsDir: string | null;
+}
 
 class Pool {
   readonly #clock: Clock;
@@ -126,18 +139,19 @@ class Pool {
   #closed: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
-  readonly #outputsDir: string | null;
+  readonly #dirs: Dirs;
 
-  constructor(clock: Clock, log: Log, jobsMax: number, reach: Reach, outputsDir: string | null) {
+  constructor(clock: Clock, log: Log, jobsMax: number, reach: Reach, dirs: Dirs) {
     this.#reach = reach;
-    this.#outputsDir = outputsDir;
+    this.#dirs = dirs;
     this.#clock = clock;
     this.#log = log;
     this.#jobsMax = jobsMax;
   }
 
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle {
-    const checked = check(run.name, run.args, this.#reach);
+    // No model can name it: it is no tool, and only the session asks for it.
+    const checked = run.name === RESTORE ? RESTORING : check(run.name, run.args, this.#reach);
     const job: Job = {
       id: this.#nextId++,
       run,
@@ -201,7 +215,8 @@ class Pool {
         bounds: {
           outputBytesMax: LIMITS.toolOutputBytesMax,
           deadlineMs: Math.max(0, job.deadlineAt - this.#clock.now()),
-          outputsDir: this.#outputsDir && outputFolder(this.#outputsDir, job.run.sessionId),
+          outputsDir: this.#dirs.outputsDir && outputFolder(this.#dirs.outputsDir, job.run.sessionId),
+          versionsDir: job.run.keepVersions === false ? null : this.#dirs.versionsDir,
         },
       });
     }

@@ -5,6 +5,7 @@ import { OptaError, toOptaError } from '../protocol/errors.ts';
 import { glob } from '../protocol/glob.ts';
 import { printable } from './outcome.ts';
 import { type Lookup, type Node, type Stat, systemLookup } from './path-lookup.ts';
+import type { Versions } from './versions.ts';
 
 /**
  * The one door to a session's files ([TL1]).
@@ -59,6 +60,8 @@ export class Workspace {
   /** Canonical absolute path. */
   readonly root: string;
   readonly rootNode: Node;
+  /** What files held before and after they are written; null: nobody keeps it. */
+  readonly versions: Versions | null;
   readonly #given: string;
   readonly #lookup: Lookup;
   readonly #denied: readonly string[];
@@ -67,8 +70,13 @@ export class Workspace {
   /** `path`: absolute path of an existing folder. Throws an `OptaError`. Everything it opens is closed by `close`. */
   constructor(
     path: string,
-    { lookup = systemLookup(), denied = [] }: { lookup?: Lookup; denied?: readonly string[] } = {},
+    {
+      lookup = systemLookup(),
+      denied = [],
+      versions = null,
+    }: { lookup?: Lookup; denied?: readonly string[]; versions?: Versions | null } = {},
   ) {
+    this.versions = versions;
     this.#denied = denied;
     if (path === '') throw refused('this session has no workspace folder: files cannot be read or written');
     if (!isAbsolute(path) || path.includes('\0')) throw refused('the workspace is not an absolute path');

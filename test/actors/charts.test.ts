@@ -29,6 +29,7 @@ const COMMANDS = [
   'session.patch',
   'session.delete',
   'session.undelete',
+  'session.undo',
   'session.drain',
   'background.start',
   'background.kill',
@@ -49,6 +50,7 @@ const REPORTS = [
   'background.failed',
   'background.wrote',
   'background.ended',
+  'restore.done',
 ];
 
 test('[TQ2] every command and report is an event of the session chart, and nothing else is', () => {
@@ -71,7 +73,7 @@ test('[TQ4] every policy is a guarded transition of its own', () => {
   };
   const key = ['isReplay', 'isMismatch', 'isKeysFull'];
   const busy = [...key, 'isConflict', 'isFull', 'rejects'];
-  expect(submit(['running', 'active'])).toEqual([...busy, 'interrupts', 'steers', 'otherwise']);
+  expect(submit(['running', 'active'])).toEqual([...busy, 'interrupts', 'rollsBack', 'steers', 'otherwise']);
   expect(submit(['running', 'cancelling'])).toEqual(['isDeleted', ...busy, 'otherwise']);
   expect(submit(['idle'])).toEqual([...key, 'isConflict', 'otherwise']);
   expect(submit(['deleted'])).toEqual(['otherwise']);

@@ -29,6 +29,11 @@ const queued = (turnId: string, position = 9, writerId = 'ada'): Fact => ({
   payload: { ...by(turnId, writerId), queueSize: 1, position, content: `do ${turnId}`, mode: 'do', onBusy: 'enqueue' },
 });
 const start = (turnId: string): Fact => ({ event: 'turn.start', payload: { ...by(turnId), mode: 'do' } });
+const wrote = (turnId: string, id: string, was: string | null, is: string): Fact => {
+  const version = (blob: string) => ({ blob, bytes: 1, mode: 420 });
+  const changes = [{ path: 'f', before: was === null ? null : version(was), after: version(is) }];
+  return { event: 'tool.end', payload: { turnId, id, name: 'n', result: 'r', isError: false, elapsedMs: 1, changes } };
+};
 const token = (turnId: string, text: string): Fact => ({ event: 'turn.token', payload: { turnId, text, step: 1 } });
 const calls = (turnId: string, ...ids: string[]): Fact => ({
   event: 'turn.progress',
@@ -262,6 +267,45 @@ describe('event by event', () => {
       [...running, calls('t', 'a'), toolStart('t', 'a'), toolEnd('t', 'a', 'r')],
       (s) => [places(s), said(s).at(-1)],
       [['a ended'], 'tool a: r'],
+    ],
+    [
+      'files.restored',
+      'marks what the turn did to files, of which the first before and the last after count',
+      [
+        ...running,
+        calls('t', 'a', 'b'),
+        toolStart('t', 'a'),
+        wrote('t', 'a', null, 'one'),
+        toolStart('t', 'b'),
+        wrote('t', 'b', 'one', 'two'),
+        done('t'),
+        {
+          event: 'files.restored',
+          payload: { ofTurn: 't', how: 'undo', by: 'ada', restored: ['f'], kept: [] },
+        },
+      ],
+      (s) => s.files,
+      [
+        {
+          turnId: 't',
+          undone: true,
+          changes: [{ path: 'f', before: null, after: { blob: 'two', bytes: 1, mode: 420 } }],
+        },
+      ],
+    ],
+    [
+      'session.cancelled',
+      'with a rollback: what the turn did to files is due when it has ended, and no longer',
+      [
+        ...running,
+        calls('t', 'a'),
+        toolStart('t', 'a'),
+        wrote('t', 'a', null, 'one'),
+        { event: 'session.cancelled', payload: { cancelled: 1, turnId: 't', rollback: 'ada' } },
+        done('t'),
+      ],
+      (s) => s.rollback,
+      { turnId: 't', by: 'ada' },
     ],
     [
       'session.cancelled',

@@ -187,6 +187,11 @@ class Writer {
   }
 
   #cancel(n: number): void {
+    if (this.#running === null && n % 3 === 0)
+      this.#put({
+        event: 'files.restored',
+        payload: { ofTurn: 'gone', how: 'undo', by: 'ada', restored: [], kept: [{ path: 'f', why: 'w' }] },
+      });
     const writerId = WRITERS[n % WRITERS.length] as string;
     const gone = this.#queue.filter((t) => t.writerId === writerId);
     const running = this.#running?.writerId === writerId && !this.#running.cancelled ? this.#running : null;

@@ -148,6 +148,13 @@ export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
     { turnId, id: callId, name: text, result: text, isError: fc.boolean(), truncatedFrom: count, elapsedMs: count },
     ['truncatedFrom'],
   ) as never,
+  'files.restored': fc.record({
+    ofTurn: turnId,
+    how: fc.constantFrom('undo' as const, 'rollback' as const),
+    by: text,
+    restored: fc.array(text, { maxLength: 3 }),
+    kept: fc.array(fc.record({ path: text, why: text }), { maxLength: 2 }),
+  }),
   'turn.done': some({ ...authored, stats, outcome: fc.constant('done' as const), model: text }, ['model']) as never,
   'turn.error': some(
     {

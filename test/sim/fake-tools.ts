@@ -1,4 +1,4 @@
-import type { Clock, ToolRun, Tools } from '../../src/actors/ports.ts';
+import type { Clock, ToolResult, ToolRun, Tools } from '../../src/actors/ports.ts';
 import type { Random } from './random.ts';
 
 /** Tools that take their time, hang, die slowly or never, and report when they were started without the right to. */
@@ -7,6 +7,20 @@ export interface FakeTools extends Tools {
   /** Started, not finished, and not told to die. */
   readonly running: Map<string, ToolRun>;
 }
+
+/** A write has changed a file, and a restore has taken back all that it was given. */
+const answerOf = (run: ToolRun, isError: boolean): ToolResult => {
+  if (run.name === 'restore_files') {
+    const { changes } = run.args as unknown as { changes: { path: string }[] };
+    return { result: JSON.stringify({ restored: changes.map(({ path }) => path), kept: [] }), isError: false };
+  }
+  const result = { result: `${run.name} result`, isError };
+  if (run.name !== 'write' || isError) return result;
+  return {
+    ...result,
+    changes: [{ path: `${run.callId}.txt`, before: null, after: { blob: 'x', bytes: 1, mode: 0o644 } }],
+  };
+};
 
 const CLASSES = { read: 'read', write: 'write', exec: 'exec', ask: 'question' } as const;
 
@@ -44,7 +58,7 @@ export const fakeTools = (
       alive.set(key, run);
       running.set(key, run);
       let over = false;
-      const how = r.weighted({ ok: 12, fails: 2, hangs: 1 });
+      const how = run.name === 'restore_files' ? 'ok' : r.weighted({ ok: 12, fails: 2, hangs: 1 });
       if (how !== 'hangs') {
         clock.setTimeout(
           () => {
@@ -52,7 +66,7 @@ export const fakeTools = (
             over = true;
             alive.delete(key);
             running.delete(key);
-            done({ result: `${run.name} result`, isError: how === 'fails' });
+            done(answerOf(run, how === 'fails'));
           },
           r.int(0, 40),
         );

@@ -26,6 +26,10 @@ export class LogChecker {
   #active: string | null = null;
   readonly #openRequests = new Map<string, { turnId: string; untilMs: number }>();
   readonly #allowed = new Map<string, string>();
+  /** Turns that changed files, the one whose changes are to be taken back, and whether that is due. */
+  readonly #changed = new Set<string>();
+  #rollback: string | null = null;
+  #due: string | null = null;
   /** Names of the calls that were started. */
   readonly #started = new Map<string, string>();
   /** The calls of the running step, in call order, and how far their starts have come. */
@@ -133,6 +137,7 @@ export class LogChecker {
         return;
       case 'turn.start':
         if (this.#active !== null) this.#bad('TQ1: two turns run', r);
+        if (this.#due !== null) this.#bad('WP8: a turn starts before the files of another were taken back', r);
         if (this.#queue[0] !== r.payload.turnId) this.#bad('TQ2: started out of order', r);
         this.#queue.shift();
         this.#active = r.payload.turnId;
@@ -148,7 +153,14 @@ export class LogChecker {
         if (r.payload.phase === 'model.request') this.#steps.add(`${r.payload.turnId}/${r.payload.step}`);
         else this.#step = { calls: (r.payload.calls ?? []).map(({ id }) => id), at: -1 };
         return;
+      case 'files.restored':
+        if (r.payload.how === 'rollback' && r.payload.ofTurn !== this.#due)
+          this.#bad('WP8: files are taken back that nobody asked for', r);
+        if (this.#active !== null) this.#bad('WP8: files are taken back while a turn runs', r);
+        this.#due = null;
+        return;
       case 'session.cancelled':
+        if (r.payload.rollback !== undefined) this.#rollback = this.#active;
         if (r.payload.turnId !== undefined) this.cancelledAtMs.set(r.payload.turnId, Date.parse(r.ts));
         this.#nameCancelled(r.payload);
         return;
@@ -225,6 +237,7 @@ export class LogChecker {
         const answer = this.#answers.get(key);
         if (answer !== undefined && r.payload.result !== answer) this.#bad('PM7: the result is not the answer', r);
         this.#ended.add(key);
+        if (r.payload.changes !== undefined) this.#changed.add(r.payload.turnId);
         if (r.payload.cancelledBy !== undefined) {
           if (!r.payload.isError) this.#bad('CX5: cancelled, and yet no error', r);
           this.cancelledCalls.add(key);
@@ -249,7 +262,8 @@ export class LogChecker {
     if (steers !== undefined && (steers !== this.#active || onBusy !== 'steer'))
       this.#bad('WP4: steers a turn that does not run', r);
     const ahead = this.#queue.filter((id) => this.#steers.get(id) === steers).length;
-    const place = onBusy === 'interrupt' ? 1 : steers !== undefined ? ahead + 1 : this.#queue.length + 1;
+    const place =
+      onBusy === 'interrupt' || onBusy === 'rollback' ? 1 : steers !== undefined ? ahead + 1 : this.#queue.length + 1;
     if (position !== place) this.#bad(`TQ2: ${onBusy} got place ${position} and not ${place}`, r);
     if (steers !== undefined) this.#steers.set(turnId, steers);
     this.#queue.splice(position - 1, 0, turnId);
@@ -299,6 +313,7 @@ export class LogChecker {
       if (outcome === 'cancelled' && Date.parse(r.ts) - since > this.#cancelDeadlineMs)
         this.#bad('CX2: the cancel took too long', r);
     }
+    if (this.#active === turnId && this.#rollback === turnId && this.#changed.has(turnId)) this.#due = turnId;
     if (this.#active === turnId) this.#active = null;
     else if (this.#queue.includes(turnId)) this.#queue.splice(this.#queue.indexOf(turnId), 1);
     else this.#bad('TQ3: the end of a turn that neither ran nor waited', r);

@@ -16,6 +16,13 @@ const G = 'src/actors/machines/session-background.ts';
 
 export const MUTANTS = [
   {
+    name: 'begin the next turn before the files of the last are taken back',
+    rule: 'WP8',
+    file: 'src/actors/machines/session.ts',
+    find: "onDone: [{ guard: 'isDraining', target: 'closing' }, { guard: 'hasRollback', target: 'undoing' }, ...NEXT]",
+    replace: "onDone: [{ guard: 'isDraining', target: 'closing' }, ...NEXT]",
+  },
+  {
     name: 'let writers run beside others',
     rule: 'TL2',
     file: 'src/actors/domain/claims.ts',

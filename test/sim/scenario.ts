@@ -202,7 +202,9 @@ const submit = (world: World, client: SimClient): void => {
     content,
     mode: random.pick(['chat', 'do', 'plan']),
     ...(random.chance(0.3) ? { overrides: { auto: true } } : {}),
-    ...(random.chance(0.4) ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt', 'steer', 'steer']) } : {}),
+    ...(random.chance(0.4)
+      ? { onBusy: random.pick(['enqueue', 'reject', 'interrupt', 'rollback', 'steer', 'steer']) }
+      : {}),
     ...(random.chance(0.1) ? { lastSeenSeq: random.int(0, client.cursor) } : {}),
     ...key,
   };

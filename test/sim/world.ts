@@ -146,6 +146,7 @@ export class World {
     const random = this.random.fork();
     const inference = fakeInference(clock, random.fork());
     const tools = fakeTools(clock, random.fork(), (run, alive) => {
+      if (run.name === 'restore_files') return;
       if (!this.checker(run.sessionId).mayRun(run.turnId, run.callId)) {
         this.report(`PM4: ${run.name} of ${run.turnId} ran before its permission was committed`);
       }
@@ -443,7 +444,8 @@ export class World {
     const d = this.daemon;
     if (!d) return;
     const owners = [...d.tools.running.values(), ...d.inference.live.values()];
-    for (const { sessionId, turnId } of owners) {
+    for (const { sessionId, turnId, ...run } of owners) {
+      if ('name' in run && run.name === 'restore_files') continue;
       const slot = d.system.parts.registry.slots.get(sessionId);
       const active = slot?.state === 'live' ? slot.actor.getSnapshot().context.f.active?.turnId : undefined;
       if (active !== turnId) this.report(`CX4: something of ${turnId} runs and the turn does not`);

@@ -182,6 +182,12 @@ export class FakeRuntime implements Runtime {
     });
   };
 
+  undo: Runtime['undo'] = (id, { turnId = 't', dryRun }, done) =>
+    this.#answer(done, id, () => {
+      this.#session(id);
+      return { turnId, undone: !dryRun, restored: ['a'], kept: [] };
+    });
+
   cancel: Runtime['cancel'] = (id, target, done) =>
     this.#answer<CancelResult>(done, id, () => {
       this.#session(id);

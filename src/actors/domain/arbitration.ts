@@ -35,7 +35,7 @@ export interface Place {
 /** Where an admitted turn goes. The place is recorded with it, so that the fold needs no rule of its own. */
 export const placeOf = (s: SessionState, input: SubmitTurn): Place => {
   const policy = policyOf(s, input);
-  if (policy === 'interrupt') return { policy, position: 1 };
+  if (policy === 'interrupt' || policy === 'rollback') return { policy, position: 1 };
   const running = s.active;
   if (policy === 'steer' && running && !running.cancelling) {
     const ahead = s.queue.filter((t) => t.steers === running.turnId).length;

@@ -39,4 +39,4 @@ const tagsOf = (given: unknown): string[] =>
 
 /** A session with work that is not over: it is loaded at boot. */
 export const isOpen = (s: SessionState): boolean =>
-  s.active !== null || s.queue.length > 0 || s.background.some(isRunning);
+  s.active !== null || s.queue.length > 0 || s.background.some(isRunning) || s.rollback !== undefined;

@@ -98,17 +98,17 @@ export const steered = (turn: QueuedTurn, into: string): Fact => ({
 /** One aggregate, then a terminal event for each queued turn; the running turn's follows when it has ended. */
 export const cancelFacts = (
   f: SessionState,
-  target: { turnId?: string | undefined; writerId?: string | undefined; all?: true },
+  target: { turnId?: string | undefined; writerId?: string | undefined; all?: true; rollback?: string },
   queued: string[],
   active: boolean,
 ): Fact[] => {
   const cancelled = queued.length + (active ? 1 : 0);
   if (cancelled === 0) return [];
-  const { turnId, writerId, all } = target;
+  const { turnId, writerId, all, rollback } = target;
   const named = all ? { all } : turnId !== undefined ? { turnId } : writerId !== undefined ? { writerId } : {};
   const gone = f.queue.filter((t) => queued.includes(t.turnId));
   return [
-    { event: 'session.cancelled', payload: { cancelled, ...named } },
+    { event: 'session.cancelled', payload: { cancelled, ...named, ...(rollback === undefined ? {} : { rollback }) } },
     ...gone.map((t) => terminal(t, { how: 'cancelled', message: 'Turn cancelled' }, false)),
   ];
 };

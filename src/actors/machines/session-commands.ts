@@ -124,6 +124,14 @@ export const interruptActive = ({ context, enqueue }: Act): void => {
   if (turnId !== undefined) commit(context, enqueue, cancelFacts(context.f, { turnId }, [], true));
 };
 
+/** [WP8] As an interrupt; what the turn did to files is taken back when it has ended. */
+export const rollActiveBack = ({ context, event, enqueue }: Act): void => {
+  const { input } = event as Command<'turn.submit'>;
+  const turnId = context.f.active?.turnId;
+  if (turnId === undefined) return;
+  commit(context, enqueue, cancelFacts(context.f, { turnId, rollback: input.writerId }, [], true));
+};
+
 export const stopTurn = ({ enqueue }: Act): void => tell(enqueue, { type: 'stop' });
 
 // --- the queue ---------------------------------------------------------------------------------------------------------

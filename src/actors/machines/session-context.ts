@@ -10,6 +10,7 @@ import type { Limits } from '../limits.ts';
 import type { Ask, BackgroundEvent, TurnEvent } from '../messages.ts';
 import type { LeftProcess, Tools } from '../ports.ts';
 import type { BackgroundInput } from './background-job.ts';
+import type { Undoing } from './session-undo.ts';
 import type { TurnInput } from './turn.ts';
 
 /** What a session needs to know of the daemon. The functions read; they change nothing. */
@@ -53,6 +54,8 @@ export interface SessionContext {
   /** Background processes that run or are about to: those that have an actor. */
   jobs: string[];
   firstDeltaAtMs: number | null;
+  /** Whose changes of files are being taken back. */
+  undoing: Undoing | null;
   /** The daemon stops: the running turn may still end by itself, nothing is started after it. */
   draining: boolean;
 }
@@ -170,6 +173,7 @@ export const turnInput = (context: SessionContext, self: TurnInput['session']): 
     workspace: f.workspace,
     policy: turnPolicy(turn.mode, turn.overrides, [...env.rules, ...(env.workspaceRules?.(f.workspace) ?? [])]),
     tools: env.tools,
+    keepVersions: turn.overrides?.noCheckpoints !== true,
     limits: env.limits,
     permissionDeadlineMs: env.permissionDeadlineMs,
     session: self,

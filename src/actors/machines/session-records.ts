@@ -47,8 +47,10 @@ export const endTurn = ({ context, event, enqueue }: Act): void => {
 };
 
 export const goStep = ({ context, enqueue }: Act): void => {
-  const { messages, compaction } = context.f;
-  tell(enqueue, { type: 'step.go', messages, ...(compaction === undefined ? {} : { compaction }) });
+  const { messages, compaction, files = [] } = context.f;
+  const undone = files.filter((one) => one.undone).map(({ turnId }) => turnId);
+  const more = { ...(compaction === undefined ? {} : { compaction }), ...(undone.length > 0 ? { undone } : {}) };
+  tell(enqueue, { type: 'step.go', messages, ...more });
 };
 
 export const recordCompacted = ({ context, event, enqueue }: Act): void => {

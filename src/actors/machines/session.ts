@@ -2,32 +2,17 @@ import { assign, enqueueActions, setup } from 'xstate';
 import type { ErrorCode, ErrorFacts } from '../../protocol/errors.ts';
 import type { LogRecord } from '../../protocol/events.ts';
 import type { SessionState } from '../../protocol/session-state.ts';
-import {
-  cancelHits,
-  conflicts,
-  metadataOverflows,
-  policyOf,
-  queueFull,
-  queueProblem,
-  steering,
-  usedKey,
-} from '../domain/arbitration.ts';
-import { targetCall } from '../domain/call-cancel.ts';
-import { misfit, rememberedBy, requestIsOpen } from '../domain/decisions.ts';
-import { callName, callState } from '../domain/session-facts.ts';
-import type { Ask, SessionEvent, TurnOutcome } from '../messages.ts';
+import type { Ask, SessionEvent } from '../messages.ts';
 import type { LeftProcess } from '../ports.ts';
 import { backgroundMachine } from './background-job.ts';
 import * as background from './session-background.ts';
 import * as calls from './session-calls.ts';
 import * as commands from './session-commands.ts';
 import { type SessionContext, type SessionInput, turnInput } from './session-context.ts';
+import { type Internal, SESSION_GUARDS } from './session-guards.ts';
 import * as records from './session-records.ts';
+import * as undo from './session-undo.ts';
 import { turnMachine } from './turn.ts';
-
-type Internal = { type: 'xstate.done.actor.turn'; output: TurnOutcome } | { type: 'deadline' };
-
-const stale = (f: SessionState, event: { type: string; turnId?: string }): boolean => f.active?.turnId !== event.turnId;
 
 /** A submit is looked at in this order everywhere: a key that is known, then what the conversation says, then the room there is. */
 const KNOWN_KEY = [
@@ -47,6 +32,12 @@ const CANCEL_AGAIN = [
   { guard: 'hitsActive', actions: 'cancelActive' },
   { actions: 'cancelQueued' },
 ] as const;
+/** Where a session goes when nothing of it runs. */
+const NEXT = [
+  { guard: 'hasQueued', target: 'running', reenter: true },
+  { guard: 'isDeleted', target: 'deleted' },
+  { target: 'idle' },
+] as const;
 /** What else changes the session is refused while the daemon stops: it would come after the last flush. */
 const STOPPING = {
   'turn.submit': { actions: 'refuseStopping' },
@@ -55,6 +46,7 @@ const STOPPING = {
   'session.patch': { actions: 'refuseStopping' },
   'session.delete': { actions: 'refuseStopping' },
   'session.undelete': { actions: 'refuseStopping' },
+  'session.undo': { actions: 'refuseStopping' },
   'background.start': { actions: 'refuseStopping' },
 } as const;
 
@@ -72,10 +64,11 @@ export const sessionMachine = setup({
     events: {} as SessionEvent | Internal,
     children: {} as { turn: 'turn' },
   },
-  actors: { turn: turnMachine, backgroundJob: backgroundMachine },
+  actors: { turn: turnMachine, backgroundJob: backgroundMachine, restore: undo.restoring },
   delays: {
     idle: ({ context }) => context.env.limits.passivateAfterMs,
     cancelDeadline: ({ context }) => context.env.limits.cancelDeadlineMs,
+    restoreDeadline: ({ context }) => context.env.limits.toolDeadlineMs + context.env.limits.toolKillDeadlineMs,
   },
   actions: {
     // Bound to the journal and to the asks by the actor system.
@@ -105,6 +98,12 @@ export const sessionMachine = setup({
     cancelOpenCall: enqueueActions(calls.cancelOpenCall),
     cancelNoCall: enqueueActions(calls.cancelNoCall),
     interruptActive: enqueueActions(commands.interruptActive),
+    rollActiveBack: enqueueActions(commands.rollActiveBack),
+    refuseUndo: enqueueActions(undo.refuseUndo),
+    beginUndo: enqueueActions(undo.beginUndo),
+    beginRollback: enqueueActions(undo.beginRollback),
+    recordRestored: enqueueActions(undo.recordRestored),
+    giveUpRestore: enqueueActions(undo.giveUpRestore),
     stopTurn: enqueueActions(commands.stopTurn),
     refuseQueue: enqueueActions(commands.refuseQueue),
     refuseMove: enqueueActions(commands.refuseMove),
@@ -146,63 +145,7 @@ export const sessionMachine = setup({
     decideCancelled: enqueueActions(records.decideCancelled),
     refuseUnknownRequest: enqueueActions(records.refuseUnknownRequest),
   },
-  guards: {
-    hasQueued: ({ context }) => context.f.queue.length > 0,
-    isConflict: ({ context, event }) => event.type === 'turn.submit' && conflicts(context.f, event.input),
-    isFull: ({ context, event }) =>
-      event.type === 'turn.submit' && queueFull(context.f, context.env.limits.queueTurnsMax),
-    rejects: ({ context, event }) => event.type === 'turn.submit' && policyOf(context.f, event.input) === 'reject',
-    interrupts: ({ context, event }) =>
-      event.type === 'turn.submit' && policyOf(context.f, event.input) === 'interrupt',
-    steers: ({ context, event }) => event.type === 'turn.submit' && policyOf(context.f, event.input) === 'steer',
-    hasSteering: ({ context, event }) => !stale(context.f, event) && steering(context.f).length > 0,
-    isReplay: ({ context, event }) =>
-      event.type === 'turn.submit' && usedKey(context.f, event.input)?.digest === (event.digest ?? null),
-    isMismatch: ({ context, event }) => event.type === 'turn.submit' && usedKey(context.f, event.input) !== undefined,
-    isKeysFull: ({ context, event }) =>
-      event.type === 'turn.submit' &&
-      event.input.idempotencyKey !== undefined &&
-      context.f.keys.length >= context.env.limits.idempotencyKeysMax,
-    isDraining: ({ context }) => context.draining,
-    isDeleted: ({ context }) => context.f.deletedAt !== undefined,
-    isNotYours: ({ context, event }) =>
-      (event.type === 'queue.edit' || event.type === 'queue.withdraw') &&
-      queueProblem(context.f, event.turnId, commands.writerOf(event)) !== null,
-    isBadMove: ({ context, event }) =>
-      event.type === 'queue.edit' &&
-      typeof event.edit.before === 'string' &&
-      (event.edit.before === event.turnId || queueProblem(context.f, event.edit.before, event.edit.writerId) !== null),
-    isMetadataLarge: ({ context, event }) =>
-      event.type === 'session.patch' && metadataOverflows(context.f, event.patch, context.env.limits.metadataCharsMax),
-    isProcessRunning: ({ context, event }) =>
-      event.type === 'background.kill' && context.jobs.includes(event.processId),
-    processesFull: ({ context: { jobs, env } }) =>
-      jobs.length >= env.limits.backgroundSessionMax || env.processesInAll() >= env.limits.backgroundMax,
-    noProcesses: ({ context }) => context.jobs.length === 0,
-    namesCall: ({ event }) => event.type === 'turn.cancel' && event.target.callId !== undefined,
-    hitsRunningCall: ({ context, event }) =>
-      event.type === 'turn.cancel' && targetCall(context.f, event.target)?.progress.state === 'started',
-    hitsOpenCall: ({ context, event }) =>
-      event.type === 'turn.cancel' &&
-      ['asked', 'waiting'].includes(targetCall(context.f, event.target)?.progress.state ?? ''),
-    isRefusedCall: ({ context, event }) =>
-      'callId' in event && !stale(context.f, event) && callState(context.f, event.callId) === 'refused',
-    hitsActive: ({ context, event }) => event.type === 'turn.cancel' && cancelHits(context.f, event.target).active,
-    isCurrent: ({ context, event }) => !stale(context.f, event),
-    isUnattended: ({ context, event }) => !stale(context.f, event) && !context.env.attended(context.f.sessionId),
-    isRemembered: ({ context, event }) =>
-      event.type === 'call.ask' &&
-      event.question === undefined &&
-      !stale(context.f, event) &&
-      rememberedBy(context.f, callName(context.f, event.callId)) !== null,
-    isMisfit: ({ context, event }) => event.type === 'permission.resolve' && misfit(context.f, event.decision) !== null,
-    isOpenRequest: ({ context, event }) =>
-      event.type === 'permission.resolve' && requestIsOpen(context.f, event.decision.requestId),
-    isExpirable: ({ context, event }) => event.type === 'call.expire' && requestIsOpen(context.f, event.requestId),
-    isDecided: ({ context, event }) =>
-      event.type === 'permission.resolve' &&
-      context.f.decisions.some((taken) => taken.requestId === event.decision.requestId),
-  },
+  guards: SESSION_GUARDS,
 }).createMachine({
   id: 'session',
   context: ({ input }) => ({
@@ -211,6 +154,7 @@ export const sessionMachine = setup({
     endAsks: [],
     jobs: [],
     firstDeltaAtMs: null,
+    undoing: null,
     draining: false,
   }),
   initial: 'recovering',
@@ -234,6 +178,7 @@ export const sessionMachine = setup({
       { actions: 'patchSession' },
     ],
     'session.undelete': [{ guard: 'isDeleted', actions: 'restoreSession' }, { actions: 'answerAlive' }],
+    'session.undo': { actions: 'refuseBusy' },
     'background.start': [
       { guard: 'isDeleted', actions: 'refuseDeleted' },
       { guard: 'processesFull', actions: 'refuseProcesses' },
@@ -248,11 +193,7 @@ export const sessionMachine = setup({
   states: {
     recovering: {
       entry: ['recover', 'closeProcesses'],
-      always: [
-        { guard: 'hasQueued', target: 'running' },
-        { guard: 'isDeleted', target: 'deleted' },
-        { target: 'idle' },
-      ],
+      always: [{ guard: 'hasRollback', target: 'undoing' }, ...NEXT],
     },
     idle: {
       after: {
@@ -264,6 +205,10 @@ export const sessionMachine = setup({
       },
       on: {
         'turn.submit': [...KNOWN_KEY, { target: 'running', actions: 'admit' }],
+        'session.undo': [
+          { guard: 'cannotUndo', actions: 'refuseUndo' },
+          { target: 'undoing', actions: 'beginUndo' },
+        ],
         'session.delete': { target: 'deleted', actions: ['deleteSession', 'endProcesses'] },
         'session.drain': 'closing',
         'session.stop': 'closing',
@@ -276,12 +221,7 @@ export const sessionMachine = setup({
         id: 'turn',
         src: 'turn',
         input: ({ context, self }) => turnInput(context, self),
-        onDone: [
-          { guard: 'isDraining', target: 'closing' },
-          { guard: 'hasQueued', target: 'running', reenter: true },
-          { guard: 'isDeleted', target: 'deleted' },
-          { target: 'idle' },
-        ],
+        onDone: [{ guard: 'isDraining', target: 'closing' }, { guard: 'hasRollback', target: 'undoing' }, ...NEXT],
       },
       initial: 'active',
       on: { 'session.drain': { actions: 'noteDrain' } },
@@ -291,6 +231,7 @@ export const sessionMachine = setup({
             'turn.submit': [
               ...BUSY,
               { guard: 'interrupts', target: 'cancelling', actions: ['admit', 'interruptActive'] },
+              { guard: 'rollsBack', target: 'cancelling', actions: ['admit', 'rollActiveBack'] },
               // It waits at the head until the running turn's next step takes it in ([WP4]).
               { guard: 'steers', actions: 'admit' },
               { actions: 'admit' },
@@ -338,6 +279,7 @@ export const sessionMachine = setup({
           after: {
             cancelDeadline: [
               { guard: 'isDraining', target: '#session.closing' },
+              { guard: 'hasRollback', target: '#session.undoing' },
               { guard: 'hasQueued', target: '#session.running', reenter: true },
               { guard: 'isDeleted', target: '#session.deleted' },
               { target: '#session.idle' },
@@ -364,6 +306,20 @@ export const sessionMachine = setup({
         },
       },
     },
+    // Files are taken back ([TL4], [WP8]): whatever comes waits for it, and it is short.
+    undoing: {
+      entry: 'beginRollback',
+      invoke: { id: 'restore', src: 'restore', input: ({ context }) => undo.restoreInput(context) },
+      after: { restoreDeadline: { target: 'undone', actions: 'giveUpRestore' } },
+      on: {
+        'restore.done': { target: 'undone', actions: 'recordRestored' },
+        'turn.submit': [{ guard: 'isDeleted', actions: 'refuseDeleted' }, ...BUSY, { actions: 'admit' }],
+        'session.delete': { actions: 'refuseBusy' },
+        'session.drain': { actions: 'noteDrain' },
+        'session.stop': { actions: 'noteDrain' },
+      },
+    },
+    undone: { always: [{ guard: 'isDraining', target: 'closing' }, ...NEXT] },
     // Put away: everything is still there to read, nothing is taken on.
     deleted: {
       after: {

@@ -17,6 +17,8 @@ export interface TurnInput {
   workspace: string | undefined;
   policy: TurnPolicy;
   tools: Pick<Tools, 'offered' | 'plan'>;
+  /** What its calls overwrite is kept, so that it can be taken back. */
+  keepVersions: boolean;
   limits: Limits;
   permissionDeadlineMs: number;
   session: AnyActorRef;
@@ -171,6 +173,7 @@ export const jobInput = (c: TurnContext, afterSeq: number): ToolJobInput => {
       args: plan?.args ?? {},
       workspace: c.workspace ?? '',
       deniedPaths: deniedPaths(c.policy, call.name),
+      keepVersions: c.keepVersions,
       ...(plan?.confined === undefined ? {} : { confined: plan.confined }),
       deadlineMs: plan?.deadlineMs ?? c.limits.toolDeadlineMs,
     },

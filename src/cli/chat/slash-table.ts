@@ -38,9 +38,8 @@ const LATER = 'not built yet';
 const NOT_HERE = 'not part of this build';
 
 const elsewhere: Elsewhere = {
-  undo: `${LATER}: until then your version control brings files back (/diff shows what changed)`,
-  checkpoint: `${LATER}: commit before you begin, and /diff shows what changed`,
-  cp: `${LATER}: commit before you begin, and /diff shows what changed`,
+  checkpoint: 'each turn is one by itself: /undo takes back what the newest did to files',
+  cp: 'each turn is one by itself: /undo takes back what the newest did to files',
   compact: `${LATER}: /clear begins a new session, and opta sessions fork takes an earlier point up again`,
   server: terminal('server'),
   image: 'images cannot be sent: a message is text',

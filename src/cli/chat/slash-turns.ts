@@ -3,6 +3,7 @@ import { openRequests } from '../../protocol/session-state.ts';
 import type { Mode } from '../../protocol/turn.ts';
 import { answerFrom } from '../ask.ts';
 import { sessionsCommand } from '../commands/sessions.ts';
+import { undoText } from '../commands/undo.ts';
 import { UsageError } from '../exit.ts';
 import { oneLine } from '../output.ts';
 import type { Room, SlashCommand } from './slash.ts';
@@ -108,6 +109,24 @@ export const TURNS: readonly SlashCommand[] = [
       const { models } = await talk.client.call('lmx.models', { signal });
       if (models.length === 0) ctx.output.out('No model is loaded.\n');
       for (const { model_id, status } of models) ctx.output.out(`${oneLine(model_id)}  ${oneLine(status, 40)}\n`);
+    },
+  },
+  {
+    name: 'undo',
+    aliases: [],
+    usage: '[turn] [--dry-run]',
+    text: 'take back what a turn did to files; the newest that did anything',
+    run: async ({ ctx, talk }, { args }) => {
+      const [turnId, ...more] = args.filter((word) => word !== '--dry-run');
+      if (more.length > 0) throw new UsageError('/undo takes one turn');
+      const body = {
+        writerId: talk.writerId,
+        ...(turnId === undefined ? {} : { turnId }),
+        ...(args.includes('--dry-run') ? { dryRun: true } : {}),
+      };
+      ctx.output.out(
+        undoText(await talk.client.call('turns.undo', { params: { id: talk.sessionId }, body: body as never })),
+      );
     },
   },
   mode('plan', [], 'read only: the model reads and plans'),

@@ -22,4 +22,15 @@ export const addInspect = (program: Command, ctx: Context, done: Done): void => 
       const { whyCommand } = await import('../commands/inspect.ts');
       done(await whyCommand(ctx, session, options));
     });
+  program
+    .command('undo')
+    .description('take back what a turn did to files; all of it, or nothing')
+    .argument('[turn]', 'turn id (default: the newest that changed files)')
+    .option('--session <id>', "the turn's session, or the beginning of its id (default: the newest of this folder)")
+    .option('--dry-run', 'only say what would be done')
+    .option('--json', 'as JSON')
+    .action(async (turn: string | undefined, options: { session?: string; dryRun?: boolean; json?: boolean }) => {
+      const { undoCommand } = await import('../commands/undo.ts');
+      done(await undoCommand(ctx, turn, options));
+    });
 };

@@ -103,6 +103,10 @@ export const EVENT_NOTES: { readonly [name in EventName]: readonly [summary: str
     'The turn failed, was cancelled or was interrupted. Terminal',
     { ...who, message: 'Turn cancelled', code: 'cancelled', outcome: 'cancelled', partial: true },
   ],
+  'files.restored': [
+    'What a turn did to files was taken back, as far as nobody changed them since',
+    { ofTurn: turnId, how: 'undo', by: 'ada', restored: ['note.md'], kept: [] },
+  ],
   'background.status': [
     'A background process began or ended',
     {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ResolvePermissionSchema } from '../frames.ts';
-import { RequestIdSchema, SessionIdSchema, TurnIdSchema, WriterIdSchema } from '../ids.ts';
+import { ClientIdSchema, RequestIdSchema, SessionIdSchema, TurnIdSchema, WriterIdSchema } from '../ids.ts';
 import { CancelSchema, DecisionSchema, EditQueuedSchema, QueuedTurnSchema, SubmitTurnSchema } from '../turn.ts';
 import { none, type Operation, readSession, session, writeSession } from './operation.ts';
 
@@ -52,6 +52,26 @@ export const TURN_OPERATIONS = {
     }),
     errors: writeSession.errors,
     safety: 'write',
+  },
+  'turns.undo': {
+    ...writeSession,
+    summary: 'Take back what a turn did to files; all of it, or nothing when somebody changed one of them since',
+    paths: ['/v3/sessions/:id/undo'],
+    body: z.object({
+      /** Without it, the newest turn that changed files. */
+      turnId: TurnIdSchema.optional(),
+      writerId: WriterIdSchema,
+      clientId: ClientIdSchema.optional(),
+      /** Only say what would be done. */
+      dryRun: z.boolean().optional(),
+    }),
+    response: z.object({
+      turnId: z.string(),
+      undone: z.boolean(),
+      restored: z.array(z.string()),
+      kept: z.array(z.object({ path: z.string(), why: z.string() })),
+    }),
+    errors: [...writeSession.errors, 'nothing-to-undo', 'undo-conflict', 'session-busy', 'session-deleted'],
   },
   'queue.list': {
     ...readSession,

@@ -9,6 +9,6 @@ export const deleteFile = (ws: Workspace, args: { path: string }): ToolResult =>
   const slot = ws.slot(args.path, false);
   if (slot.existing === null) throw new OptaError('not-found', `${printable(args.path)} does not exist`);
   const { size } = slot.existing.node.stat;
-  removeFile(slot);
+  removeFile(ws, slot);
   return { result: `Deleted ${printable(slot.rel)} (${size} bytes)`, isError: false };
 };

@@ -1,9 +1,10 @@
 import type { ToolResult } from '../../actors/ports.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { printable } from '../outcome.ts';
+import { readWhole } from '../read-whole.ts';
 import { replaceFile } from '../replace-file.ts';
 import type { Workspace } from '../workspace.ts';
-import { readWhole, splice } from './edit-file.ts';
+import { splice } from './edit-file.ts';
 
 export interface MultiEditArgs {
   path: string;

@@ -2,9 +2,9 @@ import { LIMITS } from '../../actors/limits.ts';
 import type { ToolResult } from '../../actors/ports.ts';
 import { OptaError } from '../../protocol/errors.ts';
 import { MEMORY_FILE, type Memory, memoryText } from '../memory-line.ts';
+import { readWhole } from '../read-whole.ts';
 import { replaceFile } from '../replace-file.ts';
 import type { Workspace } from '../workspace.ts';
-import { readWhole } from './edit-file.ts';
 
 const HEAD = '# Memory\n\n';
 

@@ -1,4 +1,5 @@
-import type { CancelResult, ResolveResult, Submitted } from '../../actors/runtime.ts';
+import { LIMITS } from '../../actors/limits.ts';
+import type { CancelResult, ResolveResult, Submitted, UndoResult } from '../../actors/runtime.ts';
 import { type ErrorCode, OptaError } from '../../protocol/errors.ts';
 import type { TURN_OPERATIONS } from '../../protocol/operations/turns.ts';
 import type { OperationInput, OperationOutput } from '../../protocol/operations.ts';
@@ -7,6 +8,8 @@ import type { Answer, HandlersOf } from '../dispatch.ts';
 import { CANCEL_ASK_MS, type HandlerDeps, named, within } from './deps.ts';
 
 const NOT_FOUND = 'Session not found';
+/** The files are looked at and written in a tool process, behind whatever runs there. */
+const UNDO_ASK_MS = LIMITS.toolDeadlineMs + LIMITS.toolKillDeadlineMs + 1_000;
 
 export const turnHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof TURN_OPERATIONS> => {
   const { runtime } = deps;
@@ -23,6 +26,15 @@ export const turnHandlers = (deps: HandlerDeps): HandlersOf<keyof typeof TURN_OP
       const cancelling = within<CancelResult>(deps, (done) => runtime.cancel(params.id, body, done), CANCEL_ASK_MS);
       const result = await named(NOT_FOUND, cancelling);
       return { body: { ok: true, ...result } };
+    },
+    'turns.undo': async ({ params, body: { turnId, writerId, dryRun = false } }) => {
+      const undo = { ...(turnId === undefined ? {} : { turnId }), by: writerId, dryRun };
+      return {
+        body: await named(
+          NOT_FOUND,
+          within<UndoResult>(deps, (done) => runtime.undo(params.id, undo, done), UNDO_ASK_MS),
+        ),
+      };
     },
     'queue.list': async ({ params }) => {
       const { queue, active, seq, revision } = await named(
