@@ -23,6 +23,7 @@ import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
+import { withServices } from './services/workspace-tools.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { openLmdbStore } from './storage/lmdb-store.ts';
 import { createProcesses } from './tools/background.ts';
@@ -81,7 +82,7 @@ const run = async (): Promise<void> => {
   log.info(sandbox.kind === 'none' ? 'commands are unconfined' : 'commands are confined', { why: sandbox.why });
   const processes = createProcesses({ clock: realClock, log, identityOf, sandbox });
   const versionsDir = join(paths.dataDir, 'versions');
-  const tools = createTools({
+  const ownTools = createTools({
     clock: realClock,
     log,
     jobsMax: limits.toolJobsMax,
@@ -89,6 +90,13 @@ const run = async (): Promise<void> => {
     online: !(config.connection.loopbackOnly ?? false),
     outputsDir: join(paths.dataDir, 'outputs'),
     versionsDir,
+  });
+  const tools = withServices(ownTools, {
+    clock: realClock,
+    log,
+    version,
+    loopbackOnly: config.connection.loopbackOnly ?? false,
+    servers: () => config.mcp.servers,
   });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
@@ -110,6 +118,7 @@ const run = async (): Promise<void> => {
       clock: realClock,
       platform: process.platform,
       inference: engine,
+      open: tools.open,
       facts: () => (sandbox.kind === 'none' ? [] : [CONFINED]),
     }),
     rules: config.permissions.rules,
@@ -134,7 +143,7 @@ const run = async (): Promise<void> => {
     version,
     model: () => model() || (config.engine === 'demo' ? 'demo' : ''),
     facts: () => ({
-      toolWorkers: tools.status(),
+      toolWorkers: ownTools.status(),
       limits,
       engine: {
         ...engine.status(),
@@ -178,7 +187,7 @@ const run = async (): Promise<void> => {
     rmSync(paths.pidFile, { force: true });
     await new Promise<void>((resolve) => system.stop(resolve));
     admin?.close();
-    await closeAll(server, engine, tools);
+    await closeAll(server, engine, [tools, ownTools]);
     await new Promise<void>((resolve) => store.close(() => resolve()));
     lock.release();
     log.info('daemon stopped');
@@ -315,10 +324,10 @@ const mayAdminister = (config: Config): OptaError | null => {
 const closeAll = async (
   server: Server,
   engine: { close(): void },
-  tools: { close(): Promise<void> },
+  tools: { close(): Promise<void> }[],
 ): Promise<void> => {
   engine.close();
-  await Promise.all([server.close(), tools.close()]);
+  await Promise.all([server.close(), ...tools.map((one) => one.close())]);
 };
 
 /** For what comes after the sessions and the connections: the store, and the lock. */

@@ -20,7 +20,15 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
   // They tell of the daemon as its clients find it: the state file, and whether it answers.
   [
     'operations/',
-    ['operations/', 'client/daemon-state.ts', 'client/discover.ts', 'config/', 'process-identity.ts', 'protocol/'],
+    [
+      'operations/',
+      'services/',
+      'client/daemon-state.ts',
+      'client/discover.ts',
+      'config/',
+      'process-identity.ts',
+      'protocol/',
+    ],
   ],
   // What the terminal and the page have in common: pictures of a session, without a screen.
   ['views/', ['views/', 'client/', 'protocol/']],
@@ -69,6 +77,8 @@ const FENCES: readonly [of: string, may: readonly string[]][] = [
     ],
   ],
   ['lmx-main.ts', ['*']],
+  // Programs of others that lend their tools: they run beside ours, and are told of through the same port.
+  ['services/', ['services/', 'tools/', 'actors/ports.ts', 'actors/limits.ts', 'config/', 'protocol/']],
   ['tools/', ['tools/', 'actors/ports.ts', 'actors/limits.ts', 'protocol/']],
   ['transport/', ['transport/', 'actors/ports.ts', 'actors/limits.ts', 'actors/runtime.ts', 'protocol/']],
   ['platform.ts', ['actors/ports.ts', 'actors/limits.ts', 'config/', 'protocol/']],
@@ -86,7 +96,7 @@ const PACKAGE_FENCES: readonly [name: RegExp, where: RegExp][] = [
   [/^commander$/, /^cli\//],
   [/^ajv/, /^cli\//],
   [/^@napi-rs\/keyring$/, /^operations\//],
-  [/^@modelcontextprotocol\//, /^operations\//],
+  [/^@modelcontextprotocol\//, /^(?:operations|services)\//],
   [/^reblessed$/, /^tui\//],
 ];
 
@@ -105,6 +115,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['inference', /^inference\//, 2_900],
   ['inference server', /^lmx\//, 4_800],
   ['tools', /^tools\//, 6_500],
+  ['services', /^services\//, 1_200],
   ['client', /^client\//, 2_300],
   ['configuration', /^config\//, 1_600],
   ['named operations', /^operations\//, 4_000],

@@ -146,6 +146,17 @@ export const LIMITS = {
   toolFetchMs: 30_000,
   toolFetchRedirectsMax: 5,
 
+  // Servers of tools
+  /** How long a turn waits for them; how long one may take to start; and how long one is kept that nobody needs. */
+  servicesOpenMs: 8_000,
+  servicesStartMs: 20_000,
+  servicesIdleMs: 10 * 60_000,
+  /** Between two tries of one that ends. */
+  servicesPauseMaxMs: 60_000,
+  serviceToolsMax: 100,
+  serviceTextCharsMax: 4_000,
+  serviceSchemaCharsMax: 20_000,
+
   // Background processes
   backgroundSessionMax: 5,
   backgroundMax: 64,

@@ -19,7 +19,8 @@ import { type Sandbox, WRAPPERS } from './sandbox/sandbox.ts';
  * 3. The end of the leader is the end of the process: what it started is ended with it, in its group or, on Linux, wherever it
  *    went with the mark in its environment.
  */
-const SWEEP =
+/** Of a guard: ends what carries its own mark, wherever it went. */
+export const SWEEP =
   'read -r me _ </proc/self/stat; for pass in 1 2 3 4 5; do for p in /proc/[0-9]*; do p=${p#/proc/}; ' +
   '[ "$p" = "$me" ] || ! grep -qzxF "OPTA_BACKGROUND=$OPTA_BACKGROUND" "/proc/$p/environ" || kill -9 "$p"; done; sleep 0.1; done';
 const LAUNCHER =

@@ -51,7 +51,8 @@ test('[TL4] the newest turn, a named one, each once; the model is told', async (
   expect([text('a.txt'), text('b.txt'), text('new.txt')]).toEqual(['mine, not committed\n', null, null]);
   expect(await undo({ turnId: first })).toMatchObject({ status: 404, json: { code: 'nothing-to-undo' } });
   await turn([]);
-  const system = (world.lmx.requests.at(-1)?.body as { messages: { content: string }[] }).messages[0]?.content ?? '';
+  const asked = world.lmx.requests.at(-1)?.body as { messages: { content: string }[] } | undefined;
+  const system = asked?.messages[0]?.content ?? '';
   expect(system).toContain(first);
   expect(system).toContain('taken back');
   const log = await world.daemon.log(sessionId);

@@ -1,12 +1,12 @@
-import { homedir } from 'node:os';
 import type { Client, Transport } from '@modelcontextprotocol/client';
 import type { Env } from '../../config/paths.ts';
 import type { McpServer } from '../../config/schema.ts';
 import { coverUrl } from '../../config/secrets.ts';
 import { OptaError } from '../../protocol/errors.ts';
-import { guardedFetch } from './loopback-fetch.ts';
-import { type HttpServer, isHttp, type StdioServer } from './servers.ts';
-import { GroupTransport } from './stdio.ts';
+import { closed, placeOf, reasonOf, stdioOf } from '../../services/connection.ts';
+import { guardedFetch } from '../../services/loopback-fetch.ts';
+import { GroupTransport } from '../../services/stdio-transport.ts';
+import { isHttp } from './servers.ts';
 
 export interface Tool {
   name: string;
@@ -28,8 +28,6 @@ export interface ProbeWorld {
   cwd?: string;
   signal?: AbortSignal;
 }
-
-const CLOSE_MS = 2_000;
 
 /**
  * Starts or reaches a server of tools, asks for its tools, and leaves nothing behind. Rejects with `mcp-failed`, `timeout` or
@@ -72,19 +70,6 @@ export const probe = async (server: McpServer, world: ProbeWorld): Promise<Probe
   }
 };
 
-/** `fetch` takes no name and password in an address; they belong into a header. One that is given has the last word. */
-const placeOf = (server: HttpServer): { url: string; headers: { [name: string]: string } } => {
-  const url = new URL(server.url);
-  const { username, password } = url;
-  const given = server.headers ?? {};
-  if (username === '' && password === '') return { url: url.href, headers: given };
-  url.username = '';
-  url.password = '';
-  const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64');
-  const isGiven = Object.keys(given).some((name) => name.toLowerCase() === 'authorization');
-  return { url: url.href, headers: isGiven ? given : { ...given, Authorization: `Basic ${login}` } };
-};
-
 const ask = async (client: Client, transport: Transport, timeout: number, signal: AbortSignal): Promise<Tool[]> => {
   await client.connect(transport, { timeout, signal });
   if (client.getServerCapabilities()?.tools === undefined) return [];
@@ -99,40 +84,3 @@ const aborted = (signal: AbortSignal): Promise<never> =>
     if (signal.aborted) give();
     else signal.addEventListener('abort', give, { once: true });
   });
-
-const stdioOf = async (
-  sdk: typeof import('@modelcontextprotocol/client'),
-  server: StdioServer,
-  { env, cwd = env.HOME || homedir() }: ProbeWorld,
-): Promise<Transport> => {
-  const { getDefaultEnvironment, StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
-  // No process groups there, and commands such as npx are scripts, which the library knows how to start.
-  if (process.platform === 'win32')
-    return new StdioClientTransport({
-      ...server,
-      env: { ...getDefaultEnvironment(), ...server.env },
-      cwd,
-      stderr: 'ignore',
-    });
-  return new GroupTransport(sdk, server, { env: getDefaultEnvironment(), cwd });
-};
-
-const closed = async (client: Client, transport: Transport): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_MS);
-  });
-  // Both: a client that never connected does not know its transport.
-  await Promise.race([Promise.allSettled([client.close(), transport.close()]), late]);
-  clearTimeout(timer);
-};
-
-/** Libraries hide what happened in the cause of the cause; what the innermost says is the reason. */
-const reasonOf = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return String(cause);
-  let inner = cause;
-  for (let depth = 0; depth < 5 && inner.cause instanceof Error; depth++) inner = inner.cause;
-  return inner === cause || cause.message.includes(inner.message)
-    ? cause.message
-    : `${cause.message}: ${inner.message}`;
-};

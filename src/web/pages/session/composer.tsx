@@ -19,6 +19,7 @@ const BUSY: { readonly [B in OnBusy]: string } = {
   enqueue: 'waits until the turns before it are done',
   steer: 'goes into the running turn at its next step',
   interrupt: 'ends the running turn and starts',
+  rollback: 'ends the running turn, takes back what it did to files, and starts',
   reject: 'is refused while a turn runs',
 };
 

@@ -1,12 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { JSONRPCMessage, ReadBuffer, Transport } from '@modelcontextprotocol/client';
-import type { StdioServer } from './servers.ts';
+import { SWEEP } from '../tools/background.ts';
+import type { StdioServer } from './connection.ts';
 
 type Sdk = typeof import('@modelcontextprotocol/client');
 
 const STDERR_CHARS_MAX = 2_000;
 /** For a server that ends by itself when its input is closed, and then for one that ends when it is told to. */
 const PATIENCE_MS = 500;
+
+interface StdioWorld {
+  env: { [name: string]: string };
+  cwd: string;
+  /** `NAME=value` in its environment; with it the server ends when this process does, however that ends ([MC4]). */
+  mark?: string;
+}
 
 /**
  * A server as the leader of its own process group. `npx` and its kind start the real server as a child, which outlives them; so it is
@@ -17,7 +25,7 @@ export class GroupTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   readonly #server: StdioServer;
-  readonly #world: { env: { [name: string]: string }; cwd: string };
+  readonly #world: StdioWorld;
   readonly #sdk: Sdk;
   readonly #buffer: ReadBuffer;
   #child: ChildProcess | null = null;
@@ -27,7 +35,7 @@ export class GroupTransport implements Transport {
   #ended: string | null = null;
   #stderr = '';
 
-  constructor(sdk: Sdk, server: StdioServer, world: { env: { [name: string]: string }; cwd: string }) {
+  constructor(sdk: Sdk, server: StdioServer, world: StdioWorld) {
     this.#sdk = sdk;
     this.#server = server;
     this.#world = world;
@@ -49,12 +57,19 @@ export class GroupTransport implements Transport {
   start(): Promise<void> {
     const { command, args, env } = this.#server;
     return new Promise((resolve, reject) => {
-      const child = spawn(command, args, {
-        cwd: this.#world.cwd,
-        env: { ...this.#world.env, ...env },
-        stdio: ['pipe', 'pipe', 'pipe'],
+      const { cwd, mark } = this.#world;
+      const [program, words] = mark === undefined ? [command, args] : guarded(command, args);
+      const marked = mark === undefined ? {} : Object.fromEntries([mark.split('=', 2) as [string, string]]);
+      const child = spawn(program, words, {
+        cwd,
+        env: { ...this.#world.env, ...env, ...marked },
+        // The last is the guard's: it closes when we die.
+        stdio: ['pipe', 'pipe', 'pipe', mark === undefined ? 'ignore' : 'pipe'],
         detached: true,
       });
+      child.stdio[3]?.on('error', () => undefined);
+      // Its guard ends what it left behind; as long as that is there the pipes are not closed.
+      child.once('exit', () => child.stdio[3]?.destroy());
       this.#child = child;
       this.#exited = new Promise((done) => {
         child.once('exit', (code, signal) => {
@@ -78,10 +93,10 @@ export class GroupTransport implements Transport {
           this.onclose?.();
         });
       });
-      child.stdin.on('error', (cause) => this.onerror?.(cause));
-      child.stdout.on('error', (cause) => this.onerror?.(cause));
-      child.stdout.on('data', (chunk: Buffer) => this.#read(chunk));
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      child.stdin?.on('error', (cause) => this.onerror?.(cause));
+      child.stdout?.on('error', (cause) => this.onerror?.(cause));
+      child.stdout?.on('data', (chunk: Buffer) => this.#read(chunk));
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
         this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);
       });
     });
@@ -122,6 +137,18 @@ export class GroupTransport implements Transport {
     }
   }
 }
+
+/** The guard is forked first, so that it is there whatever the server does. */
+const guarded = (command: string, args: readonly string[]): [string, string[]] => [
+  '/bin/sh',
+  [
+    '-c',
+    `( (trap "" TERM INT HUP; read -r _ <&3; ${SWEEP}; kill -9 0) </dev/null >/dev/null 2>&1 & ); exec "$@" 3<&-`,
+    'opta',
+    command,
+    ...args,
+  ],
+];
 
 /** Groups that run now: whoever ends this process early ends them too. */
 const live = new Set<number>();
