@@ -146,6 +146,9 @@ export const LIMITS = {
   toolFetchMs: 30_000,
   toolFetchRedirectsMax: 5,
 
+  /** A task that is handed on; its turn has the bounds of any turn besides. */
+  agentDeadlineMs: 30 * 60_000,
+
   // Servers of tools
   /** How long a turn waits for them; how long one may take to start; and how long one is kept that nobody needs. */
   servicesOpenMs: 8_000,

@@ -103,6 +103,7 @@ export const createSystem = (p: SystemParts): System => {
   const ofSession = sessionTools({
     ...p,
     stateOf: (id) => registry.stateOf(id),
+    runtime: () => system,
     command: (id, done, make) => deliver(id, done, make),
   });
 
@@ -239,7 +240,7 @@ export const createSystem = (p: SystemParts): System => {
     });
   };
 
-  return {
+  const system: System = {
     daemonId: p.daemonId,
     parts: { journal, registry, attachments, asks, feed },
 
@@ -381,6 +382,7 @@ export const createSystem = (p: SystemParts): System => {
       });
     },
   };
+  return system;
 };
 
 const tooLong = (what: string, max: number, unit: string): OptaError =>

@@ -9,7 +9,7 @@ import { plainUrl, previewOf } from './preview.ts';
 
 /** The table of tools: everything that the model, the policy and people are told about one. */
 interface Tool {
-  name: ToolName | typeof ASK_USER | typeof RUN_COMMAND | BackgroundTool;
+  name: ToolName | typeof ASK_USER | typeof RUN_COMMAND | SessionTool;
   toolClass: ToolClass;
   description: string;
   schema: z.ZodObject;
@@ -19,7 +19,7 @@ interface Tool {
 /** The one tool that is no job: people are its answer ([PM7]). */
 const ASK_USER = 'ask_user';
 /** They are commands to the session, and run in it. */
-type BackgroundTool = 'bg_start' | 'bg_status' | 'bg_output' | 'bg_kill';
+type SessionTool = 'bg_start' | 'bg_status' | 'bg_output' | 'bg_kill' | 'spawn_agent';
 /** It runs beside the tool processes, as a process of its own. */
 export const RUN_COMMAND = 'run_command';
 
@@ -263,6 +263,21 @@ const TOOLS: readonly Tool[] = [
     (a) => `Fetch ${plainUrl(a.url)}`,
   ),
   tool(
+    'spawn_agent',
+    'delegate',
+    'Hands a task on to another agent in this workspace, under the same rules, and waits for its answer. It sees nothing of this conversation: say all that it needs.',
+    z.strictObject({
+      task: text('The whole task.')
+        .min(1)
+        .max(LIMITS.questionCharsMax * 4),
+      mode: z
+        .enum(['do', 'plan', 'review', 'research'])
+        .optional()
+        .describe('plan, review and research only read. Default: as this turn.'),
+    }),
+    (a) => `Hand on${a.mode === undefined ? '' : ` (${a.mode})`}: ${a.task}`,
+  ),
+  tool(
     ASK_USER,
     'question',
     'Asks the user a question and waits for the answer, which is the result. For what only the user can know or decide; not for permission to use a tool.',
@@ -303,7 +318,8 @@ export interface Reach {
 const HERE: Reach = { online: false, commands: false };
 
 const isHere = ({ name, toolClass }: Pick<Tool, 'name' | 'toolClass'>, { online, commands }: Reach): boolean =>
-  (online || toolClass !== 'network') && (commands || (toolClass !== 'exec' && !name.startsWith('bg_')));
+  (online || toolClass !== 'network') &&
+  (commands || (toolClass !== 'exec' && toolClass !== 'delegate' && !name.startsWith('bg_')));
 
 /** [PM4] A mode that is not known to write gets readers and questions only. The turn's policy refuses writers again when they are called. */
 export const offered = ({ mode }: Pick<ToolScope, 'mode'>, reach: Reach = HERE): ToolSpec[] => {

@@ -81,6 +81,8 @@ export const createTools = (world: ToolWorld): ToolRunner => {
     offered: (scope) => offered(scope, reach),
     plan(name, argsText, scope) {
       const planned = plan(name, argsText, reach);
+      if (typeof planned !== 'string' && planned.toolClass === 'delegate')
+        return { ...planned, deadlineMs: LIMITS.agentDeadlineMs };
       return processes && typeof planned !== 'string' && planned.toolClass === 'exec'
         ? commandPlan(name, planned, scope, processes)
         : planned;

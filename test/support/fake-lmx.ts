@@ -19,6 +19,8 @@ export interface Directive {
   /** Asked for in the first `rounds` rounds after the user's message; then comes text. */
   tools?: { name: string; args: unknown }[];
   rounds?: number;
+  /** The calls of each round, in place of `tools`. */
+  steps?: { name: string; args: unknown }[][];
   preText?: string;
   delayMs?: number;
   /** Tears the connection after this many tokens; `dieTimes` prompts long (-1: always), then the same prompt succeeds. */
@@ -156,7 +158,7 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
     const messages = seen.body.messages ?? [];
     const at = messages.findLastIndex((m) => m.role === 'user');
     const key = messages[at]?.content ?? '';
-    const said = /@@(\{[\s\S]*?\})@@/.exec(key)?.[1];
+    const said = /@@(\{[\s\S]*\})@@/.exec(key)?.[1];
     const round = messages.slice(at + 1).filter((m) => m.role === 'assistant' && m.tool_calls?.length).length;
     return { ...(said ? (JSON.parse(said) as Directive) : {}), ...options.reply?.(seen), key, round };
   };
@@ -166,9 +168,10 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
     if (d.delayMs) await sleep(d.delayMs);
     if (d.think !== undefined && d.reasoning) yield { reasoning: d.think };
     else if (d.think !== undefined) for (const text of [...words(`<think>${d.think}`), '</think>']) yield { text };
-    if (d.tools && d.round < (d.rounds ?? 1)) {
+    const calls = d.steps ? d.steps[d.round] : d.round < (d.rounds ?? 1) ? d.tools : undefined;
+    if (calls) {
       for (const text of words(d.preText ?? '')) yield { text };
-      for (const [index, { name, args }] of d.tools.entries()) {
+      for (const [index, { name, args }] of calls.entries()) {
         const text = typeof args === 'string' ? args : JSON.stringify(args ?? {});
         yield { call: { index, id: `call_${++serial}`, name, arguments: text } };
       }

@@ -6,6 +6,7 @@ const READERS = ['list_dir', 'read_file', 'search_files', 'find_files', 'git_sta
 const WRITERS = ['write_file', 'edit_file', 'multi_edit', 'delete_file', 'save_memory'];
 const NETWORK = ['web_fetch'];
 const EXEC = ['run_command', 'bg_start', 'bg_kill'];
+const DELEGATE = ['spawn_agent'];
 const WATCH = ['bg_status', 'bg_output'];
 const QUESTIONS = ['ask_user'];
 
@@ -23,10 +24,12 @@ test('[PM4] only chat and do offer writers; a mode that nobody knows offers none
 test('[TL8] where only loopback is reached web_fetch is not offered, and refused; else chat, do and research have it', () => {
   const online = { online: true, commands: true };
   for (const mode of ['chat', 'do'])
-    expect(names(mode, online)).toEqual([...READERS, ...WATCH, ...WRITERS, ...EXEC, ...NETWORK, ...QUESTIONS].sort());
+    expect(names(mode, online)).toEqual(
+      [...READERS, ...WATCH, ...WRITERS, ...EXEC, ...DELEGATE, ...NETWORK, ...QUESTIONS].sort(),
+    );
   expect(names('research', online)).toEqual([...READERS, ...WATCH, ...NETWORK, ...QUESTIONS].sort());
   expect(names('do', { online: false, commands: true })).toEqual(
-    [...READERS, ...WATCH, ...WRITERS, ...EXEC, ...QUESTIONS].sort(),
+    [...READERS, ...WATCH, ...WRITERS, ...EXEC, ...DELEGATE, ...QUESTIONS].sort(),
   );
   for (const mode of ['plan', 'review', '']) expect(names(mode, online)).not.toContain('web_fetch');
   const call = '{"url":"https://example.com/"}';
@@ -53,19 +56,22 @@ test('[PM4] every tool says its class, and takes no argument that it does not kn
       edits: [{ old_text: 'o', new_text: 'n' }],
       command: 'true',
       id: 'p1',
+      task: 't',
     };
     const own = Object.keys((parameters as { properties: object }).properties);
     const picked = Object.fromEntries(Object.entries(args).filter(([k]) => own.includes(k)));
     const planned = plan(name, JSON.stringify(picked), { online: true, commands: true });
     const toolClass = WRITERS.includes(name)
       ? 'write'
-      : EXEC.includes(name)
-        ? 'exec'
-        : QUESTIONS.includes(name)
-          ? 'question'
-          : NETWORK.includes(name)
-            ? 'network'
-            : 'read';
+      : DELEGATE.includes(name)
+        ? 'delegate'
+        : EXEC.includes(name)
+          ? 'exec'
+          : QUESTIONS.includes(name)
+            ? 'question'
+            : NETWORK.includes(name)
+              ? 'network'
+              : 'read';
     expect(planned).toMatchObject({ toolClass, args: picked });
     expect(plan(name, JSON.stringify({ ...picked, sudo: 'rm' }), { online: true, commands: true })).toMatch(
       /^Error \(invalid-request\).*sudo/,

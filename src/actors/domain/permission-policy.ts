@@ -68,6 +68,8 @@ export const judge = (policy: TurnPolicy, tool: string, call: Judged): Verdict =
   if (policy.dangerous) return { action: 'allow', by: 'rule:dangerous' };
   if (toolClass === 'read') return { action: 'allow', by: 'rule:read' };
   if (toolClass === 'write' && policy.auto) return { action: 'allow', by: 'rule:auto' };
+  // What it is handed to is asked about the same things under the same policy.
+  if (toolClass === 'delegate' && policy.auto) return { action: 'allow', by: 'rule:auto' };
   // It can do no more than a write could: see docs/decisions/0013.
   if (toolClass === 'exec' && call.confined && policy.auto) return { action: 'allow', by: 'rule:auto' };
   return { action: 'ask', by: `rule:${toolClass}` };

@@ -6,12 +6,13 @@ import type { SessionState } from '../../protocol/session-state.ts';
 import type { Limits } from '../limits.ts';
 import type { SessionCommand } from '../messages.ts';
 import type { Clock, Done, Ids, LogStore, Processes, ToolJobHandle, ToolResult, ToolRun, Tools } from '../ports.ts';
+import { type ChildTurnWorld, childTurns } from './child-turns.ts';
 
 /**
  * Tools that are commands to the call's own session: the background processes of a model are those of `/v3/background`, with the
  * same actors, bounds, output and end. A process that was begun outlives its call and its turn: that is what it is for.
  */
-export interface SessionToolWorld {
+export interface SessionToolWorld extends ChildTurnWorld {
   clock: Clock;
   ids: Ids;
   limits: Limits;
@@ -134,7 +135,7 @@ export const sessionTools = (world: SessionToolWorld): ReadonlyMap<string, Tools
     ['bg_output', output],
     ['bg_kill', end],
   ];
-  return new Map(tools.map(([name, carry]) => [name, once(carry)]));
+  return new Map([...tools.map(([name, carry]) => [name, once(carry)] as const), ['spawn_agent', childTurns(world)]]);
 };
 
 /** A result after the kill is nobody's. */
