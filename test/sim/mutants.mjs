@@ -4,6 +4,7 @@
  */
 const J = 'src/actors/effects/journal.ts';
 const S = 'src/actors/machines/session.ts';
+const Q = 'src/actors/machines/session-guards.ts';
 const C = 'src/actors/machines/session-context.ts';
 const X = 'src/actors/machines/session-commands.ts';
 const T = 'src/actors/machines/session-records.ts';
@@ -169,7 +170,7 @@ export const MUTANTS = [
   {
     name: 'ask again and again',
     rule: 'PM6',
-    file: S,
+    file: Q,
     find: 'rememberedBy(context.f, callName(context.f, event.callId)) !== null,',
     replace: 'rememberedBy(context.f, callName(context.f, event.callId)) === event.turnId,',
   },
@@ -190,14 +191,14 @@ export const MUTANTS = [
   {
     name: 'a running call that nothing can end',
     rule: 'CX5',
-    file: S,
+    file: Q,
     find: "targetCall(context.f, event.target)?.progress.state === 'started',",
     replace: "targetCall(context.f, event.target)?.progress.state === 'never',",
   },
   {
     name: 'run what was cancelled before its place came',
     rule: 'CX5',
-    file: S,
+    file: Q,
     find: "callState(context.f, event.callId) === 'refused',",
     replace: "callState(context.f, event.callId) === 'never',",
     also: [
@@ -289,8 +290,8 @@ export const MUTANTS = [
     name: 'interrupt waits its turn',
     rule: 'TQ2',
     file: W,
-    find: "if (policy === 'interrupt') return { policy, position: 1 };",
-    replace: "if (policy === 'interrupt') return { policy, position: s.queue.length + 1 };",
+    find: "if (policy === 'interrupt' || policy === 'rollback') return { policy, position: 1 };",
+    replace: "if (policy === 'interrupt' || policy === 'rollback') return { policy, position: s.queue.length + 1 };",
   },
   {
     name: 'one key, two turns',
@@ -302,7 +303,7 @@ export const MUTANTS = [
   {
     name: 'a key that takes any request',
     rule: 'TQ5',
-    file: S,
+    file: Q,
     find: 'usedKey(context.f, event.input)?.digest === (event.digest ?? null)',
     replace: 'usedKey(context.f, event.input)?.digest !== undefined',
   },
@@ -337,7 +338,7 @@ export const MUTANTS = [
   {
     name: 'take steering in and leave it in the queue',
     rule: 'TQ3',
-    file: F,
+    file: 'src/protocol/session-endings.ts',
     find: 'return { ...next, queue, messages };',
     replace: "return { ...next, queue: r.event === 'turn.done' ? s.queue : queue, messages };",
   },
@@ -395,7 +396,7 @@ export const MUTANTS = [
     name: 'a read-only mode that writes',
     rule: 'PM4',
     file: 'src/actors/domain/permission-policy.ts',
-    find: "if (READ_ONLY.has(policy.mode) && toolClass !== 'read')",
+    find: "if (READ_ONLY.has(policy.mode) && !mayRead)",
     replace: "if (READ_ONLY.has(policy.mode) && toolClass === 'network')",
   },
   {

@@ -75,8 +75,7 @@ export const movedOrder = (s: SessionState, turnId: string, { writerId, before }
   return s.queue.map((t) => (t.writerId === writerId ? (arranged[next++] as string) : t.turnId));
 };
 
-/** The metadata that a patch leaves. */
-/** Whether it would be longer than that, and longer than it is: what is too long may always be made shorter. */
+/** Whether the metadata that a patch leaves would be longer than that, and longer than it is: what is too long may always be made shorter. */
 export const metadataOverflows = (s: SessionState, patch: PatchSession, charsMax: number): boolean => {
   if (patch.metadata === undefined) return false;
   const chars = JSON.stringify({ ...s.metadata, ...patch.metadata }).length;
