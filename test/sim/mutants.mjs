@@ -396,7 +396,7 @@ export const MUTANTS = [
     name: 'a read-only mode that writes',
     rule: 'PM4',
     file: 'src/actors/domain/permission-policy.ts',
-    find: "if (READ_ONLY.has(policy.mode) && !mayRead)",
+    find: 'if (READ_ONLY.has(policy.mode) && !mayRead)',
     replace: "if (READ_ONLY.has(policy.mode) && toolClass === 'network')",
   },
   {
