@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Compaction, charsOf, fitInto, type Room, tokensOf } from '../../src/actors/domain/context-window.ts';
 import { promptFor } from '../../src/actors/domain/prompt.ts';
 import { digest, summaryRequest } from '../../src/actors/domain/summary.ts';
+import type { Briefing } from '../../src/actors/ports.ts';
 import type { Message } from '../../src/protocol/session.ts';
 import { Harness } from './harness.ts';
 
@@ -122,12 +123,27 @@ describe('in a turn', () => {
   });
 
   test('[TB3] what cannot be made to fit ends the turn, and says so', () => {
-    const h = new Harness(narrow);
+    const said: Briefing = {
+      brief(_, done) {
+        done({ rules: [], notes: [], environment: [], contextTokens: 2_500 });
+        return () => undefined;
+      },
+    };
+    const h = new Harness({}, said);
     h.create('s');
     h.submit('s', `say ${'y'.repeat(40_000)}`);
     h.run(300);
     const end = h.log('s').find((r) => r.event === 'turn.error');
     expect(end?.payload).toMatchObject({ code: 'context-exhausted', stopReason: 'context' });
+  });
+
+  test('[TB3] a size that no server said is a guess: what cannot be made to fit is sent, and the server decides', () => {
+    const h = new Harness(narrow);
+    h.create('s');
+    h.submit('s', `say ${'y'.repeat(40_000)}`);
+    h.run(300);
+    expect(h.requests[0]?.messages.some(({ content }) => content.length > 40_000)).toBe(true);
+    expect(h.ends('s').map(([, outcome]) => outcome)).toEqual(['done']);
   });
 
   test('[TB4] the system message is made for the turn and is not in the conversation; a client’s own is left alone', () => {

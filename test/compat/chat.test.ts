@@ -158,7 +158,7 @@ describe('without a terminal', { timeout: 120_000 }, () => {
     ]);
     expect(run.stderr).toContain('did you mean /model?');
     expect(run.stderr).toContain('did you mean /status or /stats?');
-    expect(run.stderr).toContain('/undo: not built yet');
+    expect(run.stderr).toContain('No turn of this session has changed a file');
     expect(run.stderr).toContain('/sessions [words]');
     const { session_id } = linesOf(run).at(-1) ?? {};
     const events = (await world.daemon.get(`/v3/sessions/${session_id}/events`)).body as {

@@ -249,6 +249,24 @@ describe('a walk through all of it', () => {
     await client.close();
   }, 60_000);
 
+  test('[DS4] files that are taken back, and a conversation that outgrows its model', async () => {
+    await post('/v3/sessions', { sessionId: 'outgrown', metadata: { workspace } }, 201);
+    const client = await world.daemon.connect(path('outgrown'));
+    const script = JSON.stringify({ tools: [{ name: 'write_file', args: { path: 'back.txt', content: 'x' } }] });
+    client.send(submit('outgrown', `write @@${script}@@`, { overrides: { dangerous: true } }));
+    await client.frame(isEvent('turn.done'), 'the end');
+    await post('/v3/sessions/outgrown/undo', { writerId: 'ada' });
+    await client.frame(isEvent('files.restored'), 'the files');
+    // What the server lists for its model, and nearly all of it in one message.
+    await get('/v3/lmx/models');
+    for (const n of [1, 2]) client.send(submit('outgrown', `${n} ${'word '.repeat(12_000)} @@{"text":"ok"}@@`));
+    await client.frame(isEvent('context.compacted'), 'a summary');
+    await client.close();
+    const stream = await world.daemon.listen({ path: '/v3/sse/events?sessionId=outgrown&afterSeq=0&token=$TOKEN' });
+    await until(() => stream.text().includes('context.compacted'), 'the same in a stream');
+    stream.close();
+  }, 60_000);
+
   test('[DS4] background processes', async () => {
     const { process: one } = (await post(
       '/v3/background/start',

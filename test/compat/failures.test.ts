@@ -140,6 +140,27 @@ describe('tools', () => {
     await client.close();
   });
 
+  test('10b [PM7] ask_user is a request in every mode, and the answer of a person is its result', async () => {
+    const { client } = await inFolder('asks-people');
+    const tools = [{ name: 'ask_user', args: { question: 'Which one?', options: ['this', 'that'] } }];
+    client.send(submit('asks-people', asking(tools), { overrides: { dangerous: true } }));
+    const turnId = await turnIdOf(client);
+    const request = await client.frame(isEvent('permission.request'), 'a question');
+    const { requestId } = request.payload as { requestId: string };
+    client.send({
+      type: 'permission.resolve',
+      sessionId: 'asks-people',
+      requestId,
+      decision: 'allow',
+      answer: 'that',
+      decidedBy: 'a',
+    });
+    await client.frame(isTerminal(turnId), 'the end');
+    differs('questions-asked');
+    expect(client.frames.findLast(isEvent('tool.end'))?.payload).toMatchObject({ name: 'ask_user', result: 'that' });
+    await client.close();
+  });
+
   test('10b arguments that break off are never acted on: the turn ends', async () => {
     const { client } = await inFolder('torn');
     client.send(submit('torn', asking([{ name: 'list_dir', args: '{bad json' }])));

@@ -65,6 +65,9 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
     ],
     alone: true,
   },
+  undo: {
+    lines: [['--session', KNOWN_SESSION], ['--session', KNOWN_SESSION, '--dry-run'], ['--session', 'nobody'], ['t1']],
+  },
   doctor: { lines: [[], ['--exit-code']] },
   inspect: { lines: [[], [KNOWN_SESSION], ['nobody']] },
   why: { lines: [[KNOWN_SESSION], ['nobody']] },

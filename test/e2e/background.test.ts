@@ -149,16 +149,21 @@ describe.skipIf(!hasProcessTable)(`background processes${noProcessTable}`, () =>
     expect((await statusOf(second, tree, `?sessionId=${sessionId}`)).state).toBe('interrupted');
   });
 
-  test('[BG3][CR1] kill -9 of the daemon: the group goes with it, the next one ends the rest and says interrupted', async () => {
+  test.each([
+    ['its guard ends all of it, what left its group too', false],
+    ['and of the guard: all of it lives on until the next daemon ends it', true],
+  ])('[BG3][CR1] kill -9 of the daemon: %s, and the next one says interrupted', async (_, guardToo) => {
     const first = await daemonHere();
     const sessionId = await first.create({ workspace });
     const p = await start(first, sessionId, TREE);
     await grown(p);
     const all = family(p);
+    const guard = processes().find((one) => one.group === p.pid && one.command.includes('OPTA_BACKGROUND=$'));
+    expect(guard).toBeDefined();
+    if (guardToo) process.kill(guard?.pid as number, 'SIGKILL');
     await first.kill9();
-    await until('its group to end', () => !processes().some((one) => one.group === p.pid), 3_000);
-    // What had left the group is known to the next daemon by its mark.
-    expect(all.filter((pid) => family(p).includes(pid)).length).toBeGreaterThan(0);
+    if (guardToo) expect(family(p).length).toBe(all.length - 1);
+    else await until('all of it to end', () => family(p).length === 0, 5_000);
     const second = await daemonHere();
     await until('the rest to end', () => family(p).length === 0, 3_000);
     expect(endOf(await checked(second, sessionId), p)).toMatchObject([

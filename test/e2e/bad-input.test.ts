@@ -199,6 +199,7 @@ describe('ids and routes', () => {
       'turns.cancel': { turnId: 'x' },
       'permissions.resolve': { requestId: 'p1', decision: 'allow', decidedBy: 'a' },
       'queue.edit': { writerId: 'a', content: 'x' },
+      'turns.undo': { writerId: 'a' },
     };
     const places: { [name: string]: string } = { ':id': 'nobody', ':requestId': 'p1', ':turnId': 't1' };
     // The inference host's ids are no sessions.

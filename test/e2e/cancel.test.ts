@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 
 const LONG = say({ tokens: 100_000, tps: 200 }, 'long');
-const submit = async (content: string, more: { writerId?: string } = {}): Promise<string> =>
+const submit = async (content: string, more: { writerId?: string; overrides?: object } = {}): Promise<string> =>
   (await daemon.submit(sessionId, { content, ...more })).turnId;
 
 /** How the turn ended; throws unless it ended once and nothing of it follows, seen from a log that has gone on since. */
@@ -167,10 +167,11 @@ describe('cancel', () => {
     async () => {
       const tools = [
         { name: 'search_files', args: { pattern: 'needle', path: 'big.bin' } },
-        { name: 'list_dir', args: {} },
-        { name: 'list_dir', args: { path: '.' } },
+        // Reads would run beside it: these wait for it, and the third for the second.
+        { name: 'write_file', args: { path: 'second.txt', content: '2' } },
+        { name: 'write_file', args: { path: 'third.txt', content: '3' } },
       ];
-      const turnId = await submit(say({ tools, text: 'went on' }));
+      const turnId = await submit(say({ tools, text: 'went on' }), { overrides: { auto: true } });
       const running = (await socket.record('tool.start', (p) => p.turnId === turnId)).payload.id;
       const calls = (await socket.record('turn.progress', (p) => p.turnId === turnId && p.calls !== undefined)).payload
         .calls;

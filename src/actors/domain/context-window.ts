@@ -7,11 +7,13 @@ import type { Message } from '../../protocol/session.ts';
  * 1. Results of older calls are shortened. The border moves in strides, so that a server's prompt cache stays good in between.
  * 2. The older part is to become a summary (`compact`), which is recorded; the log keeps all of it.
  * 3. Results of the newest calls are shortened too.
- * 4. The turn ends: what must be sent does not fit.
+ * 4. The turn ends: what must be sent does not fit. Where the size is only a guess, it is sent.
  */
 export interface Room {
   /** Context of the model, in tokens, prompt and answer together. */
   tokensMax: number;
+  /** Its server did not say it: what cannot be made shorter is sent all the same, and the server decides. */
+  isGuess?: boolean;
   /** Measured on what was sent last, or a guess. */
   tokensPerChar: number;
   /** From this share of it on, something is done. */
@@ -73,7 +75,8 @@ export const fitInto = (
   const most = room.tokensMax * (1 - ANSWER_SHARE);
   const squeezed = squeeze(masked, room, most);
   const least = tokensOf(squeezed, room);
-  return least <= most ? { kind: 'fits', messages: squeezed, tokens: least } : { kind: 'exhausted', tokens: least };
+  const goes = least <= most || room.isGuess === true;
+  return goes ? { kind: 'fits', messages: squeezed, tokens: least } : { kind: 'exhausted', tokens: least };
 };
 
 /** The conversation with its summary in place of what was summarised. */

@@ -35,6 +35,7 @@ const roomOf = (c: TurnContext): Room => {
   const said = system.length > 0 ? charsOf(system) : promptChars(promptOf(c));
   return {
     tokensMax: Math.min(contextTokens, c.limits.contextTokensCeiling),
+    isGuess: c.brief.contextTokens === undefined,
     tokensPerChar: c.tokensPerChar,
     compactAt: contextCompactPercent / 100,
     overheadChars: said + JSON.stringify(c.tools.offered(c)).length,

@@ -34,13 +34,12 @@ const exit: SlashCommand = {
 };
 
 const terminal = (command: string): string => `type it in another terminal: opta ${command}`;
-const LATER = 'not built yet';
 const NOT_HERE = 'not part of this build';
 
 const elsewhere: Elsewhere = {
   checkpoint: 'each turn is one by itself: /undo takes back what the newest did to files',
   cp: 'each turn is one by itself: /undo takes back what the newest did to files',
-  compact: `${LATER}: /clear begins a new session, and opta sessions fork takes an earlier point up again`,
+  compact: 'it happens by itself when a conversation outgrows what the model can read; /clear begins a new session',
   server: terminal('server'),
   image: 'images cannot be sent: a message is text',
   agent: `${NOT_HERE}: say in a message how the model should behave`,
