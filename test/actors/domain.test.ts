@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deltaGate, split } from '../../src/actors/domain/delta-gate.ts';
-import { deniedPaths, judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
+import { deniedPaths, judge, rulePath, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
 import { mayRestart, restartDelayMs, withCrash } from '../../src/actors/domain/restart-policy.ts';
 import { ModeSchema } from '../../src/protocol/turn.ts';
 
@@ -79,6 +79,32 @@ describe('permission policy', () => {
     });
     expect(judge(auto, 'run_command', { toolClass: 'exec', confined: false }).action).toBe('ask');
     expect(judge(turnPolicy('do', {}, []), 'run_command', { toolClass: 'exec', confined: true }).action).toBe('ask');
+  });
+
+  test('[PM10] --auto does not cover what runs or decides something later, in any spelling; a rule or --dangerous may', () => {
+    const at = (path: string, policy = turnPolicy('do', { auto: true }, [])) =>
+      judge(policy, 'write_file', { toolClass: 'write', path: rulePath(path, '/w') });
+    for (const path of [
+      '.git/hooks/pre-commit',
+      '/w/.git/config',
+      'a/../.git/config',
+      './.GIT/config',
+      'sub/.git/hooks/x',
+      'sub/.git',
+      '.opta/config.json',
+      'sub/.opta/tools/x.json',
+      '.git',
+    ])
+      expect(at(path), path).toEqual({ action: 'ask', by: 'rule:write' });
+    for (const path of ['.gitignore', 'src/git/x', '.github/workflows/x.yml', 'opta/config.json'])
+      expect(at(path), path).toEqual({ action: 'allow', by: 'rule:auto' });
+    expect(at('.git/config', turnPolicy('do', { dangerous: true }, [])).action).toBe('allow');
+    const mine = turnPolicy('do', { auto: true }, [{ tool: 'write_file', path: '.opta/*', action: 'allow' }]);
+    expect(at('.opta/rules.md', mine).by).toBe('rule:user:write_file');
+    // A link may give them another name: where only --auto allowed the call, they are refused where the file is opened.
+    expect(deniedPaths(mine, 'edit_file', 'rule:auto')).toContain('.git/*');
+    expect(deniedPaths(mine, 'edit_file', 'rule:user:write_file')).toEqual([]);
+    expect(deniedPaths(mine, 'read_file', 'rule:auto')).toEqual([]);
   });
 
   test('[PM9] a rule for commands widens for one program alone, and narrows for every part', () => {

@@ -53,6 +53,15 @@ export const turnPolicy = (mode: Mode, overrides: Overrides | undefined, rules: 
   rules,
 });
 
+const AUTO = 'rule:auto';
+/**
+ * [PM10] What runs or decides something later, outside of any sandbox: hooks and settings of git, and what opta itself reads of a
+ * workspace. To allow edits is not to allow these. Without regard to case, as some file systems are.
+ */
+const GUARDED = ['.git', '.git/*', '*/.git', '*/.git/*', '.opta', '.opta/*', '*/.opta', '*/.opta/*'];
+const isGuarded = (path: string | undefined): boolean =>
+  path !== undefined && GUARDED.some((pattern) => glob(pattern, path.toLowerCase()));
+
 const READ_ONLY: ReadonlySet<Mode> = new Set(['plan', 'review', 'research']);
 
 export const judge = (policy: TurnPolicy, tool: string, call: Judged): Verdict => {
@@ -67,11 +76,11 @@ export const judge = (policy: TurnPolicy, tool: string, call: Judged): Verdict =
   if (last) return { action: last.action, by: `rule:${last.from ?? 'user'}:${last.tool}` };
   if (policy.dangerous) return { action: 'allow', by: 'rule:dangerous' };
   if (toolClass === 'read') return { action: 'allow', by: 'rule:read' };
-  if (toolClass === 'write' && policy.auto) return { action: 'allow', by: 'rule:auto' };
+  if (toolClass === 'write' && policy.auto && !isGuarded(call.path)) return { action: 'allow', by: AUTO };
   // What it is handed to is asked about the same things under the same policy.
-  if (toolClass === 'delegate' && policy.auto) return { action: 'allow', by: 'rule:auto' };
+  if (toolClass === 'delegate' && policy.auto) return { action: 'allow', by: AUTO };
   // It can do no more than a write could: see docs/decisions/0013.
-  if (toolClass === 'exec' && call.confined && policy.auto) return { action: 'allow', by: 'rule:auto' };
+  if (toolClass === 'exec' && call.confined && policy.auto) return { action: 'allow', by: AUTO };
   return { action: 'ask', by: `rule:${toolClass}` };
 };
 
@@ -93,14 +102,19 @@ export const rulePath = (path: string, workspace: string | undefined): string =>
 };
 
 /**
- * The paths that the user's rules deny to this tool. They go with the call and are compared once more with what the path really
+ * The paths that are denied to this call: by the user's rules, and where it may write only because edits are allowed, the guarded
+ * ones, which a link in the workspace may give another name. They go with the call and are compared once more with what the path really
  * means, links resolved, where the file is opened ([PM5]).
  */
-export const deniedPaths = (policy: TurnPolicy, tool: string): string[] =>
-  policy.rules.flatMap((rule) => {
+export const deniedPaths = (policy: TurnPolicy, tool: string, allowedBy?: string): string[] => [
+  ...(allowedBy === AUTO && WRITES_PATHS.has(tool) ? GUARDED : []),
+  ...policy.rules.flatMap((rule) => {
     const isFor = glob(rule.tool, tool) || (SHOWS_CONTENT.has(tool) && glob(rule.tool, 'read_file'));
     return rule.action === 'deny' && rule.path !== undefined && isFor ? [rule.path] : [];
-  });
+  }),
+];
+
+const WRITES_PATHS: ReadonlySet<string> = new Set(['write_file', 'edit_file', 'multi_edit', 'delete_file']);
 
 /** What may not be read is not shown by these either. */
 const SHOWS_CONTENT: ReadonlySet<string> = new Set(['search_files', 'git_status', 'git_diff', 'git_log']);

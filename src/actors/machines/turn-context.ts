@@ -161,7 +161,7 @@ export const distinct = (calls: RequestedCall[], taken: string[], step: number):
 };
 
 export const jobInput = (c: TurnContext, afterSeq: number): ToolJobInput => {
-  const { call, plan } = current(c);
+  const { call, plan, verdict } = current(c);
   return {
     afterSeq,
     killDeadlineMs: c.limits.toolKillDeadlineMs,
@@ -172,7 +172,7 @@ export const jobInput = (c: TurnContext, afterSeq: number): ToolJobInput => {
       name: call.name,
       args: plan?.args ?? {},
       workspace: c.workspace ?? '',
-      deniedPaths: deniedPaths(c.policy, call.name),
+      deniedPaths: deniedPaths(c.policy, call.name, verdict.action === 'allow' ? verdict.by : undefined),
       keepVersions: c.keepVersions,
       ...(plan?.confined === undefined ? {} : { confined: plan.confined }),
       deadlineMs: plan?.deadlineMs ?? c.limits.toolDeadlineMs,
