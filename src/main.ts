@@ -12,8 +12,8 @@ import { hostKey, keyOfHost } from './config/host-keys.ts';
 import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/host-policy.ts';
 import { type ConfigSources, type Resolved, resolveConfig } from './config/load.ts';
 import { ensurePrivateDir, type OptaPaths, optaPaths, readPrivateFile, writePrivateFile } from './config/paths.ts';
-import { projectRules } from './config/project.ts';
-import type { Config } from './config/schema.ts';
+import { projectBrings, projectRules } from './config/project.ts';
+import type { Config, Hook } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
 import { createOperationHost } from './operations/host.ts';
@@ -23,6 +23,9 @@ import { fileLog, newId, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
+import { createBrought } from './services/brought.ts';
+import { createHooks, type OwnedHook } from './services/hooks.ts';
+import { withProjectTools } from './services/project-tools.ts';
 import { withServices } from './services/workspace-tools.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
 import { openLmdbStore } from './storage/lmdb-store.ts';
@@ -91,12 +94,25 @@ const run = async (): Promise<void> => {
     outputsDir: join(paths.dataDir, 'outputs'),
     versionsDir,
   });
-  const tools = withServices(ownTools, {
+  const brought = createBrought(projectBrings);
+  const tools = withServices(
+    withProjectTools(ownTools, { toolsOf: (workspace) => brought.of(workspace).tools, processes }),
+    {
+      clock: realClock,
+      log,
+      version,
+      loopbackOnly: config.connection.loopbackOnly ?? false,
+      // The user's own have the last word.
+      servers: (workspace) => ({ ...brought.of(workspace).servers, ...config.mcp.servers }),
+    },
+  );
+  const hooks = createHooks({
     clock: realClock,
     log,
-    version,
-    loopbackOnly: config.connection.loopbackOnly ?? false,
-    servers: () => config.mcp.servers,
+    processes,
+    hooksOf: (workspace) => [...labelled('user', config.hooks), ...labelled('project', brought.of(workspace).hooks)],
+    refresh: brought.refresh,
+    workspaceOf: (sessionId) => system.parts.registry.stateOf(sessionId)?.workspace,
   });
   const stored = await storedKey;
   if (keyless !== null) log.warn('no key from the keychain', { reason: keyless });
@@ -118,9 +134,14 @@ const run = async (): Promise<void> => {
       clock: realClock,
       platform: process.platform,
       inference: engine,
-      open: tools.open,
+      open: (scope, ready) => {
+        brought.refresh(scope.workspace);
+        return tools.open(scope, (notes) => ready([...brought.notes(scope.workspace), ...notes]));
+      },
       facts: () => (sandbox.kind === 'none' ? [] : [CONFINED]),
     }),
+    gate: hooks,
+    published: hooks.published,
     rules: config.permissions.rules,
     workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
     permissionDeadlineMs: config.permissions.deadlineMs,
@@ -187,7 +208,7 @@ const run = async (): Promise<void> => {
     rmSync(paths.pidFile, { force: true });
     await new Promise<void>((resolve) => system.stop(resolve));
     admin?.close();
-    await closeAll(server, engine, [tools, ownTools]);
+    await closeAll(server, engine, [hooks, tools, ownTools]);
     await new Promise<void>((resolve) => store.close(() => resolve()));
     lock.release();
     log.info('daemon stopped');
@@ -251,6 +272,9 @@ const privately = <T>(make: () => T): T => {
     process.umask(before);
   }
 };
+
+const labelled = (whose: string, hooks: readonly Hook[]): OwnedHook[] =>
+  hooks.map((hook, i) => ({ ...hook, label: `${whose}:${i + 1}` }));
 
 /** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
 const selfCheck = async (settings: Resolved): Promise<SelfCheck> => {

@@ -12,12 +12,12 @@ import { sessionMachine } from './machines/session.ts';
 import { streamMachine } from './machines/stream.ts';
 import { toolJobMachine } from './machines/tool-job.ts';
 import { turnMachine } from './machines/turn.ts';
-import type { Briefing, Inference, Processes, Tools } from './ports.ts';
+import type { Briefing, Inference, Processes, ToolGate, Tools } from './ports.ts';
 import type { Registry } from './registry.ts';
 
 /** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
 export const bindSession = (
-  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes; briefing?: Briefing },
+  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes; briefing?: Briefing; gate?: ToolGate },
   journal: Journal,
   asks: Asks,
   gates: Gates,
@@ -45,7 +45,7 @@ export const bindSession = (
             actors: { inference: inferenceEffect(p.inference, journal, p.limits, gates) },
           }),
           toolJob: toolJobMachine.provide({
-            actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools, ofSession) },
+            actors: { barrier: barrierEffect(journal), tool: toolEffect(p.tools, ofSession, p.gate) },
           }),
         },
       }),

@@ -157,6 +157,14 @@ export const LIMITS = {
   /** Between two tries of one that ends. */
   servicesPauseMaxMs: 60_000,
   serviceToolsMax: 100,
+  /** Hooks that run at one moment, those that wait for it, and what one may say. */
+  hooksRunningMax: 8,
+  hooksWaitingMax: 200,
+  hookSaidCharsMax: 2_048,
+  /** What of a call a hook has in its environment; all of it is on its standard input. */
+  hookEnvCharsMax: 32_768,
+  /** Arguments of a tool that a project brings: they are one value of an environment. */
+  projectToolArgsBytesMax: 96 * 1024,
   serviceTextCharsMax: 4_000,
   serviceSchemaCharsMax: 20_000,
 

@@ -1,4 +1,3 @@
-import type { Background, OutputStream, Signal } from '../protocol/background.ts';
 import type { ErrorCode, OptaError } from '../protocol/errors.ts';
 import type { FileChange } from '../protocol/files.ts';
 import type { LmxOperationId } from '../protocol/operations/lmx.ts';
@@ -214,6 +213,7 @@ export interface LmxAdmin {
 }
 
 export type { FileChange, FileVersion } from '../protocol/files.ts';
+export type { LeftProcess, ProcessEvents, Processes, ProcessHandle, ProcessRun } from './ports-processes.ts';
 
 // --- tools ---------------------------------------------------------------------------------------------------------
 
@@ -251,6 +251,8 @@ export interface ToolRun {
   keepVersions?: boolean;
   /** As its plan said, and as it was judged: a call that was allowed for the sandbox runs in it, or not at all. */
   confined?: boolean;
+  /** Of a command: what its environment has besides. */
+  env?: { [name: string]: string };
 }
 
 export interface ToolResult {
@@ -259,6 +261,8 @@ export interface ToolResult {
   truncatedFrom?: number;
   /** What it wrote in files, in the order in which it did. */
   changes?: FileChange[];
+  /** It did not run: this refused it, after it was allowed. */
+  vetoedBy?: string;
 }
 
 /** What was taken back, as `restore_files` answers it in JSON. */
@@ -307,56 +311,12 @@ export interface Tools {
   start(run: ToolRun, done: (result: ToolResult) => void): ToolJobHandle;
 }
 
-// --- background processes ------------------------------------------------------------------------------------------
-
-export interface ProcessRun {
-  processId: string;
-  /** The program and its arguments; no shell looks at them. */
-  argv: string[];
-  /** Absolute. */
-  cwd: string;
-  /** A model's: its environment holds what a command needs and nothing else; without it a person's, who runs it as themselves. */
-  model?: {
-    /** Null: as the daemon's user, with everything that user may. */
-    confine: { workspace: string; network: boolean } | null;
-  };
-}
-
-export interface ProcessEvents {
-  /** There is a process, and it waits for `go` before it becomes the command. */
-  spawned(facts: { pid: number; identity: string | null }): void;
-  output(stream: OutputStream, text: string): void;
-  /** Last: it has ended, what it left behind was ended too, and all that it wrote has been told. */
-  gone(end: { exitCode: number | null; signal: string | null }): void;
-  /** In place of all others. */
-  failed(error: OptaError): void;
-}
-
-export interface ProcessHandle {
-  /** Called only after the start is committed: nobody's command runs unknown to the log. */
-  go(): void;
-  /** To the process and everything that it started. */
-  signal(name: Signal): void;
-  /** Back-pressure: stop and go on reading what it writes. */
-  pause(): void;
-  resume(): void;
-  /** Ends it and everything it started, at once. No event follows. */
-  drop(): void;
-}
-
-/** A process in the log of a daemon that is gone. */
-export type LeftProcess = Pick<Background, 'processId' | 'pid' | 'identity'>;
-
-export interface Processes {
-  /** The folder of commands in a session without a workspace. */
-  readonly home: string;
-  /** What stands before a command that is a script for a shell. */
-  readonly shell: readonly string[];
-  /** Whether a command there can be confined. */
-  confine(at: { workspace: string; network: boolean }): boolean;
-  start(run: ProcessRun, on: ProcessEvents): ProcessHandle;
-  /** Ends what is left of it, as far as that is provably its own: a pid alone proves nothing. */
-  reap(left: LeftProcess): void;
+/** What stands before and after every call that runs, whoever made it ([HK1]). */
+export interface ToolGate {
+  /** Calls back once: with null the call runs, with a result it does not. The answer gives up, and ends what was started. */
+  before(run: ToolRun, done: (refusal: ToolResult | null) => void): ToolJobHandle;
+  /** Nobody waits for what it starts but the next call of the session. */
+  after(run: ToolRun, result: ToolResult): void;
 }
 
 // --- event plane ---------------------------------------------------------------------------------------------------

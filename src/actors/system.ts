@@ -1,67 +1,36 @@
 import { createActor } from 'xstate';
 import { OptaError } from '../protocol/errors.ts';
-import type { LogRecord } from '../protocol/events.ts';
 import type { SessionSnapshot } from '../protocol/session.ts';
 import { type SessionState, toSnapshot } from '../protocol/session-state.ts';
 import { bindSession } from './binding.ts';
 import { wordsOf } from './domain/command-line.ts';
-import type { PermissionRule } from './domain/permission-policy.ts';
 import { forkedSession, newSession } from './domain/session-birth.ts';
 import { DELETED } from './domain/session-facts.ts';
 import { digestOf } from './domain/submit-digest.ts';
-import { type Asks, createAsks } from './effects/asks.ts';
-import { type Attachments, createAttachments } from './effects/attachments.ts';
+import { createAsks } from './effects/asks.ts';
+import { createAttachments } from './effects/attachments.ts';
 import { foldUntil } from './effects/fold-until.ts';
 import type { Gates } from './effects/inference-stream.ts';
 import { createJournal, type Journal } from './effects/journal.ts';
 import { purgeExpired } from './effects/purge.ts';
 import { sessionTools } from './effects/session-tools.ts';
 import { gauges } from './gauges.ts';
-import type { Limits } from './limits.ts';
 import { daemonMachine } from './machines/daemon.ts';
 import type { SessionEnv } from './machines/session-context.ts';
 import type { Ask, SessionCommand } from './messages.ts';
-import type { Briefing, Clock, Done, Ids, Inference, Log, LogStore, Processes, StoreStatus, Tools } from './ports.ts';
+import type { Done, StoreStatus } from './ports.ts';
 import { createRegistry, type Registry, recovered } from './registry.ts';
-import type { ForkAt, Runtime, RuntimeHealth } from './runtime.ts';
-import { createInspectionFeed, type InspectionFeed } from './watch/inspection-feed.ts';
+import type { ForkAt, RuntimeHealth } from './runtime.ts';
+import type { System, SystemParts } from './system-parts.ts';
+import { createInspectionFeed } from './watch/inspection-feed.ts';
 import { createLooks } from './watch/looks.ts';
+
+export type { System, SystemParts } from './system-parts.ts';
 
 /**
  * The actor system: the charts bound to their effects, the registry of sessions, and the daemon actor that supervises them.
  * Everything it touches comes through a port, so the simulator runs this very system.
  */
-export interface SystemParts {
-  daemonId: string;
-  clock: Clock;
-  ids: Ids;
-  log: Log;
-  limits: Limits;
-  store: LogStore;
-  inference: Inference;
-  tools: Tools;
-  processes: Processes;
-  /** What turns are told when they begin; nothing without it. */
-  briefing?: Briefing;
-  rules: PermissionRule[];
-  workspaceRules?: SessionEnv['workspaceRules'];
-  permissionDeadlineMs: number;
-  defaultModel: string;
-  /** Checks each outgoing record against the event table; on in tests and development. */
-  check?: (record: LogRecord) => void;
-}
-
-export interface System extends Runtime {
-  /** Loads sessions with open work and closes or resumes them; then calls back. Listen only after that ([CR1]). */
-  start(done: () => void): void;
-  /** Refuses what is new, ends running turns as interrupted, flushes, then calls back. Bounded by `drainDeadlineMs`. */
-  stop(done: () => void): void;
-  /** Removes what sessions deleted longer than `deletedRetentionMs` ago have stored; then calls back with how many. */
-  purge(done: Done<number>): void;
-  /** For tests and the simulator. */
-  readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks; feed: InspectionFeed };
-}
-
 export const createSystem = (p: SystemParts): System => {
   const { clock, limits, store, log } = p;
   const asks = createAsks(() => journal);
@@ -78,7 +47,10 @@ export const createSystem = (p: SystemParts): System => {
     clock,
     daemonId: p.daemonId,
     snapshotEveryRecords: limits.snapshotEveryRecords,
-    publish: attachments.publish,
+    publish: (sessionId, records) => {
+      attachments.publish(sessionId, records);
+      p.published?.(sessionId, records);
+    },
     failed: (sessionIds, error) => {
       log.error('commit failed', { reason: error.message, sessions: sessionIds.length });
       registry.halt(sessionIds);

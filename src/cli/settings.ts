@@ -5,7 +5,7 @@ import { ignoredLine, type ProjectConfig } from '../config/project.ts';
 import { decideTrust } from '../config/trust.ts';
 import { question } from './ask.ts';
 import type { Context } from './context.ts';
-import { canAsk } from './output.ts';
+import { canAsk, printable } from './output.ts';
 
 /** Takes the settings of an older version over, once, and says so on stderr. */
 export const importOnce = async (ctx: Context): Promise<void> => {
@@ -40,6 +40,7 @@ const asked = async (ctx: Context, project: ProjectConfig): Promise<boolean> => 
   if (held.length === 0 || trust === 'trusted' || trust === 'refused') return false;
   const changed = trust === 'changed' ? ' It changed since you last decided.' : '';
   ctx.output.err(`${file} sets ${held.join(', ')}.${changed}\n`);
+  for (const line of project.runs) ctx.output.err(`  ${printable(line)}\n`);
   const text = await question('  Trust this file as it is now? [y/N] ');
   const trusted = /^y(es)?$/i.test((text ?? '').trim());
   await decideTrust(ctx.paths, file, { sha256, trusted });

@@ -35,14 +35,6 @@ const section = (
     ...(type === object ? { open: true as const } : {}),
   }));
 
-const HOOK = z.strictObject({
-  event: z.enum(['session.start', 'session.end', 'turn.done', 'error', 'tool.pre', 'tool.post', 'compact']),
-  command: z.string().min(1).max(8_192),
-  matcher: z.string().max(1_024).optional(),
-  timeout: number(100, 60_000).optional(),
-  background: flag.optional(),
-});
-
 const PROVIDER_ID = z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/, 'must be the name of a provider');
 const CUSTOM_PROVIDER = z.strictObject({
   id: PROVIDER_ID,
@@ -148,7 +140,6 @@ export const KEPT: readonly KeptRow[] = [
   ),
   ...section('daemon', [['lanExpose', flag, false]], 'the daemon listens on loopback alone'),
   ...section('background', [['killOnSessionEnd', flag, true]], 'processes end with their session or the daemon'),
-  ...section('', [['hooks', z.array(HOOK).max(100), []]], 'no command is run by an event'),
   ...section('lsp', [
     ['enabled', flag, true],
     ['servers', object, {}],

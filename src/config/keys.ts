@@ -22,10 +22,10 @@ export interface KeyRow {
   /** The same, and each dot in such a name is a step down. */
   deep?: true;
   /**
-   * `counts`: a project may set it. `narrows`: its `deny` rules always count, the others once the file is trusted. `never`: the
-   * daemon serves all projects, so none of them decides this.
+   * `counts`: a project may set it. `narrows`: its `deny` rules always count, the others once the file is trusted. `trusted`: what it
+   * adds runs something, and counts once the file is trusted. `never`: the daemon serves all projects, so none of them decides this.
    */
-  project: 'counts' | 'narrows' | 'never';
+  project: 'counts' | 'narrows' | 'trusted' | 'never';
 }
 
 /** First of a letter or digit: no name reaches a prototype. */
@@ -130,6 +130,10 @@ const REAL: readonly KeyRow[] = [
   row('hostPolicy.remoteAdmin', 'Allow models of a remote inference host to be changed from here.'),
   row('mcp.servers', 'Servers of tools by name: {command, args, env} or {url, headers}.', {
     names: /^[A-Za-z0-9][A-Za-z0-9_.-]*$/,
+    project: 'trusted',
+  }),
+  row('hooks', 'Commands that something runs: {event, command, matcher?, timeout?, background?}.', {
+    project: 'trusted',
   }),
   row('profiles.environments', 'What opta env keeps, by name.'),
   row('profiles.activeEnvironment', 'The profile that was applied last.'),

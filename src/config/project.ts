@@ -5,7 +5,8 @@ import { OptaError } from '../protocol/errors.ts';
 import { KEYS, pathOf, valueAt } from './keys.ts';
 import { checked, type Layer, parseLayer, readText, setAt } from './layer.ts';
 import { type Env, type OptaPaths, optaPaths } from './paths.ts';
-import type { PermissionRule } from './schema.ts';
+import { PROJECT_TOOLS, type ProjectTool, readProjectTools } from './project-tools.ts';
+import type { Hook, McpServer, PermissionRule } from './schema.ts';
 import { toolRules } from './tool-rules.ts';
 import { digestOf, readTrust, type Trust, trustOf } from './trust.ts';
 
@@ -18,10 +19,23 @@ export interface ProjectConfig {
   layer: Layer;
   /** The rules that count now: all of a trusted file's, else its `deny` rules. */
   rules: PermissionRule[];
+  /** What runs something, and counts now: nothing unless the file is trusted. */
+  brings: ProjectBrings;
   /** What would count if the file were trusted, and what never does. */
   held: string[];
+  /** What the file could run, a line each, so that whoever trusts it knows. */
+  runs: string[];
   never: string[];
 }
+
+export interface ProjectBrings {
+  hooks: Hook[];
+  servers: { [name: string]: McpServer };
+  tools: ProjectTool[];
+  /** One line each: what of it cannot be used. */
+  problems: string[];
+}
+export const NOTHING_BROUGHT: ProjectBrings = { hooks: [], servers: {}, tools: [], problems: [] };
 
 export const PROJECT_FILE = join('.opta', 'config.json');
 
@@ -43,7 +57,7 @@ export const findProjectFile = (
   }
   for (const folder of searched(start, homeOf(env))) {
     const file = join(folder, name);
-    if (existsSync(file)) return file;
+    if (existsSync(file) || (name === PROJECT_FILE && existsSync(join(folder, PROJECT_TOOLS)))) return file;
   }
   return null;
 };
@@ -75,27 +89,46 @@ export const projectConfig = (
   const file = findProjectFile(workspace, env);
   // The user's own file, when the configuration itself lies in a repository.
   if (file === null || file === paths.configFile) return null;
-  const text = readText(file);
-  if (text === null) return null;
+  const own = readText(file);
+  const { tools, text: more, problems } = readProjectTools(join(dirname(file), 'tools'));
+  if (own === null && more === '') return null;
+  const text = own ?? '{}';
   const whole = parseLayer(text, file);
-  const { permissions } = checked(whole, file);
+  const { permissions, hooks, mcp } = checked(whole, file);
   const rules = [...toolRules(permissions), ...permissions.rules];
-  const sha256 = digestOf(text);
+  // The tools beside it are part of what is trusted, or not.
+  const sha256 = digestOf(text + more);
   const trust = trustOf(readTrust(paths), file, sha256);
   const said = KEYS.filter(({ key }) => valueAt(whole, key) !== undefined);
   const layer: Layer = {};
   for (const { key } of said.filter((row) => row.project === 'counts')) setAt(layer, pathOf(key), valueAt(whole, key));
   const narrowing = rules.filter((rule) => rule.action === 'deny');
+  const brings = { hooks, servers: mcp.servers, tools, problems };
   return {
     file,
     sha256,
     trust,
     layer,
     rules: trust === 'trusted' ? rules : narrowing,
-    held: narrowing.length < rules.length ? ['permissions.rules (allow, ask)'] : [],
+    brings: trust === 'trusted' ? brings : NOTHING_BROUGHT,
+    held: [
+      ...(narrowing.length < rules.length ? ['permissions.rules (allow, ask)'] : []),
+      ...(hooks.length > 0 ? ['hooks'] : []),
+      ...(Object.keys(mcp.servers).length > 0 ? ['mcp.servers'] : []),
+      ...(tools.length > 0 ? [PROJECT_TOOLS] : []),
+    ],
+    runs: linesOf(brings),
     never: said.filter((row) => row.project === 'never').map((row) => row.key),
   };
 };
+
+const linesOf = ({ hooks, servers, tools }: ProjectBrings): string[] => [
+  ...hooks.map(({ event, command }) => `hook ${event}: ${command}`),
+  ...Object.entries(servers).map(
+    ([name, server]) => `server ${name}: ${'url' in server ? server.url : [server.command, ...server.args].join(' ')}`,
+  ),
+  ...tools.map(({ name, command }) => `tool ${name}: ${command}`),
+];
 
 /** What is not taken over from a project's file, in one line; null when all of it counts. */
 export const ignoredLine = (project: ProjectConfig): string | null => {
@@ -124,5 +157,18 @@ export const projectRules = (
   } catch (cause) {
     warn(cause instanceof OptaError ? cause.message : String(cause));
     return [{ tool: '*', action: 'deny' }];
+  }
+};
+
+/**
+ * What a trusted workspace adds that runs something ([CF3]), for the daemon, which reads it when a turn starts. What cannot be
+ * understood brings nothing.
+ */
+export const projectBrings = (workspace: string | undefined, env: Env = process.env): ProjectBrings => {
+  if (workspace === undefined) return NOTHING_BROUGHT;
+  try {
+    return projectConfig(workspace, env)?.brings ?? NOTHING_BROUGHT;
+  } catch {
+    return NOTHING_BROUGHT;
   }
 };

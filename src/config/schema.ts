@@ -68,6 +68,19 @@ export const McpServerSchema = z.union([
 export type McpServer = z.infer<typeof McpServerSchema>;
 export const McpNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'must be a short plain name');
 
+/**
+ * A command that something runs. `matcher`: names of tools, or globs of them, with `|` between; all without it. `timeout` in
+ * milliseconds. `background`: nobody waits for it, and it refuses nothing.
+ */
+export const HookSchema = z.strictObject({
+  event: z.enum(['session.start', 'session.end', 'turn.done', 'error', 'tool.pre', 'tool.post', 'compact']),
+  command: z.string().min(1).max(8_192),
+  matcher: z.string().max(1_024).optional(),
+  timeout: z.number().min(100).max(60_000).default(10_000),
+  background: z.boolean().default(false),
+});
+export type Hook = z.infer<typeof HookSchema>;
+
 export const DefaultModeSchema = z.enum(['safe', 'auto', 'plan', 'review', 'research', 'dangerous', 'ci']);
 export type DefaultMode = z.infer<typeof DefaultModeSchema>;
 
@@ -188,6 +201,7 @@ export const ConfigSchema = section('', {
     })
     .prefault({}),
   mcp: section('mcp', { servers: z.record(McpNameSchema, McpServerSchema).default({}) }).prefault({}),
+  hooks: z.array(HookSchema).max(100).default([]),
   profiles: section('profiles', {
     environments: z.record(ProfileNameSchema, ProfileSchema).default({}),
     activeEnvironment: ProfileNameSchema.optional(),

@@ -68,6 +68,7 @@ export const shown = (value: unknown): string => {
 
 const PROJECT_MAY = {
   counts: 'a project may set it',
+  trusted: 'counts once its file is trusted',
   narrows: 'deny rules of a project always count, others once its file is trusted',
   never: 'a project cannot set it',
 } as const;

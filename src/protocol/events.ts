@@ -146,6 +146,8 @@ export const EVENTS = {
     truncatedFrom: z.number().int().optional(),
     /** Added: what it wrote in files, as far as versions are kept. */
     changes: z.array(FileChangeSchema).optional(),
+    /** Added: it did not run, though it was allowed: this hook refused it. */
+    vetoedBy: z.string().optional(),
     elapsedMs: z.number(),
     ...cancelled,
   }),

@@ -5,9 +5,10 @@ import type { OpenWorkspace } from '../tools/brief.ts';
 import { printable } from '../tools/outcome.ts';
 import { namesOf } from './mcp-names.ts';
 import { McpService, type ServedTool } from './mcp-service.ts';
+import { objectArgs } from './object-args.ts';
 
 /**
- * The tools of a workspace besides our own: those of the servers that the user configured. Each server runs once for a workspace,
+ * The tools of a workspace besides our own: those of the servers that the user configured, or that the workspace brings and the user trusts. Each server runs once for a workspace,
  * however many turns use it ([MC4]). What a turn is offered is what is ready when it asks; a server that is not says why in a note.
  *
  * Every served tool is of the class `exec`: what it does cannot be seen, so it is asked about, whatever it says of itself ([MC6]).
@@ -22,8 +23,8 @@ interface World {
   log: Log;
   version: string;
   loopbackOnly: boolean;
-  /** As the user's settings have them now. */
-  servers: () => { readonly [name: string]: McpServer };
+  /** The user's, and those that a trusted workspace brings. */
+  servers: (workspace: string) => { readonly [name: string]: McpServer };
 }
 
 interface Served {
@@ -38,7 +39,7 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
 
   const of = (workspace: string | undefined): McpService[] => {
     if (workspace === undefined || closed) return [];
-    return Object.entries(world.servers()).map(([name, server]) => {
+    return Object.entries(world.servers(workspace)).map(([name, server]) => {
       const key = JSON.stringify([name, workspace, server]);
       const known = services.get(key);
       if (known) return known;
@@ -101,21 +102,13 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
 const WRITING: ReadonlySet<string> = new Set(['chat', 'do']);
 
 const planOf = ({ service, tool }: Served, argsText: string): ToolPlan | string => {
-  if (Buffer.byteLength(argsText) > LIMITS.toolArgsBytesMax)
-    return `Error (payload-too-large): the arguments exceed ${LIMITS.toolArgsBytesMax} bytes`;
-  let args: unknown;
-  try {
-    args = argsText.trim() === '' ? {} : JSON.parse(argsText);
-  } catch {
-    return 'Error (invalid-json): the arguments are not JSON';
-  }
-  if (typeof args !== 'object' || args === null || Array.isArray(args))
-    return 'Error (invalid-request): the arguments must be an object';
+  const args = objectArgs(argsText);
+  if (typeof args === 'string') return args;
   const shown = printable(JSON.stringify(args)).slice(0, 200);
   return {
     toolClass: 'exec',
     summary: `${printable(service.name)}: ${printable(tool.name)} ${shown}`,
-    args: args as { [key: string]: unknown },
+    args,
     preview: () => JSON.stringify(args, null, 2).slice(0, 64 * 1024),
   };
 };

@@ -57,6 +57,7 @@ const environment = ({ processId, model }: ProcessRun): NodeJS.ProcessEnv => ({
   ...(model
     ? commandEnvironment(model.confine !== null)
     : Object.fromEntries(Object.entries(process.env).filter(([name]) => !SECRET.test(name)))),
+  ...model?.env,
   [MARK]: processId,
 });
 
@@ -113,7 +114,7 @@ const start = (world: ProcessWorld, run: ProcessRun, events: ProcessEvents): Pro
     on = null;
   };
   const begin = (): ChildProcess => {
-    const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'pipe'];
+    const stdio: StdioOptions = [run.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe'];
     const argv = confined(world, run);
     const options = { cwd, detached: true, env: environment(run), stdio };
     const made = spawn('/bin/sh', ['-c', LAUNCHER, 'opta', ...argv], options);
@@ -127,6 +128,8 @@ const start = (world: ProcessWorld, run: ProcessRun, events: ProcessEvents): Pro
       const end = { exitCode, signal };
       endAll(world, { processId, groupId: pid }, () => settle(made, end, LIMITS.backgroundSettleMs));
     });
+    // One that reads none of it ends with it unread.
+    made.stdin?.on('error', () => undefined).end(run.input);
     // The pipe breaks when the process is gone, which its exit says better.
     made.stdio[PIPE_FD]
       ?.on('error', () => undefined)

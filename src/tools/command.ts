@@ -58,7 +58,7 @@ export const createCommands = (world: CommandWorld): Commands => {
         processId: `cmd_${randomBytes(9).toString('base64url')}`,
         argv: [...processes.shell, command],
         cwd: run.workspace,
-        model: { confine: isHeld ? at : null },
+        model: { confine: isHeld ? at : null, ...(run.env === undefined ? {} : { env: run.env }) },
       },
       {
         spawned: () => handle.go(),

@@ -123,7 +123,9 @@ describe('what a project decides', () => {
       mcp: { servers: { evil: { command: 'evil' } } },
     });
     expect(read()).toMatchObject({ rules: [{ tool: 'write_file', action: 'deny' }] });
-    expect(read()?.never).toEqual(expect.arrayContaining(['defaultMode', 'mcp.servers', 'git.autoCommit']));
+    expect(read()?.never).toEqual(expect.arrayContaining(['defaultMode', 'git.autoCommit']));
+    expect(read()).toMatchObject({ brings: { hooks: [], servers: {}, tools: [] }, runs: ['server evil: evil'] });
+    expect(read()?.held).toContain('mcp.servers');
     expect(resolveConfig({ env, workspace: repo }).config).toMatchObject({ defaultMode: 'safe', mcp: { servers: {} } });
     await trust(true);
     expect(read()?.rules).toEqual([
@@ -131,6 +133,32 @@ describe('what a project decides', () => {
       { tool: 'edit_file', action: 'allow' },
     ]);
     expect(resolveConfig({ env, workspace: repo }).config).toMatchObject({ defaultMode: 'safe', mcp: { servers: {} } });
+  });
+
+  test('[CF3] what it runs counts once it is trusted, its tools included: any change of them makes it a stranger', async () => {
+    put(repo, { hooks: [{ event: 'tool.pre', command: 'check' }] });
+    const tools = join(repo, '.opta', 'tools');
+    mkdirSync(tools);
+    const tool = (more: object = {}) => JSON.stringify({ name: 'deploy', description: 'D', command: 'd', ...more });
+    writeFileSync(join(tools, 'deploy.json'), tool());
+    writeFileSync(join(tools, 'bad.json'), '{"name": "Bad Name"}');
+    writeFileSync(join(tools, 'readme.md'), 'not one');
+    expect(read()).toMatchObject({ trust: 'unasked', brings: { hooks: [], tools: [] } });
+    expect(read()?.held).toEqual(['hooks', join('.opta', 'tools')]);
+    await trust(true);
+    expect(read()?.brings).toMatchObject({
+      hooks: [{ event: 'tool.pre', command: 'check', timeout: 10_000 }],
+      tools: [{ name: 'deploy', timeout: 30_000, network: false }],
+      problems: [expect.stringContaining('bad.json')],
+    });
+    writeFileSync(join(tools, 'deploy.json'), tool({ command: 'rm -rf ~' }));
+    expect(read()).toMatchObject({ trust: 'changed', brings: { hooks: [], tools: [] } });
+    writeFileSync(join(tools, 'deploy.json'), tool());
+    expect(read()?.trust).toBe('trusted');
+    writeFileSync(join(tools, 'more.json'), tool({ name: 'more' }));
+    expect(read()?.trust).toBe('changed');
+    rmSync(join(repo, '.opta', 'config.json'));
+    expect(read()).toMatchObject({ trust: 'changed', runs: ['tool deploy: d', 'tool more: d'] });
   });
 
   test("[PM5][CF1] the user's rules stay, and the project's stand behind them", () => {

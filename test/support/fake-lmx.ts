@@ -90,6 +90,21 @@ export interface FakeLmx {
   close(): Promise<void>;
 }
 
+/** The first directive of a text, whole: one may stand in another's text. A summary is asked for with parts of several: none. */
+const saidIn = (text: string): Directive => {
+  const from = text.indexOf('@@{');
+  for (let to = from; from >= 0; ) {
+    to = text.indexOf('}@@', to + 1);
+    if (to < 0) break;
+    try {
+      return JSON.parse(text.slice(from + 2, to + 1)) as Directive;
+    } catch {
+      // It goes on: this was the end of one within it.
+    }
+  }
+  return {};
+};
+
 type Part =
   | { text: string }
   | { reasoning: string }
@@ -158,9 +173,8 @@ export const startFakeLmx = async (options: FakeLmxOptions = {}): Promise<FakeLm
     const messages = seen.body.messages ?? [];
     const at = messages.findLastIndex((m) => m.role === 'user');
     const key = messages[at]?.content ?? '';
-    const said = /@@(\{[\s\S]*\})@@/.exec(key)?.[1];
     const round = messages.slice(at + 1).filter((m) => m.role === 'assistant' && m.tool_calls?.length).length;
-    return { ...(said ? (JSON.parse(said) as Directive) : {}), ...options.reply?.(seen), key, round };
+    return { ...saidIn(key), ...options.reply?.(seen), key, round };
   };
 
   /** The parts of an answer in order; null where the connection is to be torn. */

@@ -21,7 +21,7 @@ import { OptaError } from '../../protocol/errors.ts';
 import { configMenu } from '../config-menu.ts';
 import type { Context } from '../context.ts';
 import { EXIT, reportFailure, UsageError } from '../exit.ts';
-import { canAsk } from '../output.ts';
+import { canAsk, printable } from '../output.ts';
 import { sayIfRunning } from '../running.ts';
 import { importOnce } from '../settings.ts';
 
@@ -154,8 +154,9 @@ const trust = async (ctx: Context, where: string | undefined, revoke: boolean): 
   }
   const project = projectConfig(folder, ctx.env, ctx.paths);
   if (project === null) throw new OptaError('not-found', `${file} is gone`);
-  const { sha256, held } = project;
+  const { sha256, held, runs } = project;
   await decideTrust(ctx.paths, file, { sha256, trusted: true });
   const gives = held.length === 0 ? 'it asks for nothing that needs trust' : `it may now set ${held.join(', ')}`;
-  return [{ file, trusted: true, sha256, held }, `Trusted as it is now: ${file}; ${gives}`];
+  const lines = runs.map((line) => `\n  ${printable(line)}`).join('');
+  return [{ file, trusted: true, sha256, held, runs }, `Trusted as it is now: ${file}; ${gives}${lines}`];
 };
