@@ -219,7 +219,7 @@ export class LogChecker {
         }
         if (
           this.#turns.get(r.payload.turnId)?.mode === 'plan' &&
-          r.payload.name !== 'read' &&
+          !READS.test(r.payload.name) &&
           !isQuestion(r.payload.name)
         ) {
           this.#bad('PM4: a read-only turn runs a tool that changes things', r);
