@@ -2,50 +2,14 @@ import { z } from 'zod';
 import { LIMITS } from '../actors/limits.ts';
 import type { ToolClass, ToolPlan, ToolScope, ToolSpec } from '../actors/ports.ts';
 import type { Question } from '../protocol/turn.ts';
-import type { ToolName } from './jobs.ts';
+import { AGENT_TOOLS } from './agent-tools.ts';
 import { MEMORY_FILE, memoryText } from './memory-line.ts';
 import { printable } from './outcome.ts';
 import { plainUrl, previewOf } from './preview.ts';
-
-/** The table of tools: everything that the model, the policy and people are told about one. */
-interface Tool {
-  name: ToolName | typeof ASK_USER | typeof RUN_COMMAND | SessionTool;
-  toolClass: ToolClass;
-  description: string;
-  schema: z.ZodObject;
-  summary(args: { [key: string]: unknown }): string;
-}
-
-/** The one tool that is no job: people are its answer ([PM7]). */
-const ASK_USER = 'ask_user';
-/** They are commands to the session, and run in it. */
-type SessionTool = 'bg_start' | 'bg_status' | 'bg_output' | 'bg_kill' | 'spawn_agent';
-/** It runs beside the tool processes, as a process of its own. */
-export const RUN_COMMAND = 'run_command';
-
-/** A half of a surrogate pair has no bytes: it would be written as something else than what was asked for. */
-const text = (what: string) =>
-  z
-    .string()
-    .refine((s) => !/\p{Surrogate}/u.test(s), 'contains half of a surrogate pair')
-    .describe(what);
-const path = (what: string) =>
-  text(what)
-    .min(1)
-    .max(LIMITS.toolPathBytesMax)
-    .refine((s) => !s.includes('\0'), 'contains a NUL character');
-const folder = path('Folder, relative to the workspace. Default: the workspace itself.').optional();
+import { ASK_USER, folder, path, RUN_COMMAND, type Tool, text, tool } from './tool-schema.ts';
 
 const processId = text('Id of the process, as bg_start answered it.').min(1).max(64);
 const BG_COMMAND_CHARS_MAX = 32_768;
-
-const tool = <S extends z.ZodObject>(
-  name: Tool['name'],
-  toolClass: ToolClass,
-  description: string,
-  schema: S,
-  summary: (args: z.infer<S>) => string,
-): Tool => ({ name, toolClass, description, schema, summary: (args) => summary(args as z.infer<S>) });
 
 /** Of one call; whoever has more makes two. */
 const EDITS_MAX = 200;
@@ -262,21 +226,7 @@ const TOOLS: readonly Tool[] = [
     }),
     (a) => `Fetch ${plainUrl(a.url)}`,
   ),
-  tool(
-    'spawn_agent',
-    'delegate',
-    'Hands a task on to another agent in this workspace, under the same rules, and waits for its answer. It sees nothing of this conversation: say all that it needs.',
-    z.strictObject({
-      task: text('The whole task.')
-        .min(1)
-        .max(LIMITS.questionCharsMax * 4),
-      mode: z
-        .enum(['do', 'plan', 'review', 'research'])
-        .optional()
-        .describe('plan, review and research only read. Default: as this turn.'),
-    }),
-    (a) => `Hand on${a.mode === undefined ? '' : ` (${a.mode})`}: ${a.task}`,
-  ),
+  ...AGENT_TOOLS,
   tool(
     ASK_USER,
     'question',

@@ -15,7 +15,8 @@ import { createCommands } from './command.ts';
 import { outputFolder } from './command-output.ts';
 import type { JobAnswer, ToolName } from './jobs.ts';
 import { failure } from './outcome.ts';
-import { check, offered, plan, type Reach, RUN_COMMAND } from './registry.ts';
+import { check, offered, plan, type Reach } from './registry.ts';
+import { RUN_COMMAND } from './tool-schema.ts';
 import { Worker } from './worker.ts';
 
 /**

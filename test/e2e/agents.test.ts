@@ -97,3 +97,44 @@ test('[SA1] [CX4] a cancel ends the child too, and is answered when it has ended
   const health = await world.daemon.get('/v3/health');
   expect(health.json.runtime.activeTurnCount).toBe(0);
 });
+
+test('[SA2] several tasks are handed on one after another, and what depends on an answer is told it', async () => {
+  const { socket, submit, results } = await opened();
+  const write = (path: string, content: string) => ({ name: 'write_file', args: { path, content } });
+  const task = (directive: object, depends_on?: number[]) => ({
+    task: say(directive as never),
+    ...(depends_on ? { depends_on } : {}),
+  });
+  const subtasks = [
+    task({ tools: [write('second.txt', '2')], text: 'two' }, [1]),
+    task({ tools: [write('first.txt', '1')], text: 'one' }),
+    task({ error: 'broken' }),
+    task({ tools: [write('never.txt', 'x')], text: 'three' }, [2]),
+  ];
+  const before = world.lmx.requests.length;
+  const { turnId } = await submit({ tools: [{ name: 'delegate_task', args: { plan: 'all', subtasks } }] }, auto);
+  await socket.terminal(turnId, 60_000);
+  const [end] = await results();
+  expect(end).toMatchObject({ name: 'delegate_task', isError: true });
+  expect(end?.result).toMatch(/^Task 1: one\n.*\n\nTask 0: two\n.*\n\nTask 2: [\s\S]*\n\nTask 3: left out/);
+  expect(readFileSync(join(world.workspace, 'second.txt'), 'utf8')).toBe('2');
+  expect(existsSync(join(world.workspace, 'never.txt'))).toBe(false);
+  const asked = world.lmx.requests.slice(before).map(({ body }) => JSON.stringify(body.messages));
+  expect(asked.some((text) => text.includes('The answer of task 1:') && text.includes('one'))).toBe(true);
+}, 90_000);
+
+test('[SA2] [CX5] a cancel of the call ends the agent that runs, and begins no other', async () => {
+  const { socket, submit, sessionId } = await opened();
+  const subtasks = [{ task: say({ tokens: 1_000, tps: 20 }) }, { task: say({ text: 'never' }) }];
+  const { turnId } = await submit({ tools: [{ name: 'delegate_task', args: { plan: 'all', subtasks } }] }, auto);
+  const { payload } = await socket.record('tool.start', (p) => p.turnId === turnId);
+  const before = world.lmx.requests.length;
+  await sleep(500);
+  const reply = await world.daemon.post(`/v3/sessions/${sessionId}/cancel`, { turnId, callId: payload.id });
+  expect(reply.json).toMatchObject({ cancelledCalls: 1 });
+  await socket.terminal(turnId);
+  const sessions = (await world.daemon.get('/v3/sessions')).json.sessions as { activeTurnId?: string }[];
+  expect(sessions.filter((s) => s.activeTurnId)).toEqual([]);
+  const tasks = world.lmx.requests.slice(before).map(({ body }) => body.messages?.findLast((m) => m.role === 'user'));
+  expect(tasks.filter((m) => m?.content.startsWith(subtasks[1]?.task ?? '-'))).toEqual([]);
+}, 60_000);

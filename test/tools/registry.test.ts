@@ -6,7 +6,7 @@ const READERS = ['list_dir', 'read_file', 'search_files', 'find_files', 'git_sta
 const WRITERS = ['write_file', 'edit_file', 'multi_edit', 'delete_file', 'save_memory'];
 const NETWORK = ['web_fetch'];
 const EXEC = ['run_command', 'bg_start', 'bg_kill'];
-const DELEGATE = ['spawn_agent'];
+const DELEGATE = ['spawn_agent', 'delegate_task'];
 const WATCH = ['bg_status', 'bg_output'];
 const QUESTIONS = ['ask_user'];
 
@@ -57,6 +57,8 @@ test('[PM4] every tool says its class, and takes no argument that it does not kn
       command: 'true',
       id: 'p1',
       task: 't',
+      plan: 'p',
+      subtasks: [{ task: 't' }],
     };
     const own = Object.keys((parameters as { properties: object }).properties);
     const picked = Object.fromEntries(Object.entries(args).filter(([k]) => own.includes(k)));

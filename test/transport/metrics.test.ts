@@ -18,6 +18,7 @@ const OF_ONE_THING = new Set([
   'servicesPauseMaxMs',
   'serviceToolsMax',
   'hooksRunningMax',
+  'delegatedTasksMax',
   'hooksWaitingMax',
   'hookSaidCharsMax',
   'hookEnvCharsMax',

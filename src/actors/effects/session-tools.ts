@@ -7,6 +7,7 @@ import type { Limits } from '../limits.ts';
 import type { SessionCommand } from '../messages.ts';
 import type { Clock, Done, Ids, LogStore, Processes, ToolJobHandle, ToolResult, ToolRun, Tools } from '../ports.ts';
 import { type ChildTurnWorld, childTurns } from './child-turns.ts';
+import { delegatedTasks } from './delegated-tasks.ts';
 
 /**
  * Tools that are commands to the call's own session: the background processes of a model are those of `/v3/background`, with the
@@ -135,7 +136,12 @@ export const sessionTools = (world: SessionToolWorld): ReadonlyMap<string, Tools
     ['bg_output', output],
     ['bg_kill', end],
   ];
-  return new Map([...tools.map(([name, carry]) => [name, once(carry)] as const), ['spawn_agent', childTurns(world)]]);
+  const handOn = childTurns(world);
+  return new Map([
+    ...tools.map(([name, carry]) => [name, once(carry)] as const),
+    ['spawn_agent', handOn],
+    ['delegate_task', delegatedTasks(clock, handOn)],
+  ]);
 };
 
 /** A result after the kill is nobody's. */
