@@ -13,18 +13,20 @@ import { hostPolicyOf, refuseModelFiles, requireRemoteAdmin } from './config/hos
 import { type ConfigSources, type Resolved, resolveConfig } from './config/load.ts';
 import { ensurePrivateDir, type OptaPaths, optaPaths, readPrivateFile, writePrivateFile } from './config/paths.ts';
 import { projectBrings, projectRules } from './config/project.ts';
-import type { Config, Hook } from './config/schema.ts';
+import { rememberAllowed, rememberedRules } from './config/remembered.ts';
+import type { Config } from './config/schema.ts';
 import { createAdmin, createInference, type EngineConfig } from './inference/engines.ts';
 import { checkInference } from './inference/self-check.ts';
 import { createOperationHost } from './operations/host.ts';
 import type { DaemonSelf, SelfCheck } from './operations/operation.ts';
 import { keychainKeyAtStart } from './operations/secrets/inference-key.ts';
-import { fileLog, newId, realClock, realIds } from './platform.ts';
+import { fileLog, guardProcess, newId, onStopSignal, realClock, realIds } from './platform.ts';
 import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
+import { allowedForGood } from './services/allowed-for-good.ts';
 import { createBrought } from './services/brought.ts';
-import { createHooks, type OwnedHook } from './services/hooks.ts';
+import { createHooks, labelled } from './services/hooks.ts';
 import { withProjectTools } from './services/project-tools.ts';
 import { withServices } from './services/workspace-tools.ts';
 import { acquireInstanceLock } from './storage/instance-lock.ts';
@@ -141,15 +143,28 @@ const run = async (): Promise<void> => {
       facts: () => (sandbox.kind === 'none' ? [] : [CONFINED]),
     }),
     gate: hooks,
-    published: hooks.published,
+    published: (sessionId, records) => {
+      hooks.published(sessionId, records);
+      always(sessionId, records);
+    },
     rules: config.permissions.rules,
-    workspaceRules: (workspace) => projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
+    workspaceRules: (workspace) => [
+      ...projectRules(workspace, (reason) => log.warn('everything is denied', { reason })),
+      ...rememberedRules(paths, workspace, (reason) =>
+        log.warn('nothing that was allowed for good counts', { reason }),
+      ),
+    ],
     permissionDeadlineMs: config.permissions.deadlineMs,
     get defaultModel() {
       return model();
     },
     ...(process.env.OPTA_CHECK === '1' ? { check: checkRecord } : {}),
   });
+  const always = allowedForGood(
+    (sessionId) => system.parts.registry.stateOf(sessionId)?.workspace,
+    (allowed) =>
+      rememberAllowed(paths, allowed).catch((cause) => log.error('not remembered', { reason: String(cause) })),
+  );
   await new Promise<void>((resolve) => system.start(resolve));
 
   const host = values.host ?? config.daemon.host;
@@ -273,9 +288,6 @@ const privately = <T>(make: () => T): T => {
   }
 };
 
-const labelled = (whose: string, hooks: readonly Hook[]): OwnedHook[] =>
-  hooks.map((hook, i) => ({ ...hook, label: `${whose}:${i + 1}` }));
-
 /** For `opta doctor`: what would carry the planes, and whether the configured engine answers. Takes no lock and writes nothing. */
 const selfCheck = async (settings: Resolved): Promise<SelfCheck> => {
   const { config } = settings;
@@ -352,44 +364,6 @@ const closeAll = async (
 ): Promise<void> => {
   engine.close();
   await Promise.all([server.close(), ...tools.map((one) => one.close())]);
-};
-
-/** For what comes after the sessions and the connections: the store, and the lock. */
-const CLOSE_MS = 3_000;
-
-/** A clean stop, once; a second signal ends the process at once. */
-const onStopSignal = (stop: (signal: string) => Promise<void>): ((why: string) => void) => {
-  let stopping = false;
-  const on = (signal: string): void => {
-    if (stopping) process.exit(130);
-    stopping = true;
-    const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2 + CLOSE_MS);
-    stop(signal).then(
-      () => {
-        clearTimeout(late);
-        process.exit(0);
-      },
-      () => process.exit(1),
-    );
-  };
-  process.on('SIGTERM', on);
-  process.on('SIGINT', on);
-  return (why) => {
-    if (!stopping) on(why);
-  };
-};
-
-/** An exception that nobody owns leaves unknown state behind: the daemon ends, and the log brings its sessions back (R15). */
-const guardProcess = (log: { error(msg: string, facts?: object): void; flush(): void }): void => {
-  const end = (kind: string) => (cause: unknown) => {
-    // LMDB rejects a failed commit a second time where nobody can wait for it; the first rejection was handled.
-    if (cause instanceof Error && 'commitError' in cause) return;
-    log.error(`uncaught ${kind}`, { reason: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) });
-    log.flush();
-    process.exit(70);
-  };
-  process.on('uncaughtException', end('exception'));
-  process.on('unhandledRejection', end('rejection'));
 };
 
 run().catch((cause: unknown) => {

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import pino from 'pino';
+import { LIMITS } from './actors/limits.ts';
 import type { Clock, Ids, Log } from './actors/ports.ts';
 
-/** The real world behind the ports of time, identity and log. */
+/** The real world behind the ports of time, identity and log, and the end of a process. */
 export const realClock: Clock = {
   now: () => Date.now(),
   setTimeout: (fn, ms) => setTimeout(fn, ms),
@@ -59,4 +60,42 @@ const membersOf = (facts: object = {}): object => {
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(Object.keys(data).length === 0 ? {} : { data }),
   };
+};
+
+/** For what comes after the sessions and the connections: the store, and the lock. */
+const CLOSE_MS = 3_000;
+
+/** A clean stop, once; a second signal ends the process at once. */
+export const onStopSignal = (stop: (signal: string) => Promise<void>): ((why: string) => void) => {
+  let stopping = false;
+  const on = (signal: string): void => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    const late = setTimeout(() => process.exit(1), LIMITS.drainDeadlineMs * 2 + CLOSE_MS);
+    stop(signal).then(
+      () => {
+        clearTimeout(late);
+        process.exit(0);
+      },
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', on);
+  process.on('SIGINT', on);
+  return (why) => {
+    if (!stopping) on(why);
+  };
+};
+
+/** An exception that nobody owns leaves unknown state behind: the daemon ends, and the log brings its sessions back (R15). */
+export const guardProcess = (log: { error(msg: string, facts?: object): void; flush(): void }): void => {
+  const end = (kind: string) => (cause: unknown) => {
+    // LMDB rejects a failed commit a second time where nobody can wait for it; the first rejection was handled.
+    if (cause instanceof Error && 'commitError' in cause) return;
+    log.error(`uncaught ${kind}`, { reason: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) });
+    log.flush();
+    process.exit(70);
+  };
+  process.on('uncaughtException', end('exception'));
+  process.on('unhandledRejection', end('rejection'));
 };

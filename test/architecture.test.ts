@@ -123,7 +123,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['views', /^views\//, 1_500],
   ['terminal', /^tui\//, 4_500],
   ['page', /^web\//, 6_500],
-  ['composition', /^[^/]+$/, 700],
+  ['composition', /^[^/]+$/, 720],
 ];
 
 const walk = (dir: string, keep: (name: string) => boolean): string[] =>

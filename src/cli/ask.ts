@@ -90,17 +90,18 @@ const refusedAt = ({ question, summary, toolName }: EventPayload<'permission.req
 /** Puts a question and resolves with the line that answers it: '' at end of input, null when it was withdrawn. */
 export type Put = (prompt: string, signal: AbortSignal) => Promise<string | null>;
 
-/** Asks y/n on stderr, or `a` for every further call of this tool in the session. Anything else is no; end of input is no. */
+/** Asks y/n on stderr, or `a` for every further call of this tool in the session, `w` for those in its folder. Anything else is no; end of input is no. */
 export const askPerson =
   (output: Output, put: Put = question): Decide =>
   async (request, signal) => {
     if (request.question !== undefined) return answerOf(request.question, output, put, signal);
     output.err(`\n${colour.yellow('?')} ${colour.bold(oneLine(request.toolName))}  ${oneLine(request.summary, 400)}\n`);
     if (request.preview !== undefined) output.err(`${colour.dim(clip(printable(request.preview)))}\n`);
-    const text = await put(`  Allow? ${colour.dim('a = always in this session [y/N]')} `, signal);
+    const text = await put(`  Allow? ${colour.dim('a = always in this session, w = in this folder [y/N]')} `, signal);
     if (text === null) return null;
     const decidedBy = personName();
     if (/^a(lways)?$/i.test(text.trim())) return { decision: 'allow', decidedBy, remember: 'session' };
+    if (/^w$/i.test(text.trim())) return { decision: 'allow', decidedBy, remember: 'workspace' };
     return { decision: /^y(es)?$/i.test(text.trim()) ? 'allow' : 'deny', decidedBy };
   };
 
@@ -129,7 +130,8 @@ export const decisionLine = (p: EventPayload<'permission.resolved'>): string => 
   const by = oneLine(p.decidedBy, 60);
   if (p.answer !== undefined) return `answered by ${by}: ${oneLine(p.answer, 100)}`;
   if (p.cancelledBy !== undefined) return `cancelled ${oneLine(p.toolName)} by ${by}`;
-  const always = p.remember === undefined ? '' : ', and from now on in this session';
+  const where = p.remember === 'workspace' ? 'folder' : 'session';
+  const always = p.remember === undefined ? '' : `, and from now on in this ${where}`;
   return `${p.decision === 'allow' ? 'allowed' : 'denied'} ${oneLine(p.toolName)} by ${by}${always}`;
 };
 

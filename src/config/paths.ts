@@ -25,6 +25,8 @@ export interface OptaPaths {
   configFile: string;
   /** Which project files the user trusts. */
   trustFile: string;
+  /** Tools that are not asked about again in a workspace. */
+  rememberedFile: string;
   /** What was taken over from the installation before this one. */
   importFile: string;
   daemonDir: string;
@@ -48,6 +50,7 @@ export const optaPaths = (env: Env = process.env): OptaPaths => {
     configDir,
     configFile: join(configDir, 'config.json'),
     trustFile: join(configDir, 'trust.json'),
+    rememberedFile: join(configDir, 'remembered.json'),
     importFile: join(configDir, 'import.json'),
     daemonDir,
     stateFile: join(daemonDir, 'state.json'),

@@ -75,8 +75,8 @@ export type CancelTarget = z.infer<typeof CancelSchema>;
 export const DecisionSchema = z.enum(['allow', 'deny']);
 export type Decision = z.infer<typeof DecisionSchema>;
 
-/** For how long an allow holds beyond the one call. */
-export const RememberSchema = z.enum(['session']);
+/** For how long an allow holds beyond the one call: in this session, or in every session of its workspace from its next turn on. */
+export const RememberSchema = z.enum(['session', 'workspace']);
 export type Remember = z.infer<typeof RememberSchema>;
 export const ANSWER_CHARS_MAX = 8_000;
 

@@ -24,6 +24,9 @@ export interface OwnedHook extends Hook {
   label: string;
 }
 
+export const labelled = (whose: string, hooks: readonly Hook[]): OwnedHook[] =>
+  hooks.map((hook, i) => ({ ...hook, label: `${whose}:${i + 1}` }));
+
 interface World {
   clock: Clock;
   log: Log;

@@ -102,4 +102,5 @@ const ANSWERS: { readonly [sign: string]: Answer } = {
   y: { decision: 'allow' },
   n: { decision: 'deny' },
   a: { decision: 'allow', remember: 'session' },
+  w: { decision: 'allow', remember: 'workspace' },
 };

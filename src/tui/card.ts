@@ -49,7 +49,12 @@ const keysOf = ({ question }: Card, leftS: number, hidden: string, width: number
   const pick = question && question.options.length > 0 ? '1-9 or ' : '';
   const forms = question
     ? [`  ${pick}words and Enter answer   Alt+N declines   Esc later`, ` ${pick}words, Esc later`, ' words, Esc']
-    : ['  y allow   n deny   a always in this session   Esc later', ' y/n/a Esc', 'y/n/a'];
+    : [
+        '  y allow   n deny   always: a in this session, w in this folder   Esc later',
+        '  y allow  n deny  always: a session, w folder  Esc later',
+        ' y/n/a/w Esc',
+        'y/n/a/w',
+      ];
   const begin = ` ${leftS} s ${hidden}`;
   const fits = forms.find((form) => textWidth(begin + form) <= width);
   return fits === undefined ? `${hidden}${forms.at(-1)}` : begin + fits;

@@ -73,7 +73,8 @@ const permissionRows = (item: PermissionItem, waits: boolean, width: number): Ro
     return [...rows(`asked: ${question.text}`, 'dim'), ...rows(`answered${by}: ${answer ?? ''}`, 'accent')];
   }
   if (question) return rows(`asked: ${question.text} · not answered${by}`, 'dim');
-  const kept = remember === undefined ? '' : ' · remembered for this session';
+  const kept =
+    remember === undefined ? '' : ` · remembered for this ${remember === 'workspace' ? 'folder' : 'session'}`;
   return rows(`${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}${kept}`, 'dim');
 };
 

@@ -114,7 +114,7 @@ export interface Answer {
   /** Words for a question. */
   answer?: string;
   /** Not to be asked again about this tool in this session. */
-  remember?: 'session';
+  remember?: 'session' | 'workspace';
 }
 
 /**

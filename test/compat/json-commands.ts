@@ -61,6 +61,8 @@ export const JSON_COMMANDS: { readonly [command: string]: JsonCommand } = {
       ['path'],
       ['trust'],
       ['trust', 'list'],
+      ['remembered'],
+      ['remembered', '--revoke'],
       ['reset'],
     ],
     alone: true,

@@ -1,8 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { optaPaths } from '../../src/config/paths.ts';
+import { forgetAllowed, readRemembered } from '../../src/config/remembered.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
-import type { Daemon, Reply, TestSocket } from '../support/daemon.ts';
+import { type Daemon, type Reply, type TestSocket, until } from '../support/daemon.ts';
 import { checkedLog, ofTurn, openWorld, say, type World } from './world.ts';
 
 /** Permissions over the real wire, with the real tool behind them: what a decision says is what happens to the file. */
@@ -192,6 +195,37 @@ describe('permissions', () => {
     expect(resolutions(records, turnId)).toMatchObject([{ payload: { decision: 'deny', reason: 'unattended' } }]);
     expect(existsSync(join(world.workspace, path))).toBe(false);
     expect(toldModel(world)).toMatch(/nobody is attached/i);
+  });
+
+  test('[PM11] always in this folder: other sessions of it are not asked, those elsewhere are, and it can be taken back', async () => {
+    const socket = await daemon.socket(sessionId);
+    const turnId = await submit(write(fresh('folder')));
+    const { requestId } = (await socket.record('permission.request')).payload;
+    const body = { decision: 'allow', decidedBy: 'ana', remember: 'workspace' };
+    await daemon.post(`/v3/sessions/${sessionId}/permissions/${requestId}`, body);
+    await finished(socket, turnId);
+    const env = { OPTA_HOME: daemon.home, HOME: daemon.home };
+    await expect.poll(() => readRemembered(optaPaths(env)).length, { timeout: 5_000 }).toBe(1);
+
+    const decidedIn = async (workspace: string, path: string): Promise<string | undefined> => {
+      sessionId = await daemon.create({ workspace });
+      const one = await daemon.socket(sessionId);
+      const next = await submit(write(path));
+      const first = () => one.records.find((r) => ['permission.request', 'turn.done'].includes(r.event));
+      await until('the question, or the end', () => first() !== undefined);
+      const asked = first();
+      if (asked?.event === 'permission.request') await decide(asked.payload.requestId, 'deny', 'ana');
+      const records = ofTurn(await finished(one, next), next);
+      const start = records.find((r) => r.event === 'tool.start');
+      return start?.event === 'tool.start' ? start.payload.decidedBy : undefined;
+    };
+    const elsewhere = mkdtempSync(join(tmpdir(), 'opta-e2e-elsewhere-'));
+    expect(await decidedIn(world.workspace, fresh('same'))).toBe('rule:remembered:write_file');
+    expect(await decidedIn(world.workspace, 'secret-folder.txt')).toBe(undefined);
+    expect(await decidedIn(elsewhere, 'a.txt')).toBe(undefined);
+    expect(await forgetAllowed(optaPaths(env), world.workspace)).toMatchObject([{ tool: 'write_file' }]);
+    expect(await decidedIn(world.workspace, fresh('after'))).toBe(undefined);
+    rmSync(elsewhere, { recursive: true });
   });
 
   test('[PM6] always, on either plane: the rest of the session is not asked, a deny rule still holds, and it can be taken back', async () => {

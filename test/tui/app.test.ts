@@ -29,15 +29,16 @@ const asks = (...more: Parameters<Talk['asks']> | []): string => {
 const grace = (): void => void vi.advanceTimersByTime(400);
 
 describe('a card', () => {
-  test('[CT3, TM3] y, n and a decide it; a is for the rest of the session', () => {
+  test('[CT3, TM3] y, n, a and w decide it; a is for the rest of the session, w for the folder', () => {
     for (const [sign, decision, more] of [
       ['y', 'allow', {}],
       ['n', 'deny', {}],
       ['a', 'allow', { remember: 'session' }],
+      ['w', 'allow', { remember: 'workspace' }],
     ] as const) {
       again();
       const id = asks();
-      expect(on.screen()).toContain('always in this session');
+      expect(on.screen()).toContain('always: a in this session, w in this folder');
       grace();
       on.type(sign);
       expect(on.link.asked).toEqual([['decide', id, decision, more]]);
@@ -128,20 +129,20 @@ describe('a card', () => {
     const preview = Array.from({ length: 5 }, (_, i) => `echo ${i}`).join('\n');
     again({}, { width: 30, height: 5 });
     asks('run_command', 'Run a script', { preview });
-    expect(on.screen().split('\n')[3]).toBe(' 60 s +5↓  y/n/a Esc');
+    expect(on.screen().split('\n')[3]).toBe(' 60 s +5↓  y/n/a/w Esc');
     on.key('down');
     expect(on.screen()).toMatch(/echo 0\n 60 s \+4↓/);
     for (let i = 0; i < 9; i++) on.key('down');
     expect(on.screen()).toMatch(/echo 4\n 60 s \+5↑/);
     again({}, { width: 12, height: 4 });
     asks('run_command', 'Run a script', { preview });
-    expect(on.screen()).toMatch(/^\+\d+↓ ?y\/n\/a$/m);
+    expect(on.screen()).toMatch(/^\+\d+↓ ?y\/n\/a/m);
     again({}, { width: 64, height: 24 });
     asks();
-    expect(on.screen()).toContain(' 60 s   y allow   n deny   a always in this session   Esc later');
+    expect(on.screen()).toContain(' 60 s   y allow  n deny  always: a session, w folder  Esc later');
     again({}, { width: 59, height: 24 });
     asks();
-    expect(on.screen()).toMatch(/^ 60 s {2}y\/n\/a Esc$/m);
+    expect(on.screen()).toMatch(/^ 60 s {2}y\/n\/a\/w Esc$/m);
   });
 
   test('[CT3, PM7] a question is answered by a number, by words, or declined', () => {

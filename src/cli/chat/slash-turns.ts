@@ -142,11 +142,12 @@ export const TURNS: readonly SlashCommand[] = [
   {
     name: 'allow',
     aliases: [],
-    usage: '[always]',
-    text: 'allow the call that waits for a decision, or its tool for this session',
+    usage: '[always | here]',
+    text: 'allow the call that waits for a decision, or its tool for this session, or for this folder',
     run: (room, { rest }) => {
-      if (rest !== '' && rest !== 'always') throw new UsageError('/allow takes always or nothing');
-      return decide(room, 'allow', rest === '' ? {} : { remember: 'session' });
+      if (!['', 'always', 'here'].includes(rest)) throw new UsageError('/allow takes always, here or nothing');
+      const remember = rest === 'here' ? 'workspace' : 'session';
+      return decide(room, 'allow', rest === '' ? {} : { remember });
     },
   },
   {

@@ -3,6 +3,7 @@ import { type Change, deleteKey, requireKey, resetFile, setKey } from '../../con
 import { valueAt } from '../../config/keys.ts';
 import { type Resolved, resolveConfig } from '../../config/load.ts';
 import { findProjectFile, PROJECT_FILE, projectConfig } from '../../config/project.ts';
+import { forgetAllowed, readRemembered } from '../../config/remembered.ts';
 import { covered, redacted } from '../../config/secrets.ts';
 import {
   effective,
@@ -60,7 +61,7 @@ export const configCommand = async (
 /** Names of the menu; without a terminal it is the list. */
 const MENU = ['menu', 'interactive', 'settings'];
 
-const ACTIONS = 'get, set, list, delete, reset, explain, path, trust or menu';
+const ACTIONS = 'get, set, list, delete, reset, explain, path, trust, remembered or menu';
 
 const run = async (
   ctx: Context,
@@ -71,6 +72,7 @@ const run = async (
 ): Promise<Said> => {
   if (action === 'path') return paths(ctx);
   if (action === 'trust') return trust(ctx, key, revoke);
+  if (action === 'remembered') return remembered(ctx, key, revoke);
   await importOnce(ctx);
   if (action === 'list' || MENU.includes(action)) return list(resolved(ctx));
   if (action === 'reset') {
@@ -159,4 +161,18 @@ const trust = async (ctx: Context, where: string | undefined, revoke: boolean): 
   const gives = held.length === 0 ? 'it asks for nothing that needs trust' : `it may now set ${held.join(', ')}`;
   const lines = runs.map((line) => `\n  ${printable(line)}`).join('');
   return [{ file, trusted: true, sha256, held, runs }, `Trusted as it is now: ${file}; ${gives}${lines}`];
+};
+
+/** `remembered` lists; `remembered --revoke [tool]` takes back what this folder's sessions are not asked about. */
+const remembered = async (ctx: Context, tool: string | undefined, revoke: boolean): Promise<Said> => {
+  if (revoke) {
+    const revoked = await forgetAllowed(ctx.paths, ctx.cwd, tool);
+    const names = revoked.map((one) => one.tool).join(', ');
+    return [{ revoked }, revoked.length === 0 ? 'Nothing was remembered here' : `Asked about again here: ${names}`];
+  }
+  const allowed = readRemembered(ctx.paths).filter((one) => tool === undefined || one.tool === tool);
+  const lines = allowed.map(
+    (one) => `${one.tool}  ${printable(one.workspace)}  by ${printable(one.decidedBy)}  ${one.at}`,
+  );
+  return [{ allowed }, lines.join('\n') || 'Nothing is allowed for good'];
 };

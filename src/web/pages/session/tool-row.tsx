@@ -108,6 +108,7 @@ const decidedText = (permission: PermissionItem | null): string => {
   const { decision, decidedBy = '', reason, remember, answer } = permission;
   if (answer !== undefined) return `answered by ${oneLine(decidedBy, 60)}: ${oneLine(answer, 300)}`;
   const done = decision === 'allow' ? 'allowed' : 'denied';
-  const always = remember === undefined ? '' : ', for the rest of this session';
+  const where = remember === 'workspace' ? 'from now on in this folder' : 'for the rest of this session';
+  const always = remember === undefined ? '' : `, ${where}`;
   return `${done} by ${oneLine(decidedBy, 60)}${always}${reason === 'person' ? '' : ` (${reason})`}`;
 };
