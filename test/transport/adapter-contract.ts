@@ -73,7 +73,11 @@ const exchangeContract = (adapter: () => TransportAdapter): void => {
     const pieces = await new Promise<string>((resolve) => {
       let text = '';
       const s = connect(w.port, '127.0.0.1', () => {
-        for (const [i, c] of [...whole].entries()) setTimeout(() => s.write(c), i);
+        // One behind the other: timers of their own may pass each other when the loop is late.
+        const next = (i: number): void => {
+          if (i < whole.length) setTimeout(() => s.write(whole[i] ?? '', () => next(i + 1)), 1);
+        };
+        next(0);
       });
       s.on('data', (d) => {
         text += d;
