@@ -3,7 +3,7 @@ import type { Message, PresenceEntry } from '../protocol/session.ts';
 import { emptySession, fold, type SessionState } from '../protocol/session-state.ts';
 import { stateHash } from '../protocol/state-hash.ts';
 import type { AttachState } from './attach-options.ts';
-import { activeTurn, added, foldTurn, queuedTurn, type TurnView, turnOf } from './turn-view.ts';
+import { activeTurn, added, foldTurn, queuedTurn, restoredEntry, type TurnView, turnOf } from './turn-view.ts';
 
 /** A client's picture of one session at one moment. Immutable: what did not change is the same object as before. */
 export interface View {
@@ -87,6 +87,7 @@ const viewOf = (state: SessionState): View => ({
 
 const transcribed = (v: View, before: SessionState, r: LogRecord): View => {
   if (r.event === 'session.snapshot' && r.seq === 1) return { ...v, seed: v.state.messages };
+  if (r.event === 'files.restored') return { ...v, past: [...v.past, restoredEntry(r.seq, r.payload)] };
   const turnId = turnOf(r);
   if (turnId === undefined || r.event === 'turn.queued') return v;
   if (v.active?.turnId === turnId) {

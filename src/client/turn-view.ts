@@ -26,7 +26,13 @@ export interface TurnView {
   end: TurnEnd | null;
 }
 
-export type Item = UserItem | TextItem | ToolItem | PermissionItem;
+export type Item = UserItem | TextItem | ToolItem | PermissionItem | NoteItem;
+
+/** What the daemon did, in a line. */
+export interface NoteItem {
+  kind: 'note';
+  text: string;
+}
 
 /** What a writer said: the turn's own content first, then what was steered into it. `turnId` is that of the submit. */
 export interface UserItem {
@@ -64,7 +70,8 @@ export type PermissionItem = { kind: 'permission' } & Pick<
   Partial<Of<'permission.request'> & Of<'permission.resolved'>>;
 
 export type TurnEnd =
-  | { outcome: 'done'; stats: Stats }
+  /** `cut`: the server ended the answer at its greatest length. */
+  | { outcome: 'done'; stats: Stats; cut?: true }
   | { outcome: 'error' | 'cancelled' | 'interrupted'; code: string; message: string; partial: boolean; stats?: Stats };
 
 export const emptyTurn = (turnId: string): TurnView => ({
@@ -160,7 +167,9 @@ export const foldTurn = (t: TurnView, r: LogRecord): TurnView => {
       return withTool(t, id, { state: isError ? 'failed' : 'done', ...told, ...byWhom(cancelledBy) });
     }
     case 'turn.done':
-      return { ...over(t), model: r.payload.model ?? t.model, end: { outcome: 'done', stats: r.payload.stats } };
+      return { ...over(t), model: r.payload.model ?? t.model, end: doneEnd(r.payload) };
+    case 'context.compacted':
+      return added(t, { kind: 'note', text: compactedText(r.payload) });
     case 'turn.error':
       return { ...over(t), end: ended(r.payload) };
     default:
@@ -221,6 +230,26 @@ const over = (t: TurnView): TurnView => ({
       : item,
   ),
 });
+
+const doneEnd = ({ stats, stopReason }: EventPayload<'turn.done'>): TurnEnd => ({
+  outcome: 'done',
+  stats,
+  ...(stopReason === 'length' ? { cut: true } : {}),
+});
+
+const compactedText = ({ tokensBefore, tokensAfter, by }: EventPayload<'context.compacted'>): string =>
+  `The conversation was shortened from about ${tokensBefore} to ${tokensAfter} tokens for the model, ${by === 'model' ? 'which wrote the summary' : 'by an extract'}; all of it stays here.`;
+
+/** What a taking back of files looks like: an entry of its own, since its turn has ended. */
+export const restoredEntry = (seq: number, p: EventPayload<'files.restored'>): TurnView => {
+  const kept = p.kept.map(({ path, why }) => `${path} (${why})`).join(', ');
+  const what = p.restored.length === 0 ? 'nothing' : p.restored.join(', ');
+  const left = kept === '' ? '' : `; left as it is: ${kept}`;
+  return {
+    ...emptyTurn(`restored.${seq}`),
+    items: [{ kind: 'note', text: `What turn ${p.ofTurn} did to files was taken back by ${p.by}: ${what}${left}.` }],
+  };
+};
 
 const ended = (p: EventPayload<'turn.error'>): TurnEnd => ({
   outcome: p.outcome,

@@ -7,6 +7,7 @@ import { clean, cropped, type Row, type Style, wrap } from './text.ts';
 import { toolRows } from './tool-rows.ts';
 
 const THOUGHT_CHARS_MAX = 200;
+const NOTE_CHARS_MAX = 2_000;
 const DECISION_CHARS_MAX = 2_000;
 /** At the end of the ids of thoughts: all of them can be opened at once. */
 const THOUGHT = ':thought';
@@ -32,6 +33,8 @@ export const entryRows = (
       return toolRows(id, item, width, isOpen);
     case 'permission':
       return drawn(permissionRows(item, turn?.end == null, width), width);
+    case 'note':
+      return drawn(noteRows(item.text, width), width);
     case 'end':
       return drawn([...endRows(turn, width), []], width);
   }
@@ -78,6 +81,9 @@ const permissionRows = (item: PermissionItem, waits: boolean, width: number): Ro
   return rows(`${decision === 'allow' ? 'allowed' : 'denied'} ${toolName}${by}${kept}`, 'dim');
 };
 
+const noteRows = (text: string, width: number): Row[] =>
+  wrap(clean(oneLine(text, NOTE_CHARS_MAX)), Math.max(1, width - 2)).map((line): Row => [[`${MARGIN}${line}`, 'dim']]);
+
 const endRows = (turn: TurnView | null, width: number): Row[] => {
   if (turn === null || turn.end === null) return [];
   const { end, toolCalls, model } = turn;
@@ -93,6 +99,7 @@ const endRows = (turn: TurnView | null, width: number): Row[] => {
     `${tokens} tokens`,
     ...(speed > 0 ? [`${speed.toFixed(0)}/s`] : []),
     ...(model === '' ? [] : [oneLine(model, 60)]),
+    ...(end.cut ? ['cut at its greatest length'] : []),
   ];
   return [[[`${MARGIN}${cropped(clean(facts.join(' · ')), room)}`, 'dim']]];
 };

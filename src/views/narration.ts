@@ -62,6 +62,10 @@ export class Narrator {
         const { name: tool, about, state } = toolHead(call);
         return [`${tool} ${oneLine(about, 80)}: ${state}.`];
       }
+      case 'context.compacted':
+        return ['The conversation was shortened for the model.'];
+      case 'files.restored':
+        return [`Files were taken back by ${oneLine(record.payload.by, 60)}.`];
       case 'turn.done':
       case 'turn.error': {
         const turn = view.past.at(-1);

@@ -49,6 +49,8 @@ export class RowReader {
           return [];
         case 'tool':
           return [this.#tool(id, turn.turnId, item, asked.get(item.callId) ?? null)];
+        case 'note':
+          return [this.#once(item, () => ({ id, kind: 'system', text: item.text }))];
         case 'user':
           return [this.#once(item, () => userRow(id, turn, item, i))];
         default:

@@ -45,6 +45,35 @@ const shown = (log: readonly LogRecord[]): SessionView => {
 };
 
 describe('the transcript', () => {
+  test('[CL3] says in a line that the conversation was shortened, and, once its turn is over, that files were taken back', () => {
+    const { log, add, turn } = writer();
+    const t = turn('t1');
+    t.queued('write it');
+    t.start();
+    t.token('Let me ');
+    const tokens = { tokensBefore: 900, tokensAfter: 300 };
+    t.on('context.compacted', { step: 2, upTo: 4, summary: 's', by: 'model', ...tokens });
+    t.token('see.', 2);
+    t.done({ stopReason: 'length' });
+    const restored = { ofTurn: 't1', how: 'undo', by: 'ada', restored: ['a.txt'] };
+    add('files.restored', { ...restored, kept: [{ path: 'b.txt', why: 'it was changed since' }] });
+    const { past, active } = shown(log).current;
+    expect(active).toBe(null);
+    expect(past[0]?.items).toMatchObject([
+      { kind: 'user' },
+      { kind: 'text', text: 'Let me ' },
+      { kind: 'note', text: expect.stringMatching(/from about 900 to 300 tokens/) },
+      { kind: 'text', text: 'see.' },
+    ]);
+    expect(past[0]?.end).toMatchObject({ outcome: 'done', cut: true });
+    expect(past[1]?.items).toEqual([
+      {
+        kind: 'note',
+        text: 'What turn t1 did to files was taken back by ada: a.txt; left as it is: b.txt (it was changed since).',
+      },
+    ]);
+  });
+
   test('[CL3] shows a turn as its user text, thinking, text of each step, tool and permission cards, and its end', () => {
     const { log, turn } = writer();
     const t = turn('t1');

@@ -36,7 +36,7 @@ const inside = (row: Row, isOpen: boolean, mark: string) => {
     case 'thinking':
       return <Thinking row={row} isOpen={isOpen} mark={mark} />;
     case 'system':
-      return <p class="system">{marked(row.text, mark)}</p>;
+      return <p class="system">{marked(printable(row.text), mark)}</p>;
     case 'tool':
       return <ToolRow row={row} isOpen={isOpen} mark={mark} />;
     case 'end':
@@ -103,6 +103,7 @@ const End = ({ turn, mark }: { turn: TurnView; mark: string }) => {
     // Of a few tokens a speed says nothing.
     stats && stats.tokens >= SPEED_FROM && stats.speed > 0 && `${Math.round(stats.speed)} tokens/s`,
     model && oneLine(model, 60),
+    end.outcome === 'done' && end.cut && 'cut at its greatest length',
   ].filter(Boolean);
   return (
     <div class={`end end-${end.outcome}`}>
