@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BACKGROUND_EVENTS } from './background.ts';
-import { FileChangeSchema } from './files.ts';
+import { FileChangeSchema, TurnFilesSchema } from './files.ts';
 import { MessageSchema, PatchSessionSchema, SessionSnapshotSchema } from './session.ts';
 import {
   DecisionSchema,
@@ -59,7 +59,12 @@ export const SessionChangeSchema = z.discriminatedUnion('kind', [
 export type SessionChange = z.infer<typeof SessionChangeSchema>;
 
 export const EVENTS = {
-  'session.snapshot': z.object({ snapshot: SessionSnapshotSchema, messages: z.array(MessageSchema) }),
+  'session.snapshot': z.object({
+    snapshot: SessionSnapshotSchema,
+    messages: z.array(MessageSchema),
+    /** Added: of a fork, what the turns before it did to files, so that it can be taken back here too. */
+    files: z.array(TurnFilesSchema).optional(),
+  }),
   /** Without `change` a turn has ended. */
   'session.updated': z.object({ snapshot: SessionSnapshotSchema, change: SessionChangeSchema.optional() }),
   'session.cancelled': z.object({

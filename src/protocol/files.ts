@@ -19,14 +19,15 @@ export const FileChangeSchema = z.object({
 export type FileChange = z.infer<typeof FileChangeSchema>;
 
 /** What one turn did to files, first to last. */
-export interface TurnFiles {
-  turnId: string;
-  changes: FileChange[];
+export const TurnFilesSchema = z.object({
+  turnId: z.string(),
+  changes: z.array(FileChangeSchema),
   /** More than is remembered: it cannot be taken back as a whole. */
-  more?: true;
+  more: z.literal(true).optional(),
   /** It was taken back. */
-  undone?: true;
-}
+  undone: z.literal(true).optional(),
+});
+export type TurnFiles = z.infer<typeof TurnFilesSchema>;
 
 /** Turns that a session remembers the files of, and files of one turn. */
 export const TURNS_KEPT_MAX = 20;
@@ -53,3 +54,13 @@ const withChange = (files: TurnFiles, change: FileChange): TurnFiles => {
 /** The turn that was taken back, whole or in part. */
 export const foldUndone = (all: TurnFiles[], turnId: string): TurnFiles[] =>
   all.map((one) => (one.turnId === turnId ? { ...one, undone: true } : one));
+
+/** Of the newest turns, those that a fork takes along: whole turns, as many as fit. */
+export const filesForFork = (all: readonly TurnFiles[]): TurnFiles[] => {
+  let room = FILES_KEPT_MAX;
+  const from = all.findLastIndex(({ changes }) => {
+    room -= changes.length;
+    return room < 0;
+  });
+  return all.slice(from + 1);
+};

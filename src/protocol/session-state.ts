@@ -248,6 +248,7 @@ const created = (s: SessionState, r: LogRecord, p: EventPayload<'session.snapsho
     createdAt: p.snapshot.createdAt,
     updatedAt: p.snapshot.updatedAt,
     messages: p.messages,
+    ...(p.files === undefined ? {} : { files: p.files }),
   };
 };
 

@@ -13,6 +13,7 @@ import { manySessions } from './cases/sessions.ts';
 import { restart, startUp } from './cases/start.ts';
 import { flood, paced } from './cases/stream.ts';
 import { terminalKeys } from './cases/terminal.ts';
+import { toolTurns } from './cases/turns.ts';
 import { buildApp, endAll, OUT, profileDaemons, startScript } from './processes.ts';
 import { type Row, tableOf } from './table.ts';
 import type { World } from './world.ts';
@@ -36,6 +37,7 @@ const CASES: { [letter: string]: (world: World) => Promise<void> } = {
   l: pageFrames,
   m: gatewayOverhead,
   n: gatewayStreams,
+  o: toolTurns,
 };
 
 const { values } = parseArgs({

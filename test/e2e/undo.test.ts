@@ -71,6 +71,20 @@ test('[TL4] what the user changed since is never touched, and then nothing is', 
   expect([text('a.txt'), text('new.txt')]).toEqual(['mine again\n', 'new']);
 });
 
+test('[TL4] a fork takes along what can be taken back: there, as here, and only what it knows of', async () => {
+  const { turn, sessionId } = await opened();
+  const { daemon } = world;
+  const head = (await daemon.log(sessionId)).length;
+  await turn([edit, create]);
+  const fork = async (body: object): Promise<string> =>
+    (await daemon.post(`/v3/sessions/${sessionId}/fork`, body)).json.sessionId;
+  const [early, late] = [await fork({ atSeq: head }), await fork({})];
+  const undo = (id: string) => daemon.post(`/v3/sessions/${id}/undo`, { writerId: 'ada' });
+  expect(await undo(early)).toMatchObject({ status: 404 });
+  expect(await undo(late)).toMatchObject({ status: 200, json: { undone: true } });
+  expect([text('a.txt'), text('new.txt')]).toEqual(['mine, not committed\n', null]);
+});
+
 test('[TL4] while a turn runs there is no undo, and with noCheckpoints nothing is kept', async () => {
   const { turn, undo, sessionId, socket } = await opened();
   await turn([create], { overrides: { auto: true, noCheckpoints: true } });

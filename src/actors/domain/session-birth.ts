@@ -1,4 +1,5 @@
 import type { LogRecord } from '../../protocol/events.ts';
+import { filesForFork } from '../../protocol/files.ts';
 import type { CreateSession } from '../../protocol/session.ts';
 import { emptySession, fold, type SessionState, toSnapshot } from '../../protocol/session-state.ts';
 import { closing } from './closing.ts';
@@ -54,7 +55,9 @@ export const forkedSession = (
   };
   const { seq: _, revision: __, ...snapshot } = toSnapshot(draft);
   const messages = settled(source, nowMs).messages;
-  const record: LogRecord = { event: 'session.snapshot', payload: { snapshot, messages }, seq: 1, ts };
+  const files = filesForFork(source.files ?? []);
+  const payload = { snapshot, messages, ...(files.length === 0 ? {} : { files }) };
+  const record: LogRecord = { event: 'session.snapshot', payload, seq: 1, ts };
   return { record, state: fold(emptySession(sessionId), record) };
 };
 
