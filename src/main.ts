@@ -25,6 +25,7 @@ import { identityOf, ownIdentity } from './process-identity.ts';
 import { checkRecord } from './protocol/envelope.ts';
 import { errorRow, type OptaError, toOptaError } from './protocol/errors.ts';
 import { allowedForGood } from './services/allowed-for-good.ts';
+import { createAutoCommit } from './services/auto-commit.ts';
 import { createBrought } from './services/brought.ts';
 import { createHooks, labelled } from './services/hooks.ts';
 import { withProjectTools } from './services/project-tools.ts';
@@ -108,12 +109,21 @@ const run = async (): Promise<void> => {
       servers: (workspace) => ({ ...brought.of(workspace).servers, ...config.mcp.servers }),
     },
   );
+  const commits = createAutoCommit({
+    clock: realClock,
+    log,
+    processes,
+    isOn: config.git.autoCommit,
+    stateOf: (sessionId) => system.parts.registry.stateOf(sessionId),
+    record: (sessionId, fact) => system.committed(sessionId, fact),
+  });
   const hooks = createHooks({
     clock: realClock,
     log,
     processes,
     hooksOf: (workspace) => [...labelled('user', config.hooks), ...labelled('project', brought.of(workspace).hooks)],
     refresh: brought.refresh,
+    pending: commits.pending,
     workspaceOf: (sessionId) => system.parts.registry.stateOf(sessionId)?.workspace,
   });
   const stored = await storedKey;
@@ -146,6 +156,7 @@ const run = async (): Promise<void> => {
     published: (sessionId, records) => {
       hooks.published(sessionId, records);
       always(sessionId, records);
+      commits.published(sessionId, records);
     },
     rules: config.permissions.rules,
     workspaceRules: (workspace) => [
@@ -154,6 +165,7 @@ const run = async (): Promise<void> => {
         log.warn('nothing that was allowed for good counts', { reason }),
       ),
     ],
+    keepsVersions: config.git.checkpoints,
     permissionDeadlineMs: config.permissions.deadlineMs,
     get defaultModel() {
       return model();
@@ -223,7 +235,7 @@ const run = async (): Promise<void> => {
     rmSync(paths.pidFile, { force: true });
     await new Promise<void>((resolve) => system.stop(resolve));
     admin?.close();
-    await closeAll(server, engine, [hooks, tools, ownTools]);
+    await closeAll(server, engine, [commits, hooks, tools, ownTools]);
     await new Promise<void>((resolve) => store.close(() => resolve()));
     lock.release();
     log.info('daemon stopped');

@@ -162,6 +162,9 @@ export const LIMITS = {
   hooksRunningMax: 8,
   hooksWaitingMax: 200,
   hookSaidCharsMax: 2_048,
+  /** Of one commit of what a turn wrote; more is not committed. */
+  commitFilesMax: 200,
+  gitCommitMs: 30_000,
   /** What of a call a hook has in its environment; all of it is on its standard input. */
   hookEnvCharsMax: 32_768,
   /** Arguments of a tool that a project brings: they are one value of an environment. */

@@ -1,6 +1,6 @@
 import type { BackgroundProcess, OutputPiece, Signal, StartBackground } from '../protocol/background.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
-import type { ResolveReason } from '../protocol/events.ts';
+import type { EventPayload, ResolveReason } from '../protocol/events.ts';
 import type { ResolvePermission } from '../protocol/frames.ts';
 import type { Message, PatchSession } from '../protocol/session.ts';
 import type { CancelTarget, EditQueued, Question, StopReason, SubmitTurn, Usage } from '../protocol/turn.ts';
@@ -26,6 +26,8 @@ export type SessionCommand =
   | { type: 'session.undelete'; ask: Ask }
   /** What a turn did to files is to be taken back; without a name, the newest that did anything. */
   | { type: 'session.undo'; ask: Ask; turnId?: string; by: string; dryRun: boolean }
+  /** What a turn did to files was committed, or was not: somebody else did that, and it is to be on record. */
+  | { type: 'session.committed'; ask: Ask; fact: EventPayload<'files.committed'> }
   | {
       type: 'background.start';
       ask: Ask;

@@ -1,4 +1,4 @@
-import type { LogRecord } from '../protocol/events.ts';
+import type { EventPayload, LogRecord } from '../protocol/events.ts';
 import type { PermissionRule } from './domain/permission-policy.ts';
 import type { Asks } from './effects/asks.ts';
 import type { Attachments } from './effects/attachments.ts';
@@ -41,6 +41,8 @@ export interface SystemParts {
   published?: (sessionId: string, records: StoredRecord[]) => void;
   rules: PermissionRule[];
   workspaceRules?: SessionEnv['workspaceRules'];
+  /** False: what files held before is not kept. */
+  keepsVersions?: boolean;
   permissionDeadlineMs: number;
   defaultModel: string;
   /** Checks each outgoing record against the event table; on in tests and development. */
@@ -54,6 +56,8 @@ export interface System extends Runtime {
   stop(done: () => void): void;
   /** Removes what sessions deleted longer than `deletedRetentionMs` ago have stored; then calls back with how many. */
   purge(done: Done<number>): void;
+  /** Puts on record what became of a commit of a turn's files. */
+  committed(sessionId: string, fact: EventPayload<'files.committed'>): void;
   /** For tests and the simulator. */
   readonly parts: { journal: Journal; registry: Registry; attachments: Attachments; asks: Asks; feed: InspectionFeed };
 }

@@ -70,6 +70,7 @@ export const createSystem = (p: SystemParts): System => {
     attended: attachments.attended,
     processesInAll: () => processes(),
     home: p.processes.home,
+    ...(p.keepsVersions === undefined ? {} : { keepsVersions: p.keepsVersions }),
   };
 
   const ofSession = sessionTools({
@@ -230,6 +231,13 @@ export const createSystem = (p: SystemParts): System => {
       };
       daemon.send({ type: 'drain' });
     },
+
+    committed: (sessionId, fact) =>
+      command(
+        sessionId,
+        (error) => error && log.warn('a commit is not on record', { sessionId, reason: error.message }),
+        (ask) => ({ type: 'session.committed', ask, fact }),
+      ),
 
     purge: (done) =>
       purgeExpired(

@@ -3,7 +3,17 @@ import type { Message, PresenceEntry } from '../protocol/session.ts';
 import { emptySession, fold, type SessionState } from '../protocol/session-state.ts';
 import { stateHash } from '../protocol/state-hash.ts';
 import type { AttachState } from './attach-options.ts';
-import { activeTurn, added, foldTurn, queuedTurn, restoredEntry, type TurnView, turnOf } from './turn-view.ts';
+import {
+  activeTurn,
+  added,
+  committedText,
+  foldTurn,
+  noteEntry,
+  queuedTurn,
+  restoredText,
+  type TurnView,
+  turnOf,
+} from './turn-view.ts';
 
 /** A client's picture of one session at one moment. Immutable: what did not change is the same object as before. */
 export interface View {
@@ -87,7 +97,8 @@ const viewOf = (state: SessionState): View => ({
 
 const transcribed = (v: View, before: SessionState, r: LogRecord): View => {
   if (r.event === 'session.snapshot' && r.seq === 1) return { ...v, seed: v.state.messages };
-  if (r.event === 'files.restored') return { ...v, past: [...v.past, restoredEntry(r.seq, r.payload)] };
+  if (r.event === 'files.restored') return noted(v, r.seq, restoredText(r.payload));
+  if (r.event === 'files.committed') return noted(v, r.seq, committedText(r.payload));
   const turnId = turnOf(r);
   if (turnId === undefined || r.event === 'turn.queued') return v;
   if (v.active?.turnId === turnId) {
@@ -104,3 +115,8 @@ const transcribed = (v: View, before: SessionState, r: LogRecord): View => {
   }
   return turn.end ? { ...v, past: [...v.past, turn] } : v;
 };
+
+const noted = (v: View, seq: number, text: string): View =>
+  v.active
+    ? { ...v, active: added(v.active, { kind: 'note', text }) }
+    : { ...v, past: [...v.past, noteEntry(seq, text)] };

@@ -240,15 +240,22 @@ const doneEnd = ({ stats, stopReason }: EventPayload<'turn.done'>): TurnEnd => (
 const compactedText = ({ tokensBefore, tokensAfter, by }: EventPayload<'context.compacted'>): string =>
   `The conversation was shortened from about ${tokensBefore} to ${tokensAfter} tokens for the model, ${by === 'model' ? 'which wrote the summary' : 'by an extract'}; all of it stays here.`;
 
-/** What a taking back of files looks like: an entry of its own, since its turn has ended. */
-export const restoredEntry = (seq: number, p: EventPayload<'files.restored'>): TurnView => {
+/** What happened between turns: an entry of its own. */
+export const noteEntry = (seq: number, text: string): TurnView => ({
+  ...emptyTurn(`note.${seq}`),
+  items: [{ kind: 'note', text }],
+});
+
+export const committedText = ({ ofTurn, commit, paths, why }: EventPayload<'files.committed'>): string =>
+  commit === null
+    ? `What turn ${ofTurn} wrote was not committed: ${why ?? 'nobody said why'}.`
+    : `What turn ${ofTurn} wrote was committed as ${commit}: ${paths.join(', ')}.`;
+
+export const restoredText = (p: EventPayload<'files.restored'>): string => {
   const kept = p.kept.map(({ path, why }) => `${path} (${why})`).join(', ');
   const what = p.restored.length === 0 ? 'nothing' : p.restored.join(', ');
   const left = kept === '' ? '' : `; left as it is: ${kept}`;
-  return {
-    ...emptyTurn(`restored.${seq}`),
-    items: [{ kind: 'note', text: `What turn ${p.ofTurn} did to files was taken back by ${p.by}: ${what}${left}.` }],
-  };
+  return `What turn ${p.ofTurn} did to files was taken back by ${p.by}: ${what}${left}.`;
 };
 
 const ended = (p: EventPayload<'turn.error'>): TurnEnd => ({

@@ -21,6 +21,8 @@ export interface Imported {
  * taken where it narrows; permissions, servers and profiles are looked at one by one.
  */
 const mayTake = (key: string, value: unknown): boolean => {
+  // On without having been asked for there, it would change repositories here.
+  if (key === 'git.autoCommit') return value === false;
   if (key === 'defaultMode') return ['safe', 'plan', 'review', 'research', 'ci'].includes(String(value));
   return !/^(?:hooks|engine|mcp\.servers|profiles\.environments|(?:permissions|daemon|hostPolicy)\..*|connection\.(?:trusted|loopbackOnly))$/.test(
     key,

@@ -130,14 +130,6 @@ export const KEPT: readonly KeptRow[] = [
     ],
     RULES,
   ),
-  ...section(
-    'git',
-    [
-      ['autoCommit', flag, true],
-      ['checkpoints', flag, true],
-    ],
-    'nothing is committed by itself',
-  ),
   ...section('daemon', [['lanExpose', flag, false]], 'the daemon listens on loopback alone'),
   ...section('background', [['killOnSessionEnd', flag, true]], 'processes end with their session or the daemon'),
   ...section('lsp', [

@@ -132,6 +132,8 @@ const REAL: readonly KeyRow[] = [
     names: /^[A-Za-z0-9][A-Za-z0-9_.-]*$/,
     project: 'trusted',
   }),
+  row('git.autoCommit', 'Commit what a turn wrote when it is done: its files alone, nothing when something is staged.'),
+  row('git.checkpoints', 'Keep what files held before a turn wrote them, so that it can be taken back.'),
   row('hooks', 'Commands that something runs: {event, command, matcher?, timeout?, background?}.', {
     project: 'trusted',
   }),

@@ -201,6 +201,12 @@ export const ConfigSchema = section('', {
     })
     .prefault({}),
   mcp: section('mcp', { servers: z.record(McpNameSchema, McpServerSchema).default({}) }).prefault({}),
+  git: section('git', {
+    /** What a turn wrote is committed when it is done. */
+    autoCommit: z.boolean().default(false),
+    /** Versions of files are kept, so that a turn can be taken back. */
+    checkpoints: z.boolean().default(true),
+  }).prefault({}),
   hooks: z.array(HookSchema).max(100).default([]),
   profiles: section('profiles', {
     environments: z.record(ProfileNameSchema, ProfileSchema).default({}),

@@ -186,6 +186,15 @@ export const EVENTS = {
     kept: z.array(z.object({ path: z.string(), why: z.string() })),
   }),
 
+  /** Added: what a turn did to files was committed to the workspace's repository, or was not. */
+  'files.committed': z.object({
+    ofTurn: z.string(),
+    /** The commit's short id; null: nothing was committed. */
+    commit: z.string().nullable(),
+    paths: z.array(z.string()),
+    why: z.string().optional(),
+  }),
+
   ...BACKGROUND_EVENTS,
 } as const;
 

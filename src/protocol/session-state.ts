@@ -170,6 +170,8 @@ export const fold = (s: SessionState, r: LogRecord): SessionState => {
       );
     case 'files.restored':
       return restored(s, r);
+    case 'files.committed':
+      return { ...s, seq: r.seq };
     case 'session.cancelled':
       return cancelling(s, r);
     case 'turn.done':

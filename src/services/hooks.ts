@@ -34,6 +34,8 @@ interface World {
   hooksOf: (workspace: string | undefined) => readonly OwnedHook[];
   /** Before the first turn of a session: what its workspace brings is looked at anew. */
   refresh: (workspace: string | undefined) => void;
+  /** What else of a session has to be over before its next call. */
+  pending?: (sessionId: string) => Promise<void> | undefined;
   /** Of a session that is loaded. */
   workspaceOf: (sessionId: string) => string | undefined;
 }
@@ -143,6 +145,7 @@ export const createHooks = (world: World): Hooks => {
       const factsOf = (): Facts => ({ event: 'tool.pre', ...callFacts(run) });
       const ask = async (): Promise<void> => {
         await tails.get(run.sessionId);
+        await world.pending?.(run.sessionId);
         for (const hook of matching('tool.pre', run.workspace, run.name)) {
           if (over) return;
           if (hook.background) {

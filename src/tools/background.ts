@@ -37,18 +37,38 @@ const SHELL = existsSync('/bin/bash') ? ['/bin/bash', '--noprofile', '--norc', '
 /** `identityOf`: what proves that a pid still means the same process. */
 type ProcessWorld = { clock: Clock; log: Log; identityOf: (pid: number) => string | null; sandbox?: Sandbox };
 
-export const createProcesses = (world: ProcessWorld): Processes => ({
-  home: homedir(),
-  shell: SHELL,
-  confine: (at) => (world.sandbox?.wrap([], { ...at, cwd: at.workspace }) ?? null) !== null,
-  start: (run, on) => start(world, run, on),
-  // The group is ours only while its leader is the very process of then; what carries the mark is ours anyway.
-  reap: ({ processId, pid, identity }) =>
-    world.clock.soon(() => {
-      const isOurs = identity !== null && world.identityOf(pid) === identity;
-      endAll(world, { processId, groupId: isOurs ? pid : null }, () => undefined);
-    }),
-});
+export const createProcesses = (world: ProcessWorld): Processes => {
+  const later = oneByOne(world.clock);
+  return {
+    home: homedir(),
+    shell: SHELL,
+    confine: (at) => (world.sandbox?.wrap([], { ...at, cwd: at.workspace }) ?? null) !== null,
+    start: (run, on) => start(world, run, on, later),
+    // The group is ours only while its leader is the very process of then; what carries the mark is ours anyway.
+    reap: ({ processId, pid, identity }) =>
+      world.clock.soon(() => {
+        const isOurs = identity !== null && world.identityOf(pid) === identity;
+        endAll(world, { processId, groupId: isOurs ? pid : null }, () => undefined);
+      }),
+  };
+};
+
+/** To make a process stops everything else for some milliseconds: one in each turn of the event loop, however many are wanted at once. */
+const oneByOne = (clock: Clock): ((make: () => void) => void) => {
+  const waiting: (() => void)[] = [];
+  let isDue = false;
+  const next = (): void => {
+    waiting.shift()?.();
+    isDue = waiting.length > 0;
+    if (isDue) clock.soon(next);
+  };
+  return (make) => {
+    waiting.push(make);
+    if (isDue) return;
+    isDue = true;
+    clock.soon(next);
+  };
+};
 
 /** The daemon's secrets reach no command; everything else does, as from a terminal. */
 const SECRET = /^OPTA_\w*(?:KEY|TOKEN|SECRET|PASSWORD)$/;
@@ -101,7 +121,12 @@ const confined = ({ sandbox }: ProcessWorld, { argv, cwd, model }: ProcessRun): 
   return wrapped;
 };
 
-const start = (world: ProcessWorld, run: ProcessRun, events: ProcessEvents): ProcessHandle => {
+const start = (
+  world: ProcessWorld,
+  run: ProcessRun,
+  events: ProcessEvents,
+  later: (make: () => void) => void,
+): ProcessHandle => {
   const { processId, cwd } = run;
   let on: ProcessEvents | null = events;
   let child: ChildProcess | null = null;
@@ -162,7 +187,7 @@ const start = (world: ProcessWorld, run: ProcessRun, events: ProcessEvents): Pro
     child?.stderr?.[how]();
   };
 
-  world.clock.soon(() => {
+  later(() => {
     try {
       if (on) child = begin();
     } catch (cause) {

@@ -30,6 +30,7 @@ const COMMANDS = [
   'session.delete',
   'session.undelete',
   'session.undo',
+  'session.committed',
   'session.drain',
   'background.start',
   'background.kill',

@@ -18,23 +18,23 @@ const stored = (): object => JSON.parse(readFileSync(join(home, 'config.json'), 
 
 describe('keys', () => {
   test('[CF6] a kept key is set, read and listed like any other, and says on stderr that it has no effect', async () => {
-    const set = await cli(home, ['config', 'set', 'git.autoCommit', 'false']);
-    expect(set).toMatchObject({ code: 0, stdout: 'git.autoCommit: (not set) → false\n' });
+    const set = await cli(home, ['config', 'set', 'journal.enabled', 'false']);
+    expect(set).toMatchObject({ code: 0, stdout: 'journal.enabled: (not set) → false\n' });
     expect(set.stderr).toBe(
-      'opta: git.autoCommit: kept for scripts. Has no effect in this version: nothing is committed by itself.\n',
+      'opta: journal.enabled: kept for scripts. Has no effect in this version: no files are written into your folders by themselves; opta sessions export.\n',
     );
-    expect(await run(['config', 'get', 'git.autoCommit'])).toMatchObject({ code: 0, stdout: 'false\n', stderr: '' });
+    expect(await run(['config', 'get', 'journal.enabled'])).toMatchObject({ code: 0, stdout: 'false\n', stderr: '' });
     expect(await run(['config', 'get', 'safety.maxToolCalls'])).toMatchObject({ code: 0, stdout: '30\n' });
     const list = JSON.parse((await run(['config', 'list', '--json'])).stdout);
     expect(list).toMatchObject({
-      git: { autoCommit: false, checkpoints: true },
+      journal: { enabled: false, timezone: 'local' },
       autonomy: { level: 2, enforceProfile: true },
       connection: { autoDiscover: true, fallbackHosts: [], retry: { maxRetries: 3, backoffMultiplier: 2 } },
       provider: { active: 'lmx', anthropic: { apiKey: '', model: 'claude-3-7-sonnet-latest' } },
     });
-    const explained = JSON.parse((await run(['config', 'explain', 'git.autoCommit', '--json'])).stdout);
+    const explained = JSON.parse((await run(['config', 'explain', 'journal.enabled', '--json'])).stdout);
     expect(explained).toMatchObject({ kept: true, value: false, default: true, project: 'never' });
-    expect((await run(['config'])).stdout).toMatch(/^git\.autoCommit +false {2}\(user\)$/m);
+    expect((await run(['config'])).stdout).toMatch(/^journal\.enabled +false {2}\(user\)$/m);
   });
 
   test('[CF6] types and ranges hold for kept keys, and a key that nobody knows is refused', async () => {

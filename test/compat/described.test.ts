@@ -332,6 +332,7 @@ describe('a walk through all of it', () => {
 /** What nothing above brings about, and why not. An entry that is seen after all has to go. */
 const UNSEEN: { readonly [operationOrMessage: string]: string } = {
   'bridge.connect': 'There is no bridge in this build: it is refused, always.',
+  'files.committed': 'It comes with `git.autoCommit` alone, which is off here: test/e2e/auto-commit.test.ts has it.',
 };
 
 test('[DS4] each operation was seen to succeed, and each message was seen, or its absence has a reason', () => {

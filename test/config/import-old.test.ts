@@ -61,11 +61,11 @@ test('[CF5] what means the same is taken over once, what does not is named, and 
       'connection.adminKey',
       'model.default',
       'model.contextLimit',
+      'git.autoCommit',
       'profiles.activeEnvironment',
       'connection.autoDiscover',
       'provider.active',
       'safety.circuitBreaker.pauseAt',
-      'git.autoCommit',
       'mcp.servers.fs',
       'profiles.environments.lab',
       'permissions.write_file',
@@ -118,6 +118,9 @@ test('[CF5] a file of our own, or an OPTA_HOME, is never imported into', async (
 });
 
 test('[CF5] values that would not be valid here are left, and a broken file stops nothing', async () => {
+  putOld({ git: { autoCommit: true, checkpoints: false } });
+  expect(await run()).toMatchObject({ taken: ['git.checkpoints'], left: ['git.autoCommit'] });
+  rmSync(optaPaths(env).configDir, { recursive: true });
   putOld({ connection: { host: 'http://x/y', port: 99_999 }, model: { default: 'm' } });
   expect(await run()).toMatchObject({ taken: ['model.default'], left: ['connection.host', 'connection.port'] });
   rmSync(optaPaths(env).configDir, { recursive: true });

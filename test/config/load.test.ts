@@ -41,6 +41,7 @@ describe('precedence', () => {
       },
       background: { maxConcurrent: 5, defaultTimeout: 300_000, maxBufferSize: 8 << 20 },
       tui: { default: false },
+      git: { autoCommit: false, checkpoints: true },
       hooks: [],
       hostPolicy: {},
       mcp: { servers: {} },

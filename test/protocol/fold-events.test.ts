@@ -294,6 +294,13 @@ describe('event by event', () => {
       ],
     ],
     [
+      'files.committed',
+      'is news, and changes nothing',
+      [...running, done('t'), { event: 'files.committed', payload: { ofTurn: 't', commit: 'abc', paths: ['f'] } }],
+      (s) => [s.files, s.messages.length],
+      [undefined, 2],
+    ],
+    [
       'session.cancelled',
       'with a rollback: what the turn did to files is due when it has ended, and no longer',
       [

@@ -192,6 +192,8 @@ class Writer {
         event: 'files.restored',
         payload: { ofTurn: 'gone', how: 'undo', by: 'ada', restored: [], kept: [{ path: 'f', why: 'w' }] },
       });
+    if (n % 5 === 0)
+      this.#put({ event: 'files.committed', payload: { ofTurn: 'gone', commit: null, paths: [], why: 'w' } });
     const writerId = WRITERS[n % WRITERS.length] as string;
     const gone = this.#queue.filter((t) => t.writerId === writerId);
     const running = this.#running?.writerId === writerId && !this.#running.cancelled ? this.#running : null;

@@ -155,6 +155,10 @@ export const payloads: { [N in EventName]: fc.Arbitrary<EventPayload<N>> } = {
     restored: fc.array(text, { maxLength: 3 }),
     kept: fc.array(fc.record({ path: text, why: text }), { maxLength: 2 }),
   }),
+  'files.committed': some(
+    { ofTurn: turnId, commit: fc.option(text), paths: fc.array(text, { maxLength: 3 }), why: text },
+    ['why'],
+  ) as never,
   'turn.done': some({ ...authored, stats, outcome: fc.constant('done' as const), model: text }, ['model']) as never,
   'turn.error': some(
     {

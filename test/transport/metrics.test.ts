@@ -21,6 +21,7 @@ const OF_ONE_THING = new Set([
   'delegatedTasksMax',
   'hooksWaitingMax',
   'hookSaidCharsMax',
+  'commitFilesMax',
   'hookEnvCharsMax',
   'projectToolArgsBytesMax',
   'serviceTextCharsMax',

@@ -28,6 +28,8 @@ export interface SessionEnv {
   processesInAll: () => number;
   /** Folder of a command that is given none, in a session without a workspace. */
   home: string;
+  /** False: what files held before is not kept, whatever a turn says. */
+  keepsVersions?: boolean;
 }
 
 export interface SessionInput {
@@ -173,7 +175,7 @@ export const turnInput = (context: SessionContext, self: TurnInput['session']): 
     workspace: f.workspace,
     policy: turnPolicy(turn.mode, turn.overrides, [...env.rules, ...(env.workspaceRules?.(f.workspace) ?? [])]),
     tools: env.tools,
-    keepVersions: turn.overrides?.noCheckpoints !== true,
+    keepVersions: turn.overrides?.noCheckpoints !== true && env.keepsVersions !== false,
     limits: env.limits,
     permissionDeadlineMs: env.permissionDeadlineMs,
     session: self,

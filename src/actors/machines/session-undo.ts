@@ -73,6 +73,12 @@ export const giveUpRestore = ({ context, enqueue }: Act): void => {
   finish(context, enqueue, { restored: [], kept });
 };
 
+/** Somebody else committed it; here it is only put on record. */
+export const recordCommitted = ({ context, event, enqueue }: Act): void => {
+  const { ask, fact } = event as Command<'session.committed'>;
+  answer(enqueue, commit(context, enqueue, [{ event: 'files.committed', payload: fact }]), ask, {});
+};
+
 const finish = (context: SessionContext, enqueue: unknown, { restored, kept }: RestoreOutcome): void => {
   const { undoing } = context;
   if (undoing === null) return;

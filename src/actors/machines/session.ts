@@ -47,6 +47,7 @@ const STOPPING = {
   'session.delete': { actions: 'refuseStopping' },
   'session.undelete': { actions: 'refuseStopping' },
   'session.undo': { actions: 'refuseStopping' },
+  'session.committed': { actions: 'refuseStopping' },
   'background.start': { actions: 'refuseStopping' },
 } as const;
 
@@ -104,6 +105,7 @@ export const sessionMachine = setup({
     beginRollback: enqueueActions(undo.beginRollback),
     recordRestored: enqueueActions(undo.recordRestored),
     giveUpRestore: enqueueActions(undo.giveUpRestore),
+    recordCommitted: enqueueActions(undo.recordCommitted),
     stopTurn: enqueueActions(commands.stopTurn),
     refuseQueue: enqueueActions(commands.refuseQueue),
     refuseMove: enqueueActions(commands.refuseMove),
@@ -179,6 +181,7 @@ export const sessionMachine = setup({
     ],
     'session.undelete': [{ guard: 'isDeleted', actions: 'restoreSession' }, { actions: 'answerAlive' }],
     'session.undo': { actions: 'refuseBusy' },
+    'session.committed': { actions: 'recordCommitted' },
     'background.start': [
       { guard: 'isDeleted', actions: 'refuseDeleted' },
       { guard: 'processesFull', actions: 'refuseProcesses' },

@@ -107,6 +107,10 @@ export const EVENT_NOTES: { readonly [name in EventName]: readonly [summary: str
     'What a turn did to files was taken back, as far as nobody changed them since',
     { ofTurn: turnId, how: 'undo', by: 'ada', restored: ['note.md'], kept: [] },
   ],
+  'files.committed': [
+    'What a turn did to files was committed, as git.autoCommit asks for, or was not',
+    { ofTurn: turnId, commit: '3f1c2ab', paths: ['note.md'] },
+  ],
   'background.status': [
     'A background process began or ended',
     {
