@@ -34,7 +34,7 @@ interface Served {
 }
 
 export const withServices = (base: Tools, world: World): WorkspaceTools => {
-  const services = new Map<string, McpService>();
+  const services = new Map<string, { service: McpService; workspace: string }>();
   let closed = false;
 
   const of = (workspace: string | undefined): McpService[] => {
@@ -42,11 +42,19 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
     return Object.entries(world.servers(workspace)).map(([name, server]) => {
       const key = JSON.stringify([name, workspace, server]);
       const known = services.get(key);
-      if (known) return known;
-      const made = new McpService(name, server, workspace, world);
-      services.set(key, made);
-      return made;
+      if (known) return known.service;
+      const service = new McpService(name, server, workspace, world);
+      services.set(key, { service, workspace });
+      return service;
     });
+  };
+  /** What was configured, or trusted, and is no longer ends when the next turn begins. */
+  const endOthers = (workspace: string | undefined, all: readonly McpService[]): void => {
+    for (const [key, one] of services) {
+      if (one.workspace !== workspace || all.includes(one.service)) continue;
+      services.delete(key);
+      void one.service.close();
+    }
   };
   const served = (workspace: string | undefined): Served[] => {
     const all = of(workspace).flatMap((service) => service.tools.map((tool) => ({ service, tool })));
@@ -60,6 +68,7 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
     open({ workspace }, ready) {
       let over = false;
       const all = of(workspace);
+      endOthers(workspace, all);
       const done = (): void => {
         if (over) return;
         over = true;
@@ -93,7 +102,7 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
     },
     async close() {
       closed = true;
-      await Promise.all([...services.values()].map((service) => service.close()));
+      await Promise.all([...services.values()].map(({ service }) => service.close()));
       services.clear();
     },
   };

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
+import { BUSY_CALLS, BUSY_FILES, BUSY_STEPS, busyWorkspace, eachFile } from '../support/busy-turn.ts';
 import { descendants, hasProcessTable, noProcessTable } from '../support/daemon.ts';
 import { leftOver, takeBaseline } from '../torture/baseline.ts';
 import { INSPECTED } from '../torture/inspector.ts';
@@ -13,7 +14,6 @@ import { checkedLog, openWorld, type World } from './world.ts';
  * background process. How fast it is stands in docs/BENCHMARKS.md (case o); here it is that each is right and nothing is left.
  */
 const TURNS = 100;
-const FILES = 6;
 const root = mkdtempSync(join(tmpdir(), 'opta-e2e-many-'));
 let world: World | undefined;
 afterAll(async () => {
@@ -21,33 +21,16 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const call = (name: string, args: object) => ({ name, args });
-const each = <T>(make: (i: number) => T): T[] => Array.from({ length: FILES }, (_, i) => make(i));
-const steps = [
-  [
-    ...each((i) => call('read_file', { path: `f${i}.txt` })),
-    call('list_dir', {}),
-    call('search_files', { pattern: 'w3' }),
-  ],
-  each((i) => call('edit_file', { path: `f${i}.txt`, old_text: 'before', new_text: 'after' })),
-  [call('run_command', { command: 'cat f*.txt | wc -l' }), call('bg_start', { command: 'echo up; sleep 0.2' })],
-  each((i) => call('write_file', { path: `out/g${i}.txt`, content: `${i}\n` })),
-  [call('find_files', { pattern: '**/*.txt' }), call('run_command', { command: 'ls out | wc -l' })],
-];
-const CALLS = steps.flat().length;
-
 test.skipIf(!hasProcessTable)(
-  `[SV3] [TL2] [TL5] [CX4] a hundred turns at once, of ${CALLS} calls each: all are right, and nothing is left${noProcessTable}`,
+  `[SV3] [TL2] [TL5] [CX4] a hundred turns at once, of ${BUSY_CALLS} calls each: all are right, and nothing is left${noProcessTable}`,
   async () => {
     world = await openWorld({
-      lmx: { reply: () => ({ steps, text: 'done' }) as never },
+      lmx: { reply: () => ({ steps: BUSY_STEPS, text: 'done' }) as never },
       nodeArgs: INSPECTED,
     });
     const { daemon } = world;
     const run = async (i: number): Promise<void> => {
-      const workspace = join(root, `w${i}`);
-      mkdirSync(workspace);
-      each((n) => writeFileSync(join(workspace, `f${n}.txt`), `before ${i} ${n}\nw${n}\n`));
+      const workspace = busyWorkspace(join(root, `w${i}`), i);
       const sessionId = await daemon.create({ workspace });
       await daemon.submit(sessionId, { content: 'go', mode: 'do', overrides: { dangerous: true } });
       for (;;) {
@@ -56,14 +39,14 @@ test.skipIf(!hasProcessTable)(
       }
       const { violations, records } = checkedLog(sessionId, await daemon.log(sessionId));
       expect(violations).toEqual([]);
-      expect(records.find((r) => r.event === 'turn.done')?.payload).toMatchObject({ stats: { toolCalls: CALLS } });
+      expect(records.find((r) => r.event === 'turn.done')?.payload).toMatchObject({ stats: { toolCalls: BUSY_CALLS } });
       const ends = records.flatMap((r) => (r.event === 'tool.end' ? [r.payload] : []));
       expect(ends.filter(({ isError }) => isError)).toEqual([]);
       expect(ends.filter(({ name }) => name === 'run_command').map(({ result }) => result.split('\n')[0])).toEqual([
-        String(2 * FILES),
-        String(FILES),
+        String(2 * BUSY_FILES),
+        String(BUSY_FILES),
       ]);
-      each((n) => expect(readFileSync(join(workspace, `f${n}.txt`), 'utf8')).toBe(`after ${i} ${n}\nw${n}\n`));
+      eachFile((n) => expect(readFileSync(join(workspace, `f${n}.txt`), 'utf8')).toBe(`after ${i} ${n}\nw${n}\n`));
     };
     // Once, so that the workers and what is made when it is first needed are there.
     await run(TURNS);

@@ -75,6 +75,22 @@ const isAlive = (pid: number): boolean => {
 };
 
 describe('the tools of a server', () => {
+  test('[MC4] [CF3] one that is no longer configured, or trusted, ends when the next turn begins', async () => {
+    let servers: { [name: string]: McpServer } = { a: stdio(), b: stdio('b') };
+    const world = { clock: realClock, log: quiet, version: '1', loopbackOnly: true, servers: () => servers };
+    const tools = withServices(base, world);
+    open.push(tools);
+    await opened(tools);
+    const both = started();
+    expect(both.filter(isAlive)).toHaveLength(2);
+    servers = { b: stdio('b') };
+    await opened(tools);
+    for (let i = 0; i < 300 && both.filter(isAlive).length > 1; i++) await sleep(10);
+    expect(both.filter(isAlive)).toHaveLength(1);
+    expect(tools.offered(scope()).some(({ name }) => name.startsWith('mcp__a__'))).toBe(false);
+    expect(tools.offered(scope()).some(({ name }) => name.startsWith('mcp__b__'))).toBe(true);
+  });
+
   test('[MC4] it is started when a turn needs it, once for all of them, and ended at the end', async () => {
     const tools = toolsOf({ one: stdio() });
     expect(tools.offered(scope())).toHaveLength(1);

@@ -1,41 +1,21 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BUSY_CALLS, BUSY_STEPS, busyWorkspace } from '../../support/busy-turn.ts';
 import { startFakeLmx } from '../../support/fake-lmx.ts';
 import { type Daemon, startDaemon, stopDaemon, usageOf } from '../processes.ts';
 import { type BenchSocket, openSocket } from '../sockets.ts';
 import { figure, quantile } from '../stats.ts';
 import { connectionsTo, probingHealth, type World } from '../world.ts';
 
-/** Turns at once, each in a repository of its own, and what each of them calls in five messages: 24 calls, two of them commands. */
+/** Turns at once, each in a workspace of its own. */
 const TURNS = 100;
-const FILES = 6;
 const DEADLINE_MS = 180_000;
 const HEALTH_EVERY_MS = 5;
 const REPS = 3;
 
-const call = (name: string, args: object) => ({ name, args });
-const each = <T>(make: (i: number) => T): T[] => Array.from({ length: FILES }, (_, i) => make(i));
-const STEPS = [
-  [
-    ...each((i) => call('read_file', { path: `f${i}.txt` })),
-    call('list_dir', {}),
-    call('search_files', { pattern: 'w3' }),
-  ],
-  each((i) => call('edit_file', { path: `f${i}.txt`, old_text: 'before', new_text: 'after' })),
-  [call('run_command', { command: 'cat f*.txt | wc -l' }), call('bg_start', { command: 'echo up' })],
-  each((i) => call('write_file', { path: `out/g${i}.txt`, content: `${i}\n` })),
-  [call('find_files', { pattern: '**/*.txt' }), call('run_command', { command: 'ls out | wc -l' })],
-];
-const CALLS = STEPS.flat().length;
-
 const workspacesIn = (root: string): string[] =>
-  Array.from({ length: TURNS }, (_, i) => {
-    const workspace = join(root, `w${i}`);
-    mkdirSync(workspace, { recursive: true });
-    each((n) => writeFileSync(join(workspace, `f${n}.txt`), `before ${i} ${n}\nw${n}\n`));
-    return workspace;
-  });
+  Array.from({ length: TURNS }, (_, i) => busyWorkspace(join(root, `w${i}`), i));
 
 const crowd = async (daemon: Daemon, workspaces: readonly string[]) => {
   const [http] = connectionsTo(daemon.port, daemon.token, 1);
@@ -77,7 +57,7 @@ const crowd = async (daemon: Daemon, workspaces: readonly string[]) => {
 
 /** The model answers at once, so what is measured is the daemon, its tools and its commands. */
 export const toolTurns = async (world: World): Promise<void> => {
-  const lmx = await startFakeLmx({ reply: () => ({ steps: STEPS, text: 'done' }) as never });
+  const lmx = await startFakeLmx({ reply: () => ({ steps: BUSY_STEPS, text: 'done' }) as never });
   const root = mkdtempSync(join(tmpdir(), 'opta-bench-turns-'));
   const runs: Awaited<ReturnType<typeof crowd>>[] = [];
   try {
@@ -94,7 +74,7 @@ export const toolTurns = async (world: World): Promise<void> => {
     rmSync(root, { recursive: true, force: true });
   }
   const of = (name: keyof (typeof runs)[number]) => figure(runs.map((run) => run[name]));
-  const what = `${TURNS} turns at once, ${CALLS} calls each:`;
+  const what = `${TURNS} turns at once, ${BUSY_CALLS} calls each:`;
   const p99 = of('healthP99Ms');
   world.add({ case: 'o', what: `${what} wall`, unit: ' s', ours: of('wallS') });
   world.add({ case: 'o', what: `${what} /v3/health p50`, unit: ' ms', ours: of('healthP50Ms') });
