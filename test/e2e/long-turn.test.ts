@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { endOf, startCli } from '../support/cli.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { hasSandbox } from '../tools/sandbox.support.ts';
 import { checkedLog, openWorld, say, type World } from './world.ts';
@@ -173,6 +174,24 @@ test('[CR1] [BG3] a crash in the middle of it closes the turn, ends what it star
   expect(execFileSync('git', ['-C', workspace, 'status', '--porcelain'], { encoding: 'utf8' })).toBe('');
   await again.dispose();
 }, 120_000);
+
+test('[AU1] [PM3] the same through opta do --auto, without a terminal: what would have to be asked is refused, and all else is done', async () => {
+  const { daemon, workspace, sessionId, turnId } = await begin();
+  await daemon.cancel(sessionId, { turnId });
+  await daemon.post(`/v3/sessions/${sessionId}/undo`, { writerId: 'ada' });
+  const prompt = say({ steps: steps(), text: 'Renamed.' } as never);
+  const child = startCli(daemon.home, ['do', '--auto', '--format', 'json', prompt], { cwd: workspace });
+  child.stdin?.end();
+  const { code, stdout } = await endOf(child, 150_000);
+  const told = JSON.parse(stdout) as { result: string; session_id: string; tool_calls: number; exit_code: number };
+  expect([code, told.exit_code, told.result]).toEqual([0, 0, 'Renamed.']);
+  const log = await daemon.log(told.session_id);
+  expect(checkedLog(told.session_id, log, false).violations).toEqual([]);
+  const refused = events(log).filter((e) => e.event === 'permission.resolved' && e.payload.decision === 'deny');
+  expect(refused.map((e) => e.payload.toolName)).toEqual(['ask_user']);
+  expect(told.tool_calls).toBe(CALLS - 1);
+  expect(readFileSync(join(workspace, file(7)), 'utf8')).toContain('newName7');
+}, 180_000);
 
 /** Until it asks: everything before the question is done, and nobody answers. */
 const answerless = async (daemon: World['daemon'], sessionId: string): Promise<void> => {
