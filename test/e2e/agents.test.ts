@@ -70,6 +70,16 @@ test('[SA1] [PM4] a read-only child writes nothing, and what has to be asked abo
   expect(await results()).toHaveLength(1);
 });
 
+test('[SA1] [PM3] what nobody could be asked about in it is told with its answer', async () => {
+  const { socket, submit, results } = await opened();
+  const write = (path: string) => ({ name: 'write_file', args: { path, content: 'x' } });
+  const task = hand({ tools: [write('.git/config'), write('allowed.txt')], text: 'as far as I could' });
+  const { turnId } = await submit({ tools: [task], text: 'ok' }, auto);
+  await socket.terminal(turnId);
+  const [end] = await results();
+  expect(end?.result).toMatch(/: done, 1 tool calls; refused, since nobody was attached .*: 1\]$/);
+});
+
 test('[SA1] it is handed on twice at most', async () => {
   const { socket, submit, results } = await opened();
   const third = hand({ text: 'third' });

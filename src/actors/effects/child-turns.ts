@@ -34,6 +34,7 @@ export const childTurns = (world: ChildTurnWorld): Tools['start'] => {
     let over = false;
     let child: { sessionId: string; turnId: string } | null = null;
     let dead: (() => void) | null = null;
+    let unasked = 0;
 
     const finish = (result: ToolResult): void => {
       if (over) return;
@@ -57,13 +58,16 @@ export const childTurns = (world: ChildTurnWorld): Tools['start'] => {
         {
           send(frame) {
             const { record } = decodeEnvelope(frame);
+            if (record.event === 'permission.resolved' && record.payload.reason === 'unattended') unasked++;
             if (record.event !== 'turn.done' && record.event !== 'turn.error') return;
             if (record.payload.turnId !== turnId || over) return;
             const end = record.payload;
             world.clock.soon(() => attachment.detach());
             world
               .runtime()
-              .get(sessionId, (error, state) => (error ? fail(error) : finish(answerOf(sessionId, end, state))));
+              .get(sessionId, (error, state) =>
+                error ? fail(error) : finish(answerOf(sessionId, end, state, unasked)),
+              );
           },
           bufferedBytes: () => 0,
           warn: () => undefined,
@@ -121,9 +125,12 @@ const answerOf = (
   sessionId: string,
   end: EventPayload<'turn.done'> | EventPayload<'turn.error'>,
   { messages }: SessionState,
+  unasked: number,
 ): ToolResult => {
   const text = messages.findLast((m) => m.role === 'assistant')?.content ?? '';
   const calls = end.stats === undefined ? '' : `, ${end.stats.toolCalls} tool calls`;
   const how = end.outcome === 'done' ? 'done' : `${end.outcome}: ${'message' in end ? end.message : ''}`;
-  return ok(`${text}\n[agent ${sessionId}: ${how}${calls}]`, end.outcome !== 'done');
+  // The parent knows then why something was not done, and whoever reads along where they could have answered.
+  const refused = unasked === 0 ? '' : `; refused, since nobody was attached to it who could allow them: ${unasked}`;
+  return ok(`${text}\n[agent ${sessionId}: ${how}${calls}${refused}]`, end.outcome !== 'done');
 };
