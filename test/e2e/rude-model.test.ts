@@ -96,6 +96,16 @@ describe('calls that are wrong get an error, and the turn goes on', () => {
     expect(answers[7]).toContain('alpha');
   }, 60_000);
 
+  test.each(['{bad json}', '{"path":"a.txt"', "{'path':'a.txt'}", '{"path":"a.txt"}{"path":"a.txt"}', 'a.txt'])(
+    '[TL3] arguments that are no JSON: %s',
+    async (args) => {
+      const found = await rude([{ id: '1', name: 'read_file', args }], { always: true });
+      expect(found.ends).toEqual([]);
+      expect(found.end.code === 'lmx-protocol' || /invalid-json/.test(told(found)[0] ?? ''), found.end.code).toBe(true);
+    },
+    60_000,
+  );
+
   test('[TL3] ids that are empty or repeated name one call each', async () => {
     const found = await rude([
       { id: '', ...read },
