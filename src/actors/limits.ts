@@ -149,6 +149,8 @@ export const LIMITS = {
   /** A task that is handed on; its turn has the bounds of any turn besides. */
   agentDeadlineMs: 30 * 60_000,
   delegatedTasksMax: 5,
+  /** How often a turn shortens what it sends because the server says that it is too long. */
+  turnRefitsMax: 3,
 
   // Servers of tools
   /** How long a turn waits for them; how long one may take to start; and how long one is kept that nobody needs. */

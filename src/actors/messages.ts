@@ -155,11 +155,12 @@ export type StreamEvent =
   /** A sign of life without text, from a server that queues or reads a long prompt. */
   | { type: 'keepalive' }
   | { type: 'end'; finishReason: 'stop' | 'tool_calls' | 'length'; calls: RequestedCall[]; usage: Usage | null }
-  | { type: 'fail'; code: string; message: string; retryable: boolean; retryAfterMs: number | null };
+  /** `tooLong`: before anything of an answer, because the request does not fit into what the model can read. */
+  | { type: 'fail'; code: string; message: string; retryable: boolean; retryAfterMs: number | null; tooLong?: boolean };
 
 export type StreamOutcome =
   | { kind: 'answered'; calls: RequestedCall[]; usage: Usage | null; finishReason: 'stop' | 'tool_calls' | 'length' }
-  | { kind: 'failed'; code: string; message: string };
+  | { kind: 'failed'; code: string; message: string; tooLong?: boolean };
 
 /** What the barrier and the tool effect tell their job. */
 export type ToolJobEvent =

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Compaction, charsOf, fitInto, type Room, tokensOf } from '../../src/actors/domain/context-window.ts';
 import { promptFor } from '../../src/actors/domain/prompt.ts';
 import { digest, summaryRequest } from '../../src/actors/domain/summary.ts';
+import { LIMITS } from '../../src/actors/limits.ts';
 import type { Briefing } from '../../src/actors/ports.ts';
 import type { Message } from '../../src/protocol/session.ts';
 import { Harness } from './harness.ts';
@@ -120,6 +121,34 @@ describe('in a turn', () => {
     for (const { payload } of compacted) expect(payload.tokensAfter).toBeLessThan(payload.tokensBefore);
     expect(h.requests.every((r) => charsOf(r.messages) < 12_000)).toBe(true);
     expect(h.log('s').filter((r) => r.event === 'turn.token').length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('[TB3] a server that refuses what is too long is sent less, and when less is not enough its word is the end', () => {
+    const h = new Harness();
+    h.create('s');
+    for (let i = 0; i < 6; i++) {
+      h.submit('s', `say ${i}${long}`);
+      h.run(300);
+    }
+    // Some forty thousand characters so far, of a window of 32,768 tokens by our guess.
+    h.messageCharsMax = 24_000;
+    const before = h.requests.length;
+    h.submit('s', 'say less');
+    h.run(600);
+    expect(h.ends('s').at(-1)?.[1]).toBe('done');
+    expect(h.log('s').filter((r) => r.event === 'context.compacted').length).toBeGreaterThan(0);
+    const sizes = h.requests.slice(before).map((r) => JSON.stringify(r.messages).length);
+    expect(sizes[0]).toBeGreaterThan(24_000);
+    expect(sizes.at(-1)).toBeLessThan(24_000);
+    h.messageCharsMax = 500;
+    const again = h.requests.length;
+    h.submit('s', `say ${'z'.repeat(2_000)}`);
+    h.run(900);
+    expect(h.ends('s').at(-1)?.[1]).toBe('error');
+    expect(h.log('s').findLast((r) => r.event === 'turn.error')?.payload).toMatchObject({
+      code: expect.stringMatching(/^(?:lmx-request-rejected|context-exhausted)$/),
+    });
+    expect(h.requests.length - again).toBeLessThanOrEqual(2 * (LIMITS.turnRefitsMax + 1));
   });
 
   test('[TB3] what cannot be made to fit ends the turn, and says so', () => {

@@ -29,6 +29,8 @@ export class Harness {
   readonly began: string[] = [];
   /** What the model was asked, newest last. */
   readonly requests: InferenceRequest[] = [];
+  /** A longer conversation is refused as too long for the model. */
+  messageCharsMax = Number.POSITIVE_INFINITY;
   readonly #briefing: Briefing | undefined;
   system: System;
   #ids = 0;
@@ -52,6 +54,8 @@ export class Harness {
         clock.setTimeout(() => {
           if (over || verb === 'hang') return;
           const answered = request.messages.at(-1)?.role === 'tool';
+          if (JSON.stringify(request.messages).length > this.messageCharsMax)
+            return on.fail(new OptaError('lmx-request-rejected', 'no', { serverCode: 'context_length_exceeded' }));
           if (verb === 'fail') return on.fail(new OptaError(rest[0] as 'lmx-busy', 'scripted failure'));
           on.accepted({ model: 'm', provider: 'p' });
           if (((verb === 'call' || verb === 'poison') && !answered) || verb === 'again') {

@@ -19,6 +19,7 @@ const OF_ONE_THING = new Set([
   'serviceToolsMax',
   'hooksRunningMax',
   'delegatedTasksMax',
+  'turnRefitsMax',
   'hooksWaitingMax',
   'hookSaidCharsMax',
   'commitFilesMax',

@@ -104,6 +104,12 @@ export const inferenceEffect = (inference: Inference, journal: Journal, limits: 
 
 const PLAIN_FAIL = { retryable: false, retryAfterMs: null } as const;
 
+/** By the code that OpenAI gave it, else by the words of vLLM, llama.cpp and the like. */
+const TOO_LONG =
+  /context[ _-]?(?:length|window|size)|maximum context|room for \d+|exceed\w* the (?:available )?context/i;
+export const isTooLong = ({ code, facts, message }: OptaError): boolean =>
+  code === 'lmx-request-rejected' && (facts.serverCode === 'context_length_exceeded' || TOO_LONG.test(message));
+
 const failEvent = (error: OptaError, emitted: boolean): StreamEvent => {
   const { retryAfterMs } = error.facts;
   return {
@@ -113,5 +119,6 @@ const failEvent = (error: OptaError, emitted: boolean): StreamEvent => {
     // Text that people saw is never replaced by another run's.
     retryable: !emitted && errorRow(error.code).retryable,
     retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : null,
+    ...(!emitted && isTooLong(error) ? { tooLong: true } : {}),
   };
 };

@@ -22,7 +22,12 @@ export interface StreamContext extends StreamInput {
   outcome: StreamOutcome | null;
 }
 
-const failed = (code: string, message: string): StreamOutcome => ({ kind: 'failed', code, message });
+const failed = (code: string, message: string, tooLong = false): StreamOutcome => ({
+  kind: 'failed',
+  code,
+  message,
+  ...(tooLong ? { tooLong } : {}),
+});
 
 /**
  * Full jitter, so that sessions which failed together do not come back together: each turn has its own share of the wait. The share
@@ -66,7 +71,9 @@ export const streamMachine = setup({
           ? { kind: 'answered', calls: event.calls, usage: event.usage, finishReason: event.finishReason }
           : null,
     }),
-    broken: assign({ outcome: ({ event }) => (event.type === 'fail' ? failed(event.code, event.message) : null) }),
+    broken: assign({
+      outcome: ({ event }) => (event.type === 'fail' ? failed(event.code, event.message, event.tooLong) : null),
+    }),
     planRetry: assign({
       attempt: ({ context }) => context.attempt + 1,
       retryAfterMs: ({ context, event }) =>

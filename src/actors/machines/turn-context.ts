@@ -5,7 +5,7 @@ import { type Fit, TOKENS_PER_CHAR } from '../domain/context-window.ts';
 import { deniedPaths, judge, rulePath, type TurnPolicy, type Verdict } from '../domain/permission-policy.ts';
 import { MARKS_KEPT_MAX, stepMark } from '../domain/stagnation.ts';
 import type { Limits } from '../limits.ts';
-import type { Given, StreamOutcome, ToolJobOutcome, TurnOutcome } from '../messages.ts';
+import type { Given, StreamOutcome, ToolJobOutcome, TurnEvent, TurnOutcome } from '../messages.ts';
 import type { RequestedCall, ToolPlan, Tools, TurnBrief } from '../ports.ts';
 import type { ToolJobInput } from './tool-job.ts';
 
@@ -73,6 +73,9 @@ export interface TurnContext extends TurnInput {
   /** The step that was made room for last, and how often that was done. */
   compactedStep: number;
   compactions: number;
+  /** How often the server said that what was sent is too long, and what can be sent since, in tokens as they are counted here. */
+  refits: number;
+  windowMax: number;
   /** What the model wrote so far of a summary. */
   summary: string;
   outcome: TurnOutcome | null;
@@ -112,6 +115,8 @@ export const newTurn = (input: TurnInput): TurnContext => ({
   sentChars: 0,
   compactedStep: 0,
   compactions: 0,
+  refits: 0,
+  windowMax: Number.MAX_SAFE_INTEGER,
   summary: '',
   outcome: null,
 });
@@ -217,3 +222,19 @@ export const spent = (c: TurnContext, stop: keyof typeof SPENT): TurnOutcome =>
 export const UNBRIEFED = 'What the workspace brings, rules and tools, was not ready in time.';
 /** A summary is cut to its share of the context anyway. */
 export const SUMMARY_CHARS_MAX = 256 * 1024;
+
+const answeredBy = (event: TurnEvent | Done): StreamOutcome | null =>
+  event.type === 'xstate.done.actor.stream' ? event.output : null;
+
+export const doneOutcome = ({ usage }: TurnContext, event: TurnEvent | Done): TurnOutcome => {
+  const output = answeredBy(event);
+  const isCut = output?.kind === 'answered' && output.finishReason === 'length';
+  return { kind: 'done', usage, stop: isCut ? 'length' : 'completed' };
+};
+
+export const failedOutcome = (c: TurnContext, event: TurnEvent | Done): TurnOutcome => {
+  const output = answeredBy(event);
+  return output?.kind === 'failed'
+    ? failure(c, output.code, output.message)
+    : failure(c, 'internal', 'The turn ended without an answer.');
+};

@@ -5,9 +5,9 @@ import { charsOf, type Fit, fitInto, type Room, tokensOf } from '../domain/conte
 import { type PromptTurn, promptChars, promptFor } from '../domain/prompt.ts';
 import { repeats } from '../domain/stagnation.ts';
 import { digest, summaryOf, summaryRequest } from '../domain/summary.ts';
-import type { TurnReport } from '../messages.ts';
+import type { TurnEvent, TurnReport } from '../messages.ts';
 import type { StreamInput } from './stream.ts';
-import type { TurnContext } from './turn-context.ts';
+import type { Done, TurnContext } from './turn-context.ts';
 
 /** What a turn sends to the model: the conversation as far as it fits, with the system message before it. */
 
@@ -34,8 +34,8 @@ const roomOf = (c: TurnContext): Room => {
   const { system } = parts(c);
   const said = system.length > 0 ? charsOf(system) : promptChars(promptOf(c));
   return {
-    tokensMax: Math.min(contextTokens, c.limits.contextTokensCeiling),
-    isGuess: c.brief.contextTokens === undefined,
+    tokensMax: Math.min(contextTokens, c.limits.contextTokensCeiling, c.windowMax),
+    isGuess: c.brief.contextTokens === undefined && c.refits === 0,
     tokensPerChar: c.tokensPerChar,
     compactAt: contextCompactPercent / 100,
     overheadChars: said + JSON.stringify(c.tools.offered(c)).length,
@@ -68,6 +68,17 @@ export const requestOf = (c: TurnContext): StreamInput['request'] => {
 /** Characters of the request that goes out now; what the server counts for it says how many tokens a character is. */
 export const sentChars = (c: TurnContext): number =>
   c.fit?.kind === 'fits' ? roomOf(c).overheadChars + charsOf(c.fit.messages) : 0;
+
+/** The server did not take what was sent, since it is longer for the model than it was taken to be. */
+export const isTooLong = (event: TurnEvent | Done): boolean =>
+  event.type === 'xstate.done.actor.stream' && event.output.kind === 'failed' && event.output.tooLong === true;
+
+/** Of what was refused, as it was counted here; so the next is shorter, whatever was wrong: the window or the count. */
+const REFIT_SHARE = 0.6;
+export const tighter = ({ fit, windowMax, refits }: TurnContext) => ({
+  windowMax: Math.min(windowMax, Math.floor((fit?.tokens ?? 0) * REFIT_SHARE)),
+  refits: refits + 1,
+});
 
 const PER_CHAR = { least: 0.15, most: 1.5 } as const;
 

@@ -20,8 +20,9 @@ import {
   current,
   type Done,
   distinct,
+  doneOutcome,
   type FlyingCall,
-  failure,
+  failedOutcome,
   isAnswered,
   jobInput,
   judgeCall,
@@ -37,7 +38,16 @@ import {
   usageOf,
 } from './turn-context.ts';
 import { allowReport, askReport, expiryReport, refusalReport, resultReport } from './turn-reports.ts';
-import { compactedReport, fitted, measured, requestOf, sentChars, summaryInput } from './turn-window.ts';
+import {
+  compactedReport,
+  fitted,
+  isTooLong,
+  measured,
+  requestOf,
+  sentChars,
+  summaryInput,
+  tighter,
+} from './turn-window.ts';
 
 /** What is gathered for it when it begins. */
 export type BriefInput = Pick<TurnInput, 'sessionId' | 'mode' | 'model' | 'workspace'>;
@@ -87,6 +97,7 @@ export const turnMachine = setup({
       (event.output.calls.length > context.limits.stepCallsMax ||
         context.callsTotal + event.output.calls.length > context.limits.turnCallsMax),
     answered: ({ event }) => event.type === 'xstate.done.actor.stream' && event.output.kind === 'answered',
+    mayFitAgain: ({ context, event }) => isTooLong(event) && context.refits < context.limits.turnRefitsMax,
     mustCompact: ({ context }) => context.fit?.kind === 'compact',
     isExhausted: ({ context }) => context.fit?.kind === 'exhausted',
     tokensSpent: ({ context: { usage, limits } }) =>
@@ -212,21 +223,9 @@ export const turnMachine = setup({
     killFlight: enqueueActions(({ context, enqueue }) => {
       for (const { call } of context.flight) enqueue.sendTo(`${FLYING}${call.id}`, { type: 'kill' });
     }),
-    done: assign({
-      outcome: ({ context, event }) => {
-        const isCut =
-          event.type === 'xstate.done.actor.stream' &&
-          event.output.kind === 'answered' &&
-          event.output.finishReason === 'length';
-        return { kind: 'done', usage: context.usage, stop: isCut ? 'length' : 'completed' };
-      },
-    }),
-    failed: assign({
-      outcome: ({ context, event }) =>
-        event.type === 'xstate.done.actor.stream' && event.output.kind === 'failed'
-          ? failure(context, event.output.code, event.output.message)
-          : failure(context, 'internal', 'The turn ended without an answer.'),
-    }),
+    done: assign({ outcome: ({ context, event }) => doneOutcome(context, event) }),
+    failed: assign({ outcome: ({ context, event }) => failedOutcome(context, event) }),
+    fitTighter: assign(({ context }) => tighter(context)),
     overCalls: assign({ outcome: ({ context }) => spent(context, 'calls') }),
     overSteps: assign({ outcome: ({ context }) => spent(context, 'steps') }),
     overTokens: assign({ outcome: ({ context }) => spent(context, 'tokens') }),
@@ -299,6 +298,8 @@ export const turnMachine = setup({
               { guard: 'tooManyCalls', target: '#turn.over', actions: ['takeUsage', 'overCalls'] },
               { guard: 'answeredWithCalls', target: 'deciding', actions: ['takeUsage', 'takeCalls'] },
               { guard: 'answered', target: '#turn.over', actions: ['takeUsage', 'done'] },
+              // The server knows better how long it is: what is sent is shortened further ([TB3]).
+              { guard: 'mayFitAgain', target: 'fitting', actions: 'fitTighter' },
               { target: '#turn.over', actions: 'failed' },
             ],
           },
