@@ -173,7 +173,7 @@ const run = async (): Promise<void> => {
     ...(process.env.OPTA_CHECK === '1' ? { check: checkRecord } : {}),
   });
   const always = allowedForGood(
-    (sessionId) => system.parts.registry.stateOf(sessionId)?.workspace,
+    (sessionId) => system.parts.registry.stateOf(sessionId),
     (allowed) =>
       rememberAllowed(paths, allowed).catch((cause) => log.error('not remembered', { reason: String(cause) })),
   );

@@ -117,7 +117,7 @@ const PARTS: readonly [part: string, of: RegExp, linesMax: number][] = [
   ['tools', /^tools\//, 6_500],
   ['services', /^services\//, 1_200],
   ['client', /^client\//, 2_300],
-  ['configuration', /^config\//, 1_700],
+  ['configuration', /^config\//, 1_750],
   ['named operations', /^operations\//, 4_000],
   ['command line', /^cli\//, 8_000],
   ['views', /^views\//, 1_500],

@@ -7,11 +7,19 @@ import type { PermissionRule } from './schema.ts';
 
 /**
  * [PM11] What somebody allowed for good in a workspace: `always`, said to a request. It is a rule of the user, behind all others, until it
- * is taken back; a `deny` stays final.
+ * is taken back; a `deny` stays final. Of a tool that runs commands it is this very command, not the tool.
  */
 const RememberedFile = z.object({
   version: z.literal(1),
-  allowed: z.array(z.object({ workspace: z.string(), tool: z.string(), decidedBy: z.string(), at: z.string() })),
+  allowed: z.array(
+    z.object({
+      workspace: z.string(),
+      tool: z.string(),
+      command: z.string().optional(),
+      decidedBy: z.string(),
+      at: z.string(),
+    }),
+  ),
 });
 export type Remembered = z.infer<typeof RememberedFile>['allowed'][number];
 
@@ -51,11 +59,11 @@ const changed = async <T>(paths: OptaPaths, change: (all: Remembered[]) => [Reme
 
 export const rememberAllowed = (
   paths: OptaPaths,
-  { workspace, tool, decidedBy }: { workspace: string; tool: string; decidedBy: string },
+  { workspace, ...what }: { workspace: string; tool: string; command?: string; decidedBy: string },
 ): Promise<void> =>
   changed(paths, (all) => {
-    const one = { workspace: folderName(workspace), tool, decidedBy, at: new Date().toISOString() };
-    const others = all.filter((o) => o.workspace !== one.workspace || o.tool !== tool);
+    const one = { workspace: folderName(workspace), ...what, at: new Date().toISOString() };
+    const others = all.filter((o) => o.workspace !== one.workspace || o.tool !== one.tool || o.command !== one.command);
     return [[...others.slice(-(ALLOWED_MAX - 1)), one], undefined];
   });
 
@@ -72,14 +80,16 @@ export const rememberedRules = (
   paths: OptaPaths,
   workspace: string | undefined,
   warn: (reason: string) => void,
-): (PermissionRule & { from: string })[] => {
+): (PermissionRule & { from: string; exact?: boolean })[] => {
   if (workspace === undefined) return [];
   try {
     const all = readRemembered(paths);
     if (all.length === 0) return [];
     const name = folderName(workspace);
-    return all.flatMap(({ workspace: of, tool }) =>
-      of === name ? [{ tool, action: 'allow', from: 'remembered' }] : [],
+    return all.flatMap(({ workspace: of, tool, command }) =>
+      of === name
+        ? [{ tool, ...(command === undefined ? {} : { command, exact: true }), action: 'allow', from: 'remembered' }]
+        : [],
     );
   } catch (cause) {
     warn(cause instanceof Error ? cause.message : String(cause));

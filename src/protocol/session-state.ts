@@ -1,5 +1,5 @@
 import { type Background, foldOutput, foldStatus } from './background.ts';
-import { type DecisionTaken, foldDecision, forgetting, remembering } from './decisions.ts';
+import { type AllowedHere, type DecisionTaken, foldDecision, forgetting, keeping } from './decisions.ts';
 import type { EventPayload, LogRecord, ResolveReason, SessionChange } from './events.ts';
 import { type FileChange, foldChanges, type TurnFiles } from './files.ts';
 import { withResult } from './results.ts';
@@ -56,6 +56,8 @@ export interface ActiveTurn extends QueuedTurn {
   toolCalls: number;
   /** A cancel was accepted; only its terminal record is missing. */
   cancelling: boolean;
+  /** What people allowed for the whole workspace while it runs. */
+  allowedHere?: AllowedHere[];
   /** What it did to files is to be taken back, for this writer. */
   rollback?: string;
   model?: string;
@@ -365,8 +367,8 @@ const answered = (s: SessionState, r: LogRecord & { event: 'turn.progress' }): S
 
 const resolved = (s: SessionState, r: LogRecord & { event: 'permission.resolved' }): SessionState => {
   const p = r.payload;
-  const memory = p.remember === undefined ? {} : remembering(s.remembered, p.toolName, p.decidedBy);
-  const noted = { ...s, ...memory, decisions: asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions };
+  const decisions = asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions;
+  const noted: SessionState = { ...s, ...keeping(s, p), decisions };
   // An allow is followed by the call's `tool.start`, recorded with it.
   if (p.decision === 'allow') return { ...noted, seq: r.seq };
   const by = present({ cancelledBy: p.cancelledBy });

@@ -1,21 +1,30 @@
 import type { StoredRecord } from '../actors/ports.ts';
+import { commandOf } from '../protocol/decisions.ts';
 import { decodeEnvelope } from '../protocol/envelope.ts';
+import type { SessionState } from '../protocol/session-state.ts';
 
 /** At the beginning of a record, where no text of a model can stand. */
 const DECIDED = /^\{"v":"3","event":"permission\.resolved"/;
 
+interface Allowed {
+  workspace: string;
+  tool: string;
+  command?: string;
+  decidedBy: string;
+}
+
 /** [PM11] Hands on what people allowed for a whole workspace, once it is in the log of their session. */
 export const allowedForGood =
-  (
-    workspaceOf: (sessionId: string) => string | undefined,
-    keep: (allowed: { workspace: string; tool: string; decidedBy: string }) => void,
-  ) =>
+  (stateOf: (sessionId: string) => SessionState | null, keep: (allowed: Allowed) => void) =>
   (sessionId: string, records: readonly StoredRecord[]): void => {
     for (const { text } of records) {
       if (!DECIDED.test(text) || !text.includes('"remember":"workspace"')) continue;
       const { event, payload } = decodeEnvelope(text).record;
-      const workspace = workspaceOf(sessionId);
-      if (event !== 'permission.resolved' || payload.remember !== 'workspace' || workspace === undefined) continue;
-      keep({ workspace, tool: payload.toolName, decidedBy: payload.decidedBy });
+      const state = stateOf(sessionId);
+      if (event !== 'permission.resolved' || payload.remember !== 'workspace' || !state?.workspace) continue;
+      const { toolName: tool, decidedBy, callId } = payload;
+      const at = { workspace: state.workspace, tool, decidedBy };
+      const command = commandOf(state.active?.calls.find(({ id }) => id === callId)?.args ?? '');
+      keep({ ...at, ...(command === undefined ? {} : { command }) });
     }
   };

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { judge, turnPolicy } from '../../src/actors/domain/permission-policy.ts';
 import { optaPaths } from '../../src/config/paths.ts';
 import { forgetAllowed, readRemembered, rememberAllowed, rememberedRules } from '../../src/config/remembered.ts';
 
@@ -35,6 +36,22 @@ test('[PM11] it is a rule of this folder alone, by whatever name, until it is ta
   expect(rememberedRules(paths(), repo, never)).toEqual([rule('write_file')]);
   expect(await forgetAllowed(paths(), join(home, 'link'))).toHaveLength(1);
   expect(rememberedRules(paths(), repo, never)).toEqual([]);
+});
+
+test('[PM11] a command is remembered as that command, and read as a rule that is no glob', async () => {
+  for (const command of ['npm test', 'rm *', 'a && b'])
+    await rememberAllowed(paths(), { workspace: repo, tool: 'run_command', command, decidedBy: 'person:a' });
+  await rememberAllowed(paths(), { workspace: repo, tool: 'run_command', command: 'npm test', decidedBy: 'person:b' });
+  const rules = rememberedRules(paths(), repo, never);
+  expect(rules.map((one) => [one.command, one.exact])).toEqual([
+    ['rm *', true],
+    ['a && b', true],
+    ['npm test', true],
+  ]);
+  const may = (command: string) =>
+    judge(turnPolicy('do', {}, rules), 'run_command', { toolClass: 'exec', command }).action;
+  expect(['npm test', 'rm *', 'a && b'].map(may)).toEqual(['allow', 'allow', 'allow']);
+  expect(['npm test ', 'npm test; x', 'rm a', 'a', ''].map(may)).toEqual(['ask', 'ask', 'ask', 'ask', 'ask']);
 });
 
 test('[PM11] many at once are all kept, and a damaged file allows nothing and is said', async () => {

@@ -228,6 +228,39 @@ describe('permissions', () => {
     rmSync(elsewhere, { recursive: true });
   });
 
+  test('[PM11] of a command it is that command alone', async () => {
+    const env = { OPTA_HOME: daemon.home, HOME: daemon.home };
+    const run = (...commands: string[]) =>
+      say({ tools: commands.map((command) => ({ name: 'run_command', args: { command } })), text: 'finished' });
+    const socket = await daemon.socket(sessionId);
+    const turnId = await submit(run('echo one', 'echo one', 'echo two'));
+    const { requestId } = (await socket.record('permission.request')).payload;
+    const body = { decision: 'allow', decidedBy: 'ana', remember: 'workspace' };
+    await daemon.post(`/v3/sessions/${sessionId}/permissions/${requestId}`, body);
+    const second = (await socket.record('permission.request', (p) => p.requestId !== requestId)).payload;
+    expect(second.args).toEqual({ command: 'echo two' });
+    await decide(second.requestId, 'deny', 'ana');
+    const starts = ofTurn(await finished(socket, turnId), turnId).filter((r) => r.event === 'tool.start');
+    expect(starts.map((r) => (r.event === 'tool.start' ? r.payload.decidedBy : ''))).toEqual([
+      'person:ana',
+      'remembered:ana',
+    ]);
+    expect((await daemon.get(`/v3/sessions/${sessionId}`)).json.remembered).toBe(undefined);
+    await expect
+      .poll(() => readRemembered(optaPaths(env)), { timeout: 5_000 })
+      .toMatchObject([{ tool: 'run_command', command: 'echo one' }]);
+    sessionId = await daemon.create({ workspace: world.workspace });
+    const other = await daemon.socket(sessionId);
+    const again = await submit(run('echo one'));
+    await finished(other, again);
+    expect(other.records.some((r) => r.event === 'permission.request')).toBe(false);
+    const next = await submit(run('echo two'));
+    const asked = (await other.record('permission.request', (p) => p.turnId === next)).payload;
+    await decide(asked.requestId, 'deny', 'ana');
+    await finished(other, next);
+    expect(await forgetAllowed(optaPaths(env), world.workspace, 'run_command')).toHaveLength(1);
+  });
+
   test('[PM6] always, on either plane: the rest of the session is not asked, a deny rule still holds, and it can be taken back', async () => {
     const socket = await daemon.socket(sessionId);
     const paths = [fresh('always'), fresh('always'), fresh('always'), 'secret-always.txt'];

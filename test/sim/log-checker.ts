@@ -46,6 +46,8 @@ export class LogChecker {
   readonly #cancelNamed = new Set<string>();
   /** Tools that are not asked about again, and who said so. */
   readonly #remembered = new Map<string, string>();
+  /** Of the running turn: what was allowed for its whole workspace. */
+  readonly #allowedHere = new Map<string, string>();
   /** By call. */
   readonly #answers = new Map<string, string>();
 
@@ -139,6 +141,7 @@ export class LogChecker {
         this.#change(r);
         return;
       case 'turn.start':
+        this.#allowedHere.clear();
         if (this.#active !== null) this.#bad('TQ1: two turns run', r);
         if (this.#due !== null) this.#bad('WP8: a turn starts before the files of another were taken back', r);
         if (this.#queue[0] !== r.payload.turnId) this.#bad('TQ2: started out of order', r);
@@ -197,7 +200,8 @@ export class LogChecker {
           if (isQuestion(r.payload.toolName)) this.#bad('PM7: the answer of a question is remembered', r);
           if (r.payload.decision !== 'allow' || r.payload.reason !== 'person')
             this.#bad('PM6: remembered by nobody', r);
-          this.#remembered.set(r.payload.toolName, r.payload.decidedBy.replace('person:', 'remembered:'));
+          const memory = r.payload.remember === 'session' ? this.#remembered : this.#allowedHere;
+          memory.set(r.payload.toolName, r.payload.decidedBy.replace('person:', 'remembered:'));
         }
         return;
       }
@@ -208,7 +212,7 @@ export class LogChecker {
         if (this.#started.has(key) && !this.#ended.has(key)) this.#bad('PM4: a call started twice', r);
         if (by.startsWith('person:') && this.#allowed.get(key) !== by)
           this.#bad('PM4: started without the allow it names', r);
-        const remembered = this.#remembered.get(r.payload.name) === by;
+        const remembered = this.#remembered.get(r.payload.name) === by || this.#allowedHere.get(r.payload.name) === by;
         if (!by.startsWith('person:') && !by.startsWith('rule:') && !remembered) this.#bad('PM4: started by nobody', r);
         if (isQuestion(r.payload.name) && !by.startsWith('person:'))
           this.#bad('PM7: a question that nobody answered', r);

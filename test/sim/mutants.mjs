@@ -164,15 +164,15 @@ export const MUTANTS = [
     name: 'one allow for every tool',
     rule: 'PM6',
     file: 'src/actors/domain/decisions.ts',
-    find: '(one) => one.tool === tool)',
+    find: '(one) => one.tool === call.name)',
     replace: "(one) => one.tool !== '')",
   },
   {
     name: 'ask again and again',
     rule: 'PM6',
     file: Q,
-    find: 'rememberedBy(context.f, callName(context.f, event.callId)) !== null,',
-    replace: 'rememberedBy(context.f, callName(context.f, event.callId)) === event.turnId,',
+    find: 'rememberedBy(context.f, event.callId) !== null,',
+    replace: 'rememberedBy(context.f, event.callId) === event.turnId,',
   },
   {
     name: 'yes is an answer',

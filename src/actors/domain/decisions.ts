@@ -1,3 +1,4 @@
+import { commandOf } from '../../protocol/decisions.ts';
 import type { ResolvePermission } from '../../protocol/frames.ts';
 import { openRequests, type SessionState } from '../../protocol/session-state.ts';
 
@@ -19,8 +20,13 @@ export const misfit = (f: SessionState, d: ResolvePermission): string | null => 
   return d.answer === undefined ? 'This request is a question: an allow needs an `answer`' : null;
 };
 
-/** [PM6] Who allowed this tool for the rest of the session, as a record names it. */
-export const rememberedBy = (f: SessionState, tool: string): string | null => {
-  const by = f.remembered?.find((one) => one.tool === tool)?.decidedBy;
-  return by === undefined ? null : `remembered:${by.replace(/^person:/, '')}`;
+/** [PM6] Who allowed what this call does for the rest of the session, or for its folder ([PM11]), as a record names it. */
+export const rememberedBy = (f: SessionState, callId: string): string | null => {
+  const call = f.active?.calls.find(({ id }) => id === callId);
+  if (!call) return null;
+  const command = commandOf(call.args);
+  const found =
+    f.remembered?.find((one) => one.tool === call.name) ??
+    f.active?.allowedHere?.find((one) => one.tool === call.name && one.command === command);
+  return found === undefined ? null : `remembered:${found.decidedBy.replace(/^person:/, '')}`;
 };

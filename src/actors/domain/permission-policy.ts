@@ -18,6 +18,8 @@ export interface PermissionRule {
   path?: string | undefined;
   /** Glob on the command of a call that runs one. */
   command?: string | undefined;
+  /** `command` is this very text, and no glob. */
+  exact?: boolean | undefined;
   /** Whose rule it is; the user's own when absent. */
   from?: string | undefined;
   action: 'allow' | 'ask' | 'deny';
@@ -122,4 +124,6 @@ const SHOWS_CONTENT: ReadonlySet<string> = new Set(['search_files', 'git_status'
 const applies = (rule: PermissionRule, tool: string, { path, command }: Judged): boolean =>
   glob(rule.tool, tool) &&
   (rule.path === undefined || (path !== undefined && glob(rule.path, path))) &&
-  (rule.command === undefined || (command !== undefined && matchesCommand(rule.command, command, rule.action)));
+  (rule.command === undefined ||
+    (command !== undefined &&
+      (rule.exact ? rule.command === command : matchesCommand(rule.command, command, rule.action))));

@@ -11,7 +11,7 @@ import {
 } from '../domain/arbitration.ts';
 import { targetCall } from '../domain/call-cancel.ts';
 import { misfit, rememberedBy, requestIsOpen } from '../domain/decisions.ts';
-import { callName, callState } from '../domain/session-facts.ts';
+import { callState } from '../domain/session-facts.ts';
 import { undoProblem } from '../domain/undo.ts';
 import type { SessionEvent, TurnOutcome } from '../messages.ts';
 import * as commands from './session-commands.ts';
@@ -86,7 +86,7 @@ export const SESSION_GUARDS = {
     event.type === 'call.ask' &&
     event.question === undefined &&
     !stale(context.f, event) &&
-    rememberedBy(context.f, callName(context.f, event.callId)) !== null,
+    rememberedBy(context.f, event.callId) !== null,
   isMisfit: ({ context, event }: Asked) =>
     event.type === 'permission.resolve' && misfit(context.f, event.decision) !== null,
   isOpenRequest: ({ context, event }: Asked) =>

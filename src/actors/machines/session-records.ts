@@ -90,7 +90,7 @@ export const recordAllow = ({ context, event, enqueue }: Act): void => {
 /** As if a rule had allowed it: the turn waits for a decision, and has it. */
 export const recordRemembered = ({ context, event, enqueue }: Act): void => {
   const { callId } = event as Command<'call.ask'>;
-  const by = rememberedBy(context.f, callName(context.f, callId)) ?? '';
+  const by = rememberedBy(context.f, callId) ?? '';
   const f = commit(context, enqueue, [toolStart(context.f, callId, by)]);
   tell(enqueue, { type: 'call.granted', callId, afterSeq: f.seq });
 };

@@ -172,7 +172,8 @@ const remembered = async (ctx: Context, tool: string | undefined, revoke: boolea
   }
   const allowed = readRemembered(ctx.paths).filter((one) => tool === undefined || one.tool === tool);
   const lines = allowed.map(
-    (one) => `${one.tool}  ${printable(one.workspace)}  by ${printable(one.decidedBy)}  ${one.at}`,
+    (one) =>
+      `${one.tool}${one.command === undefined ? '' : ` ${printable(one.command)}`}  ${printable(one.workspace)}  by ${printable(one.decidedBy)}  ${one.at}`,
   );
   return [{ allowed }, lines.join('\n') || 'Nothing is allowed for good'];
 };

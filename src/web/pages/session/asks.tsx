@@ -94,7 +94,7 @@ const Permission = ({ card, decide }: { card: Card; decide: (answer: Answer) => 
           Always in this session
         </Button>
         <Button
-          title={`${tool} is not asked about again in this folder, in any session`}
+          title={`${/"command"/.test(args) ? 'this command' : tool} is not asked about again in this folder, in any session`}
           onClick={() => decide({ decision: 'allow', remember: 'workspace' })}
         >
           Always in this folder
