@@ -203,6 +203,9 @@ export const endDaemonOf = async (home: string): Promise<void> => {
 
 // --- the text of a golden --------------------------------------------------------------------------------------------
 
+/** Grows when the daemon has something to say, which may be about the command before. */
+const GROWS = 'daemon/daemon.log';
+
 /** Path → mode and what tells a change. What the store keeps in `data` is nobody's promise. */
 const filesOf = (root: string): Map<string, { mode: string; mark: string }> => {
   const found = new Map<string, { mode: string; mark: string }>();
@@ -213,7 +216,8 @@ const filesOf = (root: string): Map<string, { mode: string; mark: string }> => {
       if (stat === undefined || entry.isSocket()) continue;
       const name = relative(root, path) + (entry.isDirectory() ? '/' : '');
       const mode = (stat.mode & 0o7777).toString(8).padStart(4, '0');
-      found.set(name, { mode, mark: entry.isDirectory() ? '' : `${stat.size} ${stat.mtimeMs} ${stat.ino}` });
+      const isPlain = !entry.isDirectory() && name !== GROWS;
+      found.set(name, { mode, mark: isPlain ? `${stat.size} ${stat.mtimeMs} ${stat.ino}` : '' });
       if (entry.isDirectory() && name !== 'daemon/data/') visit(path);
     }
   };
