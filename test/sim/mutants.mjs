@@ -157,8 +157,8 @@ export const MUTANTS = [
     name: 'forget who decided',
     rule: 'PM2',
     file: 'src/protocol/session-state.ts',
-    find: 'decisions: asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions',
-    replace: 'decisions: asked(s, p.requestId) ? foldDecision([], p).slice(1) : s.decisions',
+    find: 'decisions = asked(s, p.requestId) ? foldDecision(s.decisions, p) : s.decisions',
+    replace: 'decisions = asked(s, p.requestId) ? foldDecision([], p).slice(1) : s.decisions',
   },
   {
     name: 'one allow for every tool',
