@@ -24,8 +24,8 @@ export type ProjectTool = z.infer<typeof ToolFileSchema>;
 
 export interface ProjectTools {
   tools: ProjectTool[];
-  /** Names and texts of all files, for the digest; '' when there is none. */
-  text: string;
+  /** Each file's name and text, for the digest; null: it could not be read. */
+  files: [name: string, text: string | null][];
   /** One line each: a file that gives no tool. */
   problems: string[];
 }
@@ -36,19 +36,20 @@ const FILE_BYTES_MAX = 64 * 1024;
 export const PROJECT_TOOLS = join('.opta', 'tools');
 
 export const readProjectTools = (folder: string): ProjectTools => {
-  const found: ProjectTools = { tools: [], text: '', problems: [] };
+  const found: ProjectTools = { tools: [], files: [], problems: [] };
   const names = jsonFiles(folder);
   for (const name of names.slice(0, FILES_MAX)) {
+    const file: ProjectTools['files'][number] = [name, null];
+    found.files.push(file);
     try {
       const text = readText(join(folder, name), FILE_BYTES_MAX) ?? '';
-      found.text += `\0${name}\0${text}`;
+      file[1] = text;
       const tool = ToolFileSchema.safeParse(parseLayer(text, name));
       if (!tool.success) throw new OptaError('invalid-request', String(tool.error.issues[0]?.message));
       if (found.tools.some((other) => other.name === tool.data.name))
         throw new OptaError('invalid-request', `another file has the name ${tool.data.name} too`);
       found.tools.push(tool.data);
     } catch (cause) {
-      found.text += `\0${name}\0`;
       found.problems.push(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   }

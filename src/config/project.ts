@@ -90,14 +90,14 @@ export const projectConfig = (
   // The user's own file, when the configuration itself lies in a repository.
   if (file === null || file === paths.configFile) return null;
   const own = readText(file);
-  const { tools, text: more, problems } = readProjectTools(join(dirname(file), 'tools'));
-  if (own === null && more === '') return null;
+  const { tools, files, problems } = readProjectTools(join(dirname(file), 'tools'));
+  if (own === null && files.length === 0) return null;
   const text = own ?? '{}';
   const whole = parseLayer(text, file);
   const { permissions, hooks, mcp } = checked(whole, file);
   const rules = [...toolRules(permissions), ...permissions.rules];
-  // The tools beside it are part of what is trusted, or not.
-  const sha256 = digestOf(text + more);
+  // The tools beside it are part of what is trusted, or not. As JSON, so that nothing of one text can pass for another.
+  const sha256 = digestOf(files.length === 0 ? text : JSON.stringify([text, files]));
   const trust = trustOf(readTrust(paths), file, sha256);
   const said = KEYS.filter(({ key }) => valueAt(whole, key) !== undefined);
   const layer: Layer = {};

@@ -1,10 +1,7 @@
 import type { StoredRecord } from '../actors/ports.ts';
 import { commandOf } from '../protocol/decisions.ts';
-import { decodeEnvelope } from '../protocol/envelope.ts';
 import type { SessionState } from '../protocol/session-state.ts';
-
-/** At the beginning of a record, where no text of a model can stand. */
-const DECIDED = /^\{"v":"3","event":"permission\.resolved"/;
+import { recordsOf } from './published.ts';
 
 interface Allowed {
   workspace: string;
@@ -17,11 +14,9 @@ interface Allowed {
 export const allowedForGood =
   (stateOf: (sessionId: string) => SessionState | null, keep: (allowed: Allowed) => void) =>
   (sessionId: string, records: readonly StoredRecord[]): void => {
-    for (const { text } of records) {
-      if (!DECIDED.test(text) || !text.includes('"remember":"workspace"')) continue;
-      const { event, payload } = decodeEnvelope(text).record;
+    for (const { payload } of recordsOf(records, ['permission.resolved'])) {
       const state = stateOf(sessionId);
-      if (event !== 'permission.resolved' || payload.remember !== 'workspace' || !state?.workspace) continue;
+      if (payload.remember !== 'workspace' || !state?.workspace) continue;
       const { toolName: tool, decidedBy, callId } = payload;
       const at = { workspace: state.workspace, tool, decidedBy };
       const command = commandOf(state.active?.calls.find(({ id }) => id === callId)?.args ?? '');

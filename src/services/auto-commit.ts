@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Log, Processes, StoredRecord } from '../actors/ports.ts';
-import { decodeEnvelope } from '../protocol/envelope.ts';
 import type { EventPayload } from '../protocol/events.ts';
 import type { FileChange } from '../protocol/files.ts';
 import type { SessionState } from '../protocol/session-state.ts';
 import { COMMIT_SCRIPT } from '../tools/git/commit-script.ts';
 import { printable } from '../tools/outcome.ts';
+import { recordsOf } from './published.ts';
 
 /**
  * [TL11] Commits what a turn wrote when it is done, where the user asks for it (`git.autoCommit`): its files alone, and never what somebody
@@ -28,7 +28,6 @@ interface World {
   record: (sessionId: string, fact: EventPayload<'files.committed'>) => void;
 }
 
-const TOLD = /^\{"v":"3","event":"turn\.(?:start|done|error)"/;
 const TITLE_CHARS = 72;
 const SAID_CHARS = 64 * 1024;
 const WHY_CHARS = 1_000;
@@ -50,11 +49,12 @@ export const createAutoCommit = (world: World): AutoCommit => {
     const at = { workspace, network: false };
     if (!world.processes.confine(at)) return tell({ commit: null, paths: [], why: 'commands cannot be confined here' });
     const message = `${title}\n\nOpta-Session: ${sessionId}\nOpta-Turn: ${turnId}\n`;
-    const done = start(at, message, files.changes).then(tell, (cause: unknown) =>
-      world.log.error('a commit could not be made', { sessionId, reason: String(cause) }),
-    );
     const before = running.get(sessionId) ?? Promise.resolve();
-    const tail = before.then(() => done);
+    const tail = before
+      .then(() => start(at, message, files.changes))
+      .then(tell, (cause: unknown) =>
+        world.log.error('a commit could not be made', { sessionId, reason: String(cause) }),
+      );
     running.set(sessionId, tail);
     void tail.then(() => {
       if (running.get(sessionId) === tail) running.delete(sessionId);
@@ -65,6 +65,7 @@ export const createAutoCommit = (world: World): AutoCommit => {
     new Promise<Found>((resolve) => {
       const args = changes.flatMap(({ path, before, after }) => [path, before?.blob ?? '-', after?.blob ?? '-']);
       let said = '';
+      let isOver = false;
       const over = (found: Found): void => {
         world.clock.clearTimeout(timer);
         ends.delete(end);
@@ -78,7 +79,8 @@ export const createAutoCommit = (world: World): AutoCommit => {
           model: { confine: at },
         },
         {
-          spawned: () => handle.go(),
+          // Ended before there was a process: it begins nothing.
+          spawned: () => (isOver ? handle.signal('SIGKILL') : handle.go()),
           output: (_stream, text) => {
             said = (said + text).slice(0, SAID_CHARS);
           },
@@ -86,7 +88,10 @@ export const createAutoCommit = (world: World): AutoCommit => {
           failed: (error) => over({ commit: null, paths: [], why: error.message }),
         },
       );
-      const end = (): void => handle.signal('SIGKILL');
+      const end = (): void => {
+        isOver = true;
+        handle.signal('SIGKILL');
+      };
       const timer = world.clock.setTimeout(end, LIMITS.gitCommitMs);
       ends.add(end);
     });
@@ -94,14 +99,12 @@ export const createAutoCommit = (world: World): AutoCommit => {
   return {
     published(sessionId, records) {
       if (!world.isOn) return;
-      for (const { text } of records) {
-        if (!TOLD.test(text)) continue;
-        const { event, payload } = decodeEnvelope(text).record;
+      for (const { event, payload } of recordsOf(records, ['turn.start', 'turn.done', 'turn.error'])) {
         if (event === 'turn.start') {
           const active = world.stateOf(sessionId)?.active;
           if (active?.turnId === payload.turnId)
             titles.set(payload.turnId, active.overrides?.noCommit ? null : titleOf(active.content));
-        } else if (event === 'turn.done' || event === 'turn.error') {
+        } else {
           const title = titles.get(payload.turnId);
           titles.delete(payload.turnId);
           if (event === 'turn.done' && title) commit(sessionId, payload.turnId, title);

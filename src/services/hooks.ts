@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../actors/limits.ts';
 import type { Clock, Log, Processes, StoredRecord, ToolGate, ToolResult, ToolRun } from '../actors/ports.ts';
 import type { Hook } from '../config/schema.ts';
-import { decodeEnvelope } from '../protocol/envelope.ts';
 import type { LogRecord } from '../protocol/events.ts';
 import { glob } from '../protocol/glob.ts';
 import { printable } from '../tools/outcome.ts';
+import { recordsOf } from './published.ts';
 
 /**
  * [HK1] Commands of the user, or of a workspace that the user trusts, that something runs. They run as the user, supervised like any
@@ -89,7 +89,8 @@ export const createHooks = (world: World): Hooks => {
         input: JSON.stringify({ ...facts, cwd }),
       },
       {
-        spawned: () => handle.go(),
+        // Ended before there was a process: it begins nothing.
+        spawned: () => (outcome === null ? handle.go() : handle.signal('SIGKILL')),
         output: (_stream, text) => {
           said = (said + text).slice(0, LIMITS.hookSaidCharsMax);
         },
@@ -184,9 +185,7 @@ export const createHooks = (world: World): Hooks => {
       });
     },
     published(sessionId, records) {
-      for (const { text } of records) {
-        if (!TOLD.test(text)) continue;
-        const { record } = decodeEnvelope(text);
+      for (const record of recordsOf(records, TOLD)) {
         const told = toldOf(record);
         const { workspace = world.workspaceOf(sessionId) } =
           record.event === 'session.snapshot' ? record.payload.snapshot : {};
@@ -238,7 +237,7 @@ const variables = (facts: Facts, cwd: string): { [name: string]: string } => {
     OPTA_TOOL_NAME: facts.tool,
     OPTA_TOOL_ARGS: args !== undefined && args.length <= LIMITS.hookEnvCharsMax ? args : undefined,
     OPTA_TOOL_RESULT: typeof facts.result === 'string' ? facts.result.slice(0, LIMITS.hookSaidCharsMax) : undefined,
-    OPTA_ERROR: facts.message,
+    OPTA_ERROR: typeof facts.message === 'string' ? facts.message.slice(0, LIMITS.hookSaidCharsMax) : undefined,
   };
   return Object.fromEntries(
     Object.entries(said).flatMap(([name, value]) =>
@@ -247,8 +246,7 @@ const variables = (facts: Facts, cwd: string): { [name: string]: string } => {
   );
 };
 
-/** At the beginning of a record, where no text of a model can stand. */
-const TOLD = /^\{"v":"3","event":"(?:session\.snapshot|session\.updated|turn\.done|turn\.error|context\.compacted)"/;
+const TOLD = ['session.snapshot', 'session.updated', 'turn.done', 'turn.error', 'context.compacted'] as const;
 
 const toldOf = ({ event, payload, seq }: LogRecord): { event: Hook['event']; [fact: string]: unknown } | null => {
   if (event === 'turn.done') return { event: 'turn.done', turnId: payload.turnId, stopReason: payload.stopReason };

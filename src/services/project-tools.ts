@@ -2,15 +2,13 @@ import { LIMITS } from '../actors/limits.ts';
 import type { Processes, ToolPlan, ToolRun, ToolSpec, Tools } from '../actors/ports.ts';
 import type { ProjectTool } from '../config/project-tools.ts';
 import { printable } from '../tools/outcome.ts';
-import { objectArgs } from './object-args.ts';
+import { objectArgs, WRITING_MODES } from './foreign-tools.ts';
 
 /**
  * Tools that a trusted project brings: commands, run as `run_command` runs one, with the call's arguments in `OPTA_ARGS`. They are of the
  * class `exec`, so that they are judged, confined and ended like any command ([TL10]).
  */
 const PREFIX = 'custom__';
-const WRITING: ReadonlySet<string> = new Set(['chat', 'do']);
-
 interface World {
   toolsOf: (workspace: string | undefined) => readonly ProjectTool[];
   processes: Pick<Processes, 'confine'>;
@@ -24,7 +22,7 @@ export const withProjectTools = (base: Tools, world: World): Tools => {
   return {
     offered(scope): ToolSpec[] {
       const own = base.offered(scope);
-      if (!WRITING.has(scope.mode)) return own;
+      if (!WRITING_MODES.has(scope.mode)) return own;
       const brought = world
         .toolsOf(scope.workspace)
         .map(({ name, description, parameters }) => ({ name: `${PREFIX}${name}`, description, parameters }));

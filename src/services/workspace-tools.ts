@@ -3,9 +3,9 @@ import type { Clock, Log, ToolPlan, ToolResult, ToolRun, ToolSpec, Tools } from 
 import type { McpServer } from '../config/schema.ts';
 import type { OpenWorkspace } from '../tools/brief.ts';
 import { printable } from '../tools/outcome.ts';
+import { objectArgs, WRITING_MODES } from './foreign-tools.ts';
 import { namesOf } from './mcp-names.ts';
 import { McpService, type ServedTool } from './mcp-service.ts';
-import { objectArgs } from './object-args.ts';
 
 /**
  * The tools of a workspace besides our own: those of the servers that the user configured, or that the workspace brings and the user trusts. Each server runs once for a workspace,
@@ -88,7 +88,7 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
     },
     offered(scope): ToolSpec[] {
       const own = base.offered(scope);
-      if (!WRITING.has(scope.mode)) return own;
+      if (!WRITING_MODES.has(scope.mode)) return own;
       return [...own, ...served(scope.workspace).map(({ name, tool }) => ({ ...tool, name }))];
     },
     plan(name, argsText, scope) {
@@ -107,8 +107,6 @@ export const withServices = (base: Tools, world: World): WorkspaceTools => {
     },
   };
 };
-
-const WRITING: ReadonlySet<string> = new Set(['chat', 'do']);
 
 const planOf = ({ service, tool }: Served, argsText: string): ToolPlan | string => {
   const args = objectArgs(argsText);

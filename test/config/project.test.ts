@@ -161,6 +161,31 @@ describe('what a project decides', () => {
     expect(read()).toMatchObject({ trust: 'changed', runs: ['tool deploy: d', 'tool more: d'] });
   });
 
+  test('[CF3] what stands in one text cannot become another: a comment, or a file with a NUL, is not the tools that it spells', async () => {
+    const tools = join(repo, '.opta', 'tools');
+    const one = JSON.stringify({ name: 'a', description: 'D', command: 'd' });
+    mkdirSync(tools, { recursive: true });
+    const put2 = (files: { [name: string]: string }) => {
+      rmSync(tools, { recursive: true });
+      mkdirSync(tools);
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(tools, name), text);
+    };
+    put2({ 'a.json': `{}\0b.json\0${one}` });
+    writeFileSync(join(repo, '.opta', 'config.json'), '{}');
+    await trust(true);
+    put2({ 'a.json': '{}', 'b.json': one });
+    expect(read()).toMatchObject({ trust: 'changed', brings: { tools: [] } });
+    put2({});
+    for (const spelt of [`\0b.json\0${one}`, JSON.stringify([['b.json', one]])]) {
+      writeFileSync(join(repo, '.opta', 'config.json'), `{} // ${spelt}`);
+      await trust(true);
+      writeFileSync(join(repo, '.opta', 'config.json'), '{} // ');
+      put2({ 'b.json': one });
+      expect(read()).toMatchObject({ trust: 'changed', brings: { tools: [] } });
+      put2({});
+    }
+  });
+
   test("[PM5][CF1] the user's rules stay, and the project's stand behind them", () => {
     mkdirSync(env.OPTA_HOME as string);
     const mine = { tool: 'edit_file', action: 'deny' };

@@ -77,10 +77,17 @@ test.skipIf(!hasSandbox)(
 test.skipIf(!hasSandbox)(
   '[TL11] the next turn begins with it done, and an undo of a committed turn is a change like any other',
   async () => {
-    const { turn, found } = await open();
-    await turn([write('one.txt')]);
+    const { turn, found, socket, sessionId } = await open();
+    const first = await turn([write('one.txt')]);
     const second = await turn([{ name: 'git_status', args: {} }, write('two.txt')]);
+    // What the second turn saw of the repository: the first one's file is committed.
+    const status = socket.records.find((r) => r.event === 'tool.end' && r.payload.name === 'git_status');
+    expect(status?.event === 'tool.end' ? status.payload.result : '').not.toContain('one.txt');
     await found(second);
+    expect(log()).toEqual(['Tidy up', 'Tidy up', 'before']);
+    const undone = await world.daemon.post(`/v3/sessions/${sessionId}/undo`, { writerId: 'ada', turnId: first });
+    expect(undone).toMatchObject({ status: 200, json: { undone: true } });
+    expect(git('status', '--porcelain').trimEnd()).toBe(' D one.txt');
     expect(log()).toEqual(['Tidy up', 'Tidy up', 'before']);
   },
 );
@@ -110,6 +117,8 @@ test.skipIf(!hasSandbox)(
     const of = socket.records.flatMap((r) => (r.event === 'files.committed' ? [r.payload.ofTurn] : []));
     expect(not.slice(0, 2).some((turnId) => of.includes(turnId))).toBe(false);
     expect(log()).toEqual(['Tidy up', 'before']);
+    execFileSync('rm', ['-r', file('.git')]);
+    expect(await found(await turn([write('f.txt')]))).toMatchObject({ commit: null, why: 'it is no git repository' });
   },
 );
 

@@ -104,7 +104,7 @@ test('[HK1] one after a tool is over before the next call begins, and what it sa
   expect(ends[1]?.result).toContain('formatted');
 }, 30_000);
 
-test('[HK1] [E9] what is handed on, and background processes, pass the same gate', async () => {
+test('[HK1] what is handed on, and background processes, pass the same gate', async () => {
   const opened = await open([{ event: 'tool.pre', matcher: 'bg_start|delete_*', command: 'echo not here; exit 1' }]);
   writeFileSync(opened.at('keep.txt'), 'x');
   const task = say({ tools: [{ name: 'delete_file', args: { path: 'keep.txt' } }], text: 'tried' });

@@ -223,7 +223,7 @@ export class LogChecker {
         }
         if (
           this.#turns.get(r.payload.turnId)?.mode === 'plan' &&
-          !READS.test(r.payload.name) &&
+          (!READS.test(r.payload.name) || r.payload.name === 'web_fetch') &&
           !isQuestion(r.payload.name)
         ) {
           this.#bad('PM4: a read-only turn runs a tool that changes things', r);

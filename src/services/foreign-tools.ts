@@ -1,5 +1,8 @@
 import { LIMITS } from '../actors/limits.ts';
 
+/** The modes that offer them: what they do cannot be seen, so no mode that only reads does ([PM4]). */
+export const WRITING_MODES: ReadonlySet<string> = new Set(['chat', 'do']);
+
 /** Arguments of a tool that is not ours, as far as we understand them: a JSON object. A string is the error for the model. */
 export const objectArgs = (
   text: string,
