@@ -51,7 +51,9 @@ const untilReady = async (running: Running, { home }: World): Promise<void> => {
   running.child.kill('SIGTERM');
 };
 const untilFollowed = async (running: Running): Promise<void> => {
-  await running.said(/slow/);
+  // The last line that is there; what follows takes the signal a moment later.
+  await running.said(/not json at all/);
+  await new Promise((resolve) => setTimeout(resolve, 300));
   running.child.kill('SIGINT');
 };
 /** The daemon's own log, which is told elsewhere. */
