@@ -86,7 +86,12 @@ const run = async (): Promise<void> => {
   const store = privately(() => openLmdbStore({ path: paths.dataDir, diskFreeBytesMin: limits.diskFreeBytesMin }));
   const sandbox = sandboxOf(config, paths);
   log.info(sandbox.kind === 'none' ? 'commands are unconfined' : 'commands are confined', { why: sandbox.why });
-  const processes = createProcesses({ clock: realClock, log, identityOf, sandbox });
+  const kept = {
+    keptDir: join(paths.dataDir, 'background'),
+    adopts: config.background.onRestart === 'adopt',
+    adoptWithinMs: config.background.adoptWithin,
+  };
+  const processes = createProcesses({ clock: realClock, log, identityOf, sandbox, kept });
   const versionsDir = join(paths.dataDir, 'versions');
   const ownTools = createTools({
     clock: realClock,

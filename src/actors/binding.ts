@@ -12,12 +12,20 @@ import { sessionMachine } from './machines/session.ts';
 import { streamMachine } from './machines/stream.ts';
 import { toolJobMachine } from './machines/tool-job.ts';
 import { turnMachine } from './machines/turn.ts';
-import type { Briefing, Inference, Processes, ToolGate, Tools } from './ports.ts';
+import type { Briefing, Inference, LogStore, Processes, ToolGate, Tools } from './ports.ts';
 import type { Registry } from './registry.ts';
 
 /** The session chart with everything below it bound to the world. Built once and shared by all sessions. */
 export const bindSession = (
-  p: { limits: Limits; inference: Inference; tools: Tools; processes: Processes; briefing?: Briefing; gate?: ToolGate },
+  p: {
+    limits: Limits;
+    inference: Inference;
+    tools: Tools;
+    processes: Processes;
+    store: Pick<LogStore, 'read'>;
+    briefing?: Briefing;
+    gate?: ToolGate;
+  },
   journal: Journal,
   asks: Asks,
   gates: Gates,
@@ -36,7 +44,7 @@ export const bindSession = (
     actors: {
       restore: restoreEffect(p.tools),
       backgroundJob: backgroundMachine.provide({
-        actors: { process: backgroundEffect(p.processes, journal, p.limits) },
+        actors: { process: backgroundEffect(p.processes, journal, p.limits, p.store) },
       }),
       turn: turnMachine.provide({
         actors: {

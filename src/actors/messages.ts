@@ -81,12 +81,14 @@ export type TurnReport =
       cancelledBy?: string;
     };
 
-/** Reports of a background process to its session, which had the draft of it. */
+/** Reports of a background process to its session, which had the draft of it. One that was adopted had its `ask` long ago. */
 export type BackgroundReport =
-  | { type: 'background.spawned'; ask: Ask; draft: JobDraft; pid: number; identity: string | null }
-  | { type: 'background.failed'; ask: Ask; draft: JobDraft; code: ErrorCode; message: string }
+  | { type: 'background.spawned'; ask?: Ask; draft: JobDraft; pid: number; identity: string | null }
+  | { type: 'background.failed'; ask?: Ask; draft: JobDraft; code: ErrorCode; message: string }
   | { type: 'background.wrote'; draft: JobDraft; pieces: OutputPiece[] }
-  | ({ type: 'background.ended'; processId: string } & BackgroundEnd);
+  | ({ type: 'background.ended'; processId: string } & BackgroundEnd)
+  /** It runs on, for the next daemon. */
+  | { type: 'background.left'; processId: string };
 
 export type RestoreOutcome = Restored;
 /** From the effect that takes changes of files back. */
@@ -106,7 +108,10 @@ export interface BackgroundEnd {
 /** What a background job tells its effect. */
 export type ProcessOrder =
   /** Its start is recorded with this `seq`: it may begin once that is committed. */
-  { type: 'go'; afterSeq: number } | { type: 'signal'; name: Signal };
+  | { type: 'go'; afterSeq: number }
+  | { type: 'signal'; name: Signal }
+  /** The daemon stops and the process does not: answered with `left` when the command has begun and all that was read is told. */
+  | { type: 'leave' };
 
 /** What a session and the effect tell a background job. */
 export type BackgroundEvent =
@@ -114,6 +119,11 @@ export type BackgroundEvent =
   | { type: 'background.failed'; code: ErrorCode; message: string }
   | { type: 'background.wrote'; pieces: OutputPiece[] }
   | { type: 'gone'; exitCode: number | null; signal: string | null }
+  /** One of an earlier daemon is ours now, or nobody can tell what became of it. */
+  | { type: 'adopted' }
+  | { type: 'lost' }
+  | { type: 'left' }
+  | { type: 'leave' }
   | { type: 'go'; afterSeq: number }
   | { type: 'kill'; how: BackgroundEnd['how']; signal: Signal; graceMs: number };
 

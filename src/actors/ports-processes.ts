@@ -18,10 +18,12 @@ export interface ProcessRun {
   };
   /** What it reads on its standard input; nothing without it. */
   input?: string;
+  /** It may outlive its daemon: then it has no input. */
+  kept?: boolean;
 }
 
 export interface ProcessEvents {
-  /** There is a process, and it waits for `go` before it becomes the command. */
+  /** There is a process, and it waits for `go` before it becomes the command; one that is adopted has begun. */
   spawned(facts: { pid: number; identity: string | null }): void;
   output(stream: OutputStream, text: string): void;
   /** Last: it has ended, what it left behind was ended too, and all that it wrote has been told. */
@@ -40,6 +42,8 @@ export interface ProcessHandle {
   resume(): void;
   /** Ends it and everything it started, at once. No event follows. */
   drop(): void;
+  /** Of a kept one: what was read of its output is told before this returns; then it is the next daemon's. No event follows. */
+  leave?(): void;
 }
 
 /** A process in the log of a daemon that is gone. */
@@ -55,4 +59,11 @@ export interface Processes {
   start(run: ProcessRun, on: ProcessEvents): ProcessHandle;
   /** Ends what is left of it, as far as that is provably its own: a pid alone proves nothing. */
   reap(left: LeftProcess): void;
+  /**
+   * [BG7] Takes over a kept process of an earlier daemon, one that has ended meanwhile too. `failed`: nobody can tell what became of
+   * it. Not there: processes end with their daemon.
+   */
+  adopt?(left: LeftProcess, on: ProcessEvents): ProcessHandle;
+  /** What an earlier daemon has left and is none of these ends. */
+  endStrays(owned: ReadonlySet<string>): void;
 }

@@ -69,6 +69,7 @@ export const createSystem = (p: SystemParts): System => {
     permissionDeadlineMs: p.permissionDeadlineMs,
     attended: attachments.attended,
     processesInAll: () => processes(),
+    keepsProcesses: p.processes.adopt !== undefined,
     home: p.processes.home,
     ...(p.keepsVersions === undefined ? {} : { keepsVersions: p.keepsVersions }),
   };
@@ -121,6 +122,8 @@ export const createSystem = (p: SystemParts): System => {
   const feed = createInspectionFeed({ daemon, slots: () => registry.slots, clock, log });
   daemon.subscribe((s) => {
     if (s.matches('ready')) {
+      // Those of sessions that could not be loaded are nobody's.
+      if (onBoot) p.processes.endStrays(new Set(loaded().flatMap(({ jobs }) => jobs)));
       onBoot?.();
       onBoot = null;
     }

@@ -131,7 +131,11 @@ export const KEPT: readonly KeptRow[] = [
     RULES,
   ),
   ...section('daemon', [['lanExpose', flag, false]], 'the daemon listens on loopback alone'),
-  ...section('background', [['killOnSessionEnd', flag, true]], 'processes end with their session or the daemon'),
+  ...section(
+    'background',
+    [['killOnSessionEnd', flag, true]],
+    'processes end with their session; at a restart, see background.onRestart',
+  ),
   ...section('lsp', [
     ['enabled', flag, true],
     ['servers', object, {}],

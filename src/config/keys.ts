@@ -113,6 +113,8 @@ const REAL: readonly KeyRow[] = [
   row('background.maxConcurrent', 'Background processes of one session at one moment.'),
   row('background.defaultTimeout', 'How long one may run when nobody said, in milliseconds; 0: no bound.'),
   row('background.maxBufferSize', 'Characters that are kept of the output of one.'),
+  row('background.onRestart', 'Whether one ends with the daemon, or runs on and the next daemon takes it over.'),
+  row('background.adoptWithin', 'How long one that runs on waits for the next daemon before it ends, in milliseconds.'),
   row(
     'sandbox.mode',
     'Commands of the model run confined where the system can do it; off: unconfined, and each is asked about.',

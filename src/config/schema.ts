@@ -184,6 +184,8 @@ export const ConfigSchema = section('', {
     maxConcurrent: z.number().int().min(1).max(20).default(5),
     defaultTimeout: z.number().int().min(0).max(86_400_000).default(300_000),
     maxBufferSize: z.number().int().min(1_024).max(67_108_864).default(8_388_608),
+    onRestart: z.enum(['kill', 'adopt']).default('kill'),
+    adoptWithin: z.number().int().min(1_000).max(86_400_000).default(600_000),
   }).prefault({}),
   sandbox: z
     .strictObject({

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { JSONRPCMessage, ReadBuffer, Transport } from '@modelcontextprotocol/client';
-import { SWEEP } from '../tools/background.ts';
+import { SWEEP } from '../tools/process-launch.ts';
 import type { StdioServer } from './connection.ts';
 
 type Sdk = typeof import('@modelcontextprotocol/client');

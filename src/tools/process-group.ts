@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+
+const PS_DEADLINE_MS = 2_000;
 
 const errno = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -60,3 +63,17 @@ export const nameOf = (pid: number): string => {
     return '';
   }
 };
+
+/** The group that a process belongs to; null where it is gone or the system does not say. */
+export const groupOf = (pid: number): number | null => {
+  try {
+    if (process.platform !== 'linux') return Number(said('ps', ['-o', 'pgid=', '-p', String(pid)])) || null;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
+  } catch {
+    return null;
+  }
+};
+
+const said = (program: string, args: string[]): string =>
+  execFileSync(program, args, { encoding: 'utf8', timeout: PS_DEADLINE_MS, stdio: ['ignore', 'pipe', 'ignore'] });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { wordsOf } from '../../src/actors/domain/command-line.ts';
 import { outputBudget } from '../../src/actors/domain/output-budget.ts';
 import { ENDED_KEPT_MAX, type OutputStream, StartBackgroundSchema } from '../../src/protocol/background.ts';
-import { keptProblem, type SeenProcess } from '../sim/background-checker.ts';
+import { keptProblem, noOutput, type SeenProcess } from '../sim/background-checker.ts';
 import { Harness } from './harness.ts';
 
 const ask = <T>(call: (done: (error: { code: string; message: string } | null, value: T) => void) => void) => {
@@ -320,7 +320,8 @@ describe('what it writes', () => {
     const processId = idOf(out);
     const seen: SeenProcess = { pid: 0, startedSeq: 0, texts: [], ended: 'timeout', truncated: false, kept: {} };
     for (const { stream, text, truncated, leftOut = 0 } of outputs(h)) {
-      seen.kept[stream] ??= { head: '', leftOut: 0, tail: '' };
+      seen.kept[stream] ??= noOutput();
+      seen.kept[stream].pieces.push({ text, leftOut });
       seen.kept[stream].leftOut += leftOut;
       seen.kept[stream][seen.truncated ? 'tail' : 'head'] += text;
       seen.truncated ||= truncated === true;
@@ -360,8 +361,9 @@ describe('what it writes', () => {
           for (const { stream, text, truncated, leftOut = 0 } of told) {
             expect(text.length).toBeLessThanOrEqual(BOUNDS.tokenCharsMax);
             expect(text).not.toBe('');
-            seen.kept[stream] ??= { head: '', leftOut: 0, tail: '' };
+            seen.kept[stream] ??= noOutput();
             const kept = seen.kept[stream];
+            kept.pieces.push({ text, leftOut });
             kept.leftOut += leftOut;
             if (seen.truncated) kept.tail += text;
             else kept.head += text;

@@ -51,6 +51,7 @@ const REPORTS = [
   'background.failed',
   'background.wrote',
   'background.ended',
+  'background.left',
   'restore.done',
 ];
 

@@ -79,9 +79,20 @@ export const checkOutput = (world: World, sessionId: string, processId: string):
   const seen = world.checker(sessionId).background.seen.get(processId);
   if (!seen || world.processes.lost.has(processId)) return;
   for (const stream of ['stdout', 'stderr']) {
-    const problem = keptProblem(seen, stream, world.processes.written.get(`${processId} ${stream}`) ?? '');
+    const problem = keptProblem(
+      seen,
+      stream,
+      world.processes.written.get(`${processId} ${stream}`) ?? '',
+      world.processes.bereft.has(processId),
+    );
     if (problem) world.report(`${problem} (${processId} ${stream})`);
   }
+};
+
+/** [BG7] Where processes are kept, a clean stop interrupts none; a session that fails meanwhile does. */
+export const checkInterrupted = (world: World): void => {
+  if (world.keeps && world.stopping && !world.poison && world.faults.failing === 0 && !world.faults.full)
+    world.report('BG7: a clean stop ended a process that was to be left');
 };
 
 /** Nothing runs without the actor that would end it. */
@@ -99,13 +110,17 @@ export const checkOwners = (world: World): void => {
   }
 };
 
-/** A clean stop ends every process and says so. */
+/** A clean stop ends every process and says so; where they are kept, it leaves those that have begun to the next daemon. */
 export const checkStopped = (world: World, daemon: NonNullable<World['daemon']>): void => {
-  const left = [...world.processes.alive.values()].filter((p) => p.life === daemon.life && !p.dying);
+  const left = [...world.processes.alive.values()].filter((p) => p.life === daemon.life && !p.dying && !p.kept);
+  for (const p of world.processes.alive.values())
+    if (p.kept && p.life === daemon.life && !p.dying)
+      world.report(`BG7: ${p.processId} was not left to the next daemon`);
   if (left.length > 0) world.report(`BG3: the daemon stopped and ${left.length} processes run`);
   // Where nothing fails: a session that failed, or could not be stored, was not stopped but halted.
   if (world.poison || world.faults.failing > 0 || world.faults.full) return;
   for (const checker of world.checkers.values())
     for (const [processId, p] of checker.background.seen)
-      if (p.ended === null) world.report(`BG3: the daemon stopped, and its log has no end of ${processId}`);
+      if (p.ended === null && !world.processes.isLeft(processId))
+        world.report(`BG3: the daemon stopped, and its log has no end of ${processId}`);
 };

@@ -351,10 +351,12 @@ const stop = async (world: World): Promise<void> => {
   const daemon = world.daemon;
   if (!daemon?.ready) return;
   let stopped = false;
+  world.stopping = true;
   daemon.system.stop(() => {
     stopped = true;
   });
   for (let i = 0; i < 4_000 && !stopped && daemon.life.alive; i += 20) await world.settle(20);
+  world.stopping = false;
   if (!stopped) world.report('SV2: the daemon did not stop in time');
   if (stopped) checkStopped(world, daemon);
   world.crash(false);

@@ -11,7 +11,7 @@ import { Latency } from '../../src/transport/latency.ts';
 import { LoopDelay } from '../../src/transport/loop-delay.ts';
 import type { Socket, SocketEnd } from '../../src/transport/port.ts';
 import { SseStreams } from '../../src/transport/sse.ts';
-import { checkBegun, checkOutput, checkOwners } from './background-commands.ts';
+import { checkBegun, checkInterrupted, checkOutput, checkOwners } from './background-commands.ts';
 import { SimClient } from './client.ts';
 import { type Life, VirtualClock } from './clock.ts';
 import { type Faults, SimDisk } from './disk.ts';
@@ -100,9 +100,13 @@ export class World {
   /** Keys that were also tried with another task: either may have been first. */
   readonly abused = new Set<string>();
   /** The turn that each key was said to be. */
+  /** [BG7] Background processes outlive their daemon. */
+  readonly keeps: boolean;
   readonly #turnOfKey = new Map<string, string>();
   readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
   poison = true;
+  /** The daemon is on its way to a clean end. */
+  stopping = false;
   steps = 0;
   /** Snapshot frames that were compared with the log. */
   snapshots = 0;
@@ -112,6 +116,7 @@ export class World {
 
   constructor(seed: number, sessions: number, clients: number) {
     this.random = new Random(seed);
+    this.keeps = seed % 3 === 0;
     this.outside = this.clock.for({ alive: true });
     this.disk = new SimDisk(this.outside);
     this.sessionIds = Array.from({ length: sessions }, (_, i) => `s${i}`);
@@ -184,7 +189,13 @@ export class World {
           return plan(name, args, scope);
         },
       },
-      processes: this.processes.mount(life, clock, random.fork(), (run) => checkBegun(this, run.processId)),
+      processes: this.processes.mount(
+        life,
+        clock,
+        random.fork(),
+        (run) => checkBegun(this, run.processId),
+        this.keeps ? this.outside : undefined,
+      ),
       rules: [],
       permissionDeadlineMs: SIM_LIMITS.permissionDeadlineMs,
       defaultModel: 'sim-model',
@@ -275,7 +286,8 @@ export class World {
     if (!this.daemon) return;
     this.daemon.life.alive = false;
     this.daemon = null;
-    this.processes.orphan(this.random, power);
+    const faulty = this.poison || this.faults.failing > 0 || this.faults.full;
+    this.processes.orphan(this.random, power, faulty);
     for (const c of this.clients) c.cut();
     // Nobody will hear of what was under way.
     this.pending.clear();
@@ -317,6 +329,7 @@ export class World {
         if (!(said?.get(key) ?? '').startsWith(checker.stepTexts.get(key) ?? ''))
           this.report(`EV3: text of ${key} is not what was said`);
       }
+      if (record.event === 'background.status' && record.payload.reason === 'interrupted') checkInterrupted(this);
       if (record.event === 'background.status' && record.payload.reason !== 'started')
         checkOutput(this, sessionId, record.payload.process.processId);
       if (record.event === 'turn.done') {
@@ -397,7 +410,8 @@ export class World {
       if (cancelledActive) this.report(`CX5: a cancel of the call ${key} was one of its turn`);
       if (cancelledCalls === 1 && !checker.cancelledCalls.has(key))
         this.report(`CX5: ${key} was said to be cancelled and the log does not say so`);
-      if (cancelledCalls === 0 && checker.callIsOpen(asked.turnId ?? '', asked.callId ?? ''))
+      // A turn that the daemon's stop ends takes its calls along, as one that is being cancelled does.
+      if (cancelledCalls === 0 && !this.stopping && checker.callIsOpen(asked.turnId ?? '', asked.callId ?? ''))
         this.report(`CX5: a cancel of ${key} missed it`);
     }
     if (asked.kind === 'misfit' && frame.type === 'ack' && (frame.result as { ok: boolean }).ok) {
@@ -437,6 +451,7 @@ export class World {
     await this.drain();
     this.#orphans();
     checkOwners(this);
+    for (const violation of this.processes.violations.splice(0)) this.report(violation);
   }
 
   /** What a session started never runs without it. */

@@ -10,15 +10,28 @@ export interface OutputBounds {
 /** What a chunk costs besides its text. */
 const CHUNK_CHARS = 256;
 
+/** What earlier daemons have used up, and whether they have said so. */
+export interface BudgetUsed {
+  room: number;
+  isTold: boolean;
+}
+
+/** `used` with these pieces too. */
+export const addUsed = (used: BudgetUsed, pieces: readonly OutputPiece[]): BudgetUsed => ({
+  room: used.room + pieces.reduce((sum, { text }) => sum + text.length + CHUNK_CHARS, 0),
+  isTold: used.isTold || pieces.some(({ truncated }) => truncated === true),
+});
+
 /**
  * What is kept of the output of one process ([SV3]): the first of it as it comes, then only the last words of each stream, which
  * are told at the end, with how much was left out before them.
  */
-export const outputBudget = (bounds: OutputBounds) => {
+export const outputBudget = (bounds: OutputBounds, used: BudgetUsed = { room: 0, isTold: false }) => {
   const gate = deltaGate<OutputStream>(bounds.tokenCharsMax);
   const tail = { stdout: { text: '', chars: 0 }, stderr: { text: '', chars: 0 } };
-  let room = bounds.backgroundOutputCharsMax;
-  let told = false;
+  let told = used.isTold;
+  // The piece that says that there is no more has a character of its own, which may be two units.
+  let room = told ? 0 : Math.max(2, bounds.backgroundOutputCharsMax - used.room);
   return {
     push(stream: OutputStream, text: string): void {
       const [fits = ''] = room > 0 ? split(text.slice(0, room + 1), room) : [];

@@ -31,7 +31,7 @@ export const recordStarted = ({ context, event, enqueue }: Act): void => {
   const process: BackgroundProcess = { ...draft, ...fresh };
   const payload = { process, reason: 'started', identity } as const;
   const f = commit(context, enqueue, [{ event: 'background.status', payload }]);
-  answer(enqueue, f, ask, { process });
+  if (ask !== undefined) answer(enqueue, f, ask, { process });
   jobs(enqueue).tell(draft.processId, { type: 'go', afterSeq: f.seq });
 };
 
@@ -85,11 +85,38 @@ const endAll = ({ context, enqueue }: Act, how: BackgroundEnd['how'], graceMs: n
   for (const id of context.jobs) jobs(enqueue).tell(id, { type: 'kill', how, signal: 'SIGTERM', graceMs });
 };
 export const endProcesses = (act: Act): void => endAll(act, 'killed', act.context.env.limits.backgroundGraceMs);
-export const interruptProcesses = (act: Act): void =>
-  endAll(act, 'interrupted', act.context.env.limits.backgroundStopGraceMs);
+/** The daemon stops: its processes are ended, or left to the next one ([BG7]). */
+export const interruptProcesses = (act: Act): void => {
+  const { env, jobs: ids } = act.context;
+  if (!env.keepsProcesses) return endAll(act, 'interrupted', env.limits.backgroundStopGraceMs);
+  for (const id of ids) jobs(act.enqueue).tell(id, { type: 'leave' });
+};
+export const recordLeft = ({ context, event, enqueue }: Act): void =>
+  drop(context, enqueue, (event as Command<'background.left'>).processId, context.f);
 
-/** They ran when this session, or its daemon, came to a sudden end. */
-export const closeProcesses = ({ context, enqueue }: Act): void => {
+/** They ran when this session, or its daemon, came to an end: they are taken over, or what is left of them is ended. */
+export const recoverProcesses = (act: Act): void => {
+  const { context, enqueue } = act;
+  const { f, env } = context;
+  if (!env.keepsProcesses) return closeProcesses(act);
+  const left = f.background.filter(isRunning);
+  setContext(enqueue, { jobs: left.map((p) => p.processId) });
+  for (const p of left) {
+    const { processId, command, label, cwd, timeoutMs } = p;
+    const draft = {
+      processId,
+      sessionId: f.sessionId,
+      command,
+      ...(label === undefined ? {} : { label }),
+      cwd,
+      timeoutMs,
+    };
+    const timeLeftMs = Math.max(1, Date.parse(p.startedAt) + timeoutMs - env.now());
+    jobs(enqueue).start(processId, { argv: [], draft, left: { ...p, timeLeftMs }, limits: env.limits });
+  }
+};
+
+const closeProcesses = ({ context, enqueue }: Act): void => {
   const left = context.f.background.filter(isRunning);
   const end = { how: 'interrupted', exitCode: null, signal: null } as const;
   const facts = left.map((p) => ended(context, p, end));

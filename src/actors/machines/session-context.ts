@@ -24,6 +24,8 @@ export interface SessionEnv {
   permissionDeadlineMs: number;
   /** Somebody is attached who could answer a permission request. */
   attended: (sessionId: string) => boolean;
+  /** [BG7] Background processes outlive the daemon. */
+  keepsProcesses: boolean;
   /** Background processes of all sessions. */
   processesInAll: () => number;
   /** Folder of a command that is given none, in a session without a workspace. */

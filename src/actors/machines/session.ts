@@ -127,7 +127,8 @@ export const sessionMachine = setup({
     answerEnded: enqueueActions(background.answerEnded),
     endProcesses: enqueueActions(background.endProcesses),
     interruptProcesses: enqueueActions(background.interruptProcesses),
-    closeProcesses: enqueueActions(background.closeProcesses),
+    recordLeft: enqueueActions(background.recordLeft),
+    recoverProcesses: enqueueActions(background.recoverProcesses),
     endTurn: enqueueActions(records.endTurn),
     goStep: enqueueActions(records.goStep),
     recordAccepted: enqueueActions(records.recordAccepted),
@@ -192,10 +193,11 @@ export const sessionMachine = setup({
     'background.failed': { actions: 'refuseStart' },
     'background.wrote': { actions: 'recordOutput' },
     'background.ended': { actions: 'recordEnded' },
+    'background.left': { actions: 'recordLeft' },
   },
   states: {
     recovering: {
-      entry: ['recover', 'closeProcesses'],
+      entry: ['recover', 'recoverProcesses'],
       always: [{ guard: 'hasRollback', target: 'undoing' }, ...NEXT],
     },
     idle: {
@@ -340,7 +342,7 @@ export const sessionMachine = setup({
         'session.stop': 'closing',
       },
     },
-    // The daemon stops, and no turn runs any more: the background processes are ended too.
+    // The daemon stops, and no turn runs any more: the background processes are ended too, or left to the next one.
     closing: {
       entry: 'interruptProcesses',
       always: { guard: 'noProcesses', target: 'stopped' },
