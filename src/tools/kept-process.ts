@@ -29,6 +29,8 @@ const STREAMS = [
   ['stdout', 'out'],
   ['stderr', 'err'],
 ] as const;
+/** Exit code of a keeper. */
+const NO_PIPES = 126;
 const LOST = 'nothing says what became of it';
 
 type KeptHandle = Required<ProcessHandle>;
@@ -68,8 +70,8 @@ export const startKept = (
     });
     // Of the shell itself: what is missing then is the folder.
     made.on('error', (error) => fail(`${cwd}: ${error.message}`));
-    made.on('exit', () => {
-      if (!watched) fail(run.argv[0]);
+    made.on('exit', (code) => {
+      if (!watched) fail(code === NO_PIPES ? `no named pipes can be made in ${dir}` : run.argv[0]);
     });
     (made.stdio[PIPE_FD] as Socket | undefined)
       ?.setEncoding('utf8')

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { optaPaths } from '../../src/config/paths.ts';
 import type { LogRecord } from '../../src/protocol/events.ts';
-import { groupMembers } from '../../src/tools/process-group.ts';
+import { groupMembers, signalOne } from '../../src/tools/process-group.ts';
 import {
   type Daemon,
   type DaemonOptions,
@@ -32,7 +32,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const daemon of started.splice(0)) await daemon.dispose();
-  for (const p of begun.splice(0)) for (const pid of family(p)) process.kill(pid, 'SIGKILL');
+  for (const p of begun.splice(0)) for (const pid of family(p)) signalOne(pid, 'SIGKILL');
   for (const dir of [home, workspace]) rmSync(dir, { recursive: true, force: true });
 });
 

@@ -34,7 +34,10 @@ test.skipIf(!hasProcessTable)(
       const sessionId = await daemon.create({ workspace });
       await daemon.submit(sessionId, { content: 'go', mode: 'do', overrides: { dangerous: true } });
       for (;;) {
-        if ((await daemon.get(`/v3/sessions/${sessionId}`)).json.activeTurnId === undefined) break;
+        const { activeTurnId } = (await daemon.get(`/v3/sessions/${sessionId}`)).json;
+        const { processes } = (await daemon.get(`/v3/background?sessionId=${sessionId}`)).json;
+        // What the turn has begun lives a little longer than a quick turn.
+        if (activeTurnId === undefined && processes.every((p: { state: string }) => p.state !== 'running')) break;
         await sleep(200);
       }
       const { violations, records } = checkedLog(sessionId, await daemon.log(sessionId));

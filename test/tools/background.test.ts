@@ -31,7 +31,7 @@ afterEach(async () => {
     await until('nothing of it is left', () => groupMembers(job.pid ?? null, job.mark).length === 0);
   }
   for (const stranger of strangers.splice(0)) stranger.kill('SIGKILL');
-  expect(fs.readdirSync(keptDir)).toEqual([]);
+  await until('its folder is gone', () => fs.readdirSync(keptDir).length === 0);
   fs.rmSync(keptDir, { recursive: true });
   at.remove();
 });
