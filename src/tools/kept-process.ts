@@ -177,8 +177,9 @@ export const adoptKept = (world: KeptWorld, left: LeftProcess, events: ProcessEv
 };
 
 /** What is left of one that nobody adopts: its guard ends it where nothing else can, and its folder goes. */
-export const endKept = (world: KeptWorld, processId: string, done: () => void = () => undefined): void => {
+export const endKept = (world: KeptWorld, processId: string): void => {
   const dir = join(world.keptDir, processId);
+  rmSync(join(dir, 'alive'), { force: true });
   try {
     const guard = openSync(join(dir, 'ctl'), constants.O_WRONLY | constants.O_NONBLOCK);
     writeSync(guard, 'end\n');
@@ -186,10 +187,7 @@ export const endKept = (world: KeptWorld, processId: string, done: () => void = 
   } catch {
     // No guard listens.
   }
-  endAll(world, { processId, groupId: null }, () => {
-    removeFolder(dir);
-    done();
-  });
+  endAll(world, { processId, groupId: null }, () => removeFolder(dir));
 };
 
 /** Reads a kept process and waits for its end. */

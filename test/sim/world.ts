@@ -99,9 +99,9 @@ export class World {
   readonly keyed: { sessionId: string; content: string; idempotencyKey: string }[] = [];
   /** Keys that were also tried with another task: either may have been first. */
   readonly abused = new Set<string>();
-  /** The turn that each key was said to be. */
   /** [BG7] Background processes outlive their daemon. */
   readonly keeps: boolean;
+  /** The turn that each key was said to be. */
   readonly #turnOfKey = new Map<string, string>();
   readonly acked: { sessionId: string; seq: number; turnId: string }[] = [];
   poison = true;

@@ -112,6 +112,8 @@ export const backgroundEffect = (
     return () => {
       giveUp();
       if (!stopped) handle?.drop();
+      // Given up on while its output was still counted: nobody else has it in hand.
+      if (!stopped && !handle && left) processes.reap(left);
       stopped = true;
     };
   });

@@ -4,7 +4,16 @@ import type { Fact } from '../../protocol/events.ts';
 import type { SessionState } from '../../protocol/session-state.ts';
 import type { BackgroundEnd } from '../messages.ts';
 import type { Act, Command } from './session-commands.ts';
-import { answer, commit, jobs, refusal, type SessionContext, setContext, settle } from './session-context.ts';
+import {
+  answer,
+  commit,
+  type EndAsk,
+  jobs,
+  refusal,
+  type SessionContext,
+  setContext,
+  settle,
+} from './session-context.ts';
 
 /** What a session does with background processes: each is a child of its own, and only what is recorded here begins. */
 export const startProcess = ({ context, event, enqueue }: Act): void => {
@@ -77,7 +86,8 @@ export const killProcess = ({ context, event, enqueue }: Act): void => {
 export const answerEnded = ({ context: { f, env }, event, enqueue }: Act): void => {
   const { ask, processId } = event as Command<'background.kill'>;
   const p = processOf(f, processId);
-  if (p) answer(enqueue, f, ask, { killed: false, process: toProcess(f.sessionId, p, env.now()) });
+  if (p && isRunning(p)) refusal(enqueue, event, 'shutting-down', LEFT);
+  else if (p) answer(enqueue, f, ask, { killed: false, process: toProcess(f.sessionId, p, env.now()) });
   else refusal(enqueue, event, 'background-not-found', 'Background process not found');
 };
 
@@ -91,8 +101,17 @@ export const interruptProcesses = (act: Act): void => {
   if (!env.keepsProcesses) return endAll(act, 'interrupted', env.limits.backgroundStopGraceMs);
   for (const id of ids) jobs(act.enqueue).tell(id, { type: 'leave' });
 };
-export const recordLeft = ({ context, event, enqueue }: Act): void =>
-  drop(context, enqueue, (event as Command<'background.left'>).processId, context.f);
+const LEFT = 'The daemon is stopping, and the process is left to the next one.';
+
+/** Who asked for its end meanwhile is told that it did not come. */
+export const recordLeft = ({ context, event, enqueue }: Act): void => {
+  const { type, processId } = event as Command<'background.left'>;
+  const waits = (one: EndAsk): boolean => one.processIds.includes(processId);
+  for (const { ask } of context.endAsks.filter(waits)) refusal(enqueue, { type, ask }, 'shutting-down', LEFT);
+  const endAsks = context.endAsks.filter((one) => !waits(one));
+  setContext(enqueue, { endAsks });
+  drop({ ...context, endAsks }, enqueue, processId, context.f);
+};
 
 /** They ran when this session, or its daemon, came to an end: they are taken over, or what is left of them is ended. */
 export const recoverProcesses = (act: Act): void => {
